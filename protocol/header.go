@@ -1,0 +1,16 @@
+package protocol
+
+// Headers of a message with LogGroups, compared without regard to case.
+const (
+	HeaderProject         = "x-log-project"
+	HeaderLogstore        = "x-log-logstore"
+	HeaderConfig          = "x-log-config"
+	HeaderContentType     = "content-type"
+	HeaderContentEncoding = "content-encoding"
+)
+
+// Content types of values.
+const (
+	TypeLogGroup     = "application/x-protobuf;type=loggroup"
+	TypeLogGroupList = "application/x-protobuf;type=loggrouplist"
+)

@@ -1,0 +1,108 @@
+package queue
+
+import "sync/atomic"
+
+// Settler carries out the settlement of a delivery. A source embeds Delivery in
+// its own record, which is also the Settler.
+//
+// Both calls come at most once for a delivery, from any goroutine, must not
+// block and return nothing: what goes wrong later is the source's state.
+type Settler interface {
+	Ack(d *Delivery)
+	Release(d *Delivery)
+}
+
+const (
+	settled uint32 = 1 << iota
+	freed
+)
+
+// Delivery is one message plus the duty to settle it once: Ack or Release.
+// From the line where it is received from Fetch it must be settled, on every
+// path. Settling and freeing are apart: a message that was released may still be
+// read by a Flush that has not returned.
+type Delivery struct {
+	msg     Message
+	origin  Origin
+	attempt int
+	settler Settler
+	give    func(int64)
+	held    atomic.Int64
+	state   atomic.Uint32
+}
+
+// misuse counts second settlements, which are defects of the caller.
+var misuse atomic.Int64
+
+// Misuse is how many second settlements this process has seen. It is zero, or
+// the program has a defect.
+func Misuse() int64 { return misuse.Load() }
+
+// Init fills a delivery in place. held is what the source charged for it (value,
+// key, headers and 1 KiB of bookkeeping), attempt is 1 for a first delivery, and
+// give returns bytes to the Host.
+func (d *Delivery) Init(m Message, o Origin, attempt int, held int64, s Settler, give func(int64)) {
+	d.msg, d.origin, d.attempt, d.settler, d.give = m, o, attempt, s, give
+	d.held.Store(held)
+	d.state.Store(0)
+}
+
+// Message is valid until Free.
+func (d *Delivery) Message() *Message { return &d.msg }
+
+// Origin never changes; see 4.5 of the design.
+func (d *Delivery) Origin() Origin { return d.origin }
+
+// Attempt is 1 at first and more when the broker delivered the message again.
+func (d *Delivery) Attempt() int { return d.attempt }
+
+// Ack says that each part of the message has ended. Nothing else moves a cursor.
+func (d *Delivery) Ack() {
+	if d.settle() {
+		d.settler.Ack(d)
+	}
+}
+
+// Release gives the message back to the queue. It is legal only after the
+// strand's context ended; a watermark never passes a released message.
+func (d *Delivery) Release() {
+	if d.settle() {
+		d.settler.Release(d)
+	}
+}
+
+func (d *Delivery) settle() bool {
+	if d.state.Or(settled)&settled != 0 {
+		misuse.Add(1)
+		return false
+	}
+	return true
+}
+
+// Settled says whether Ack or Release was called.
+func (d *Delivery) Settled() bool { return d.state.Load()&settled != 0 }
+
+// Held is how many bytes of the budget this delivery holds.
+func (d *Delivery) Held() int64 { return d.held.Load() }
+
+// Charge adds n bytes (negative: gives them back) to what the delivery holds,
+// after decompression replaced the received bytes. The caller has told the Host.
+func (d *Delivery) Charge(n int64) { d.held.Add(n) }
+
+// SetValue replaces the value by its decompressed form, so that the received
+// bytes can be collected.
+func (d *Delivery) SetValue(v []byte) { d.msg.Value = v }
+
+// Free gives the bytes back, once; further calls do nothing. Afterwards no
+// value, key or header is reachable from the delivery, so an object that still
+// points at it keeps nothing alive that is not charged.
+func (d *Delivery) Free() {
+	if d.state.Or(freed)&freed != 0 {
+		return
+	}
+	n := d.held.Swap(0)
+	d.msg = Message{Partition: d.msg.Partition, Position: d.msg.Position}
+	if d.give != nil {
+		d.give(n)
+	}
+}

@@ -1,0 +1,141 @@
+package worker
+
+import (
+	"time"
+
+	"github.com/flushline/flushline/queue"
+)
+
+// Status is one snapshot of the worker: what moves, what does not, and why. Its
+// JSON is the body of /status.
+type Status struct {
+	Version    string    `json:"version"`
+	Deployment string    `json:"deployment"`
+	Host       string    `json:"host"`
+	State      string    `json:"state"` // starting, running, draining, stopped
+	Started    time.Time `json:"started"`
+	Now        time.Time `json:"now"`
+
+	Sources  []SourceStatus  `json:"sources"`
+	Strands  []StrandStatus  `json:"strands"`
+	Flushers []FlusherStatus `json:"flushers"`
+	Lanes    []LaneStatus    `json:"lanes"` // those that hold parts, blocked ones first; at most MaxLanes
+	Pools    []PoolStatus    `json:"pools"`
+	Stopped  []GuardStatus   `json:"stopped,omitempty"` // what waits for `flushline resume`
+
+	LateFlushes int64 `json:"late_flushes"` // results that came after their part was released
+	Defects     int64 `json:"defects"`      // second settlements; zero or a bug
+}
+
+// MaxLanes bounds Status.Lanes.
+const MaxLanes = 200
+
+// Counts is the equation of I5, in parts: Received = Flushed + DeadLettered +
+// Parked + all of Skipped + all of Released + InFlight. InFlight is counted from
+// live objects.
+type Counts struct {
+	Received     int64            `json:"received"`
+	Flushed      int64            `json:"flushed"`
+	DeadLettered map[string]int64 `json:"dead_lettered,omitempty"` // by reason class
+	Parked       int64            `json:"parked"`
+	Skipped      map[string]int64 `json:"skipped,omitempty"`  // by reason
+	Released     map[string]int64 `json:"released,omitempty"` // by reason
+	InFlight     int64            `json:"in_flight"`
+}
+
+// Balanced says whether the equation holds.
+func (c *Counts) Balanced() bool {
+	sum := c.Flushed + c.Parked + c.InFlight
+	for _, m := range []map[string]int64{c.DeadLettered, c.Skipped, c.Released} {
+		for _, n := range m {
+			sum += n
+		}
+	}
+	return sum == c.Received
+}
+
+// SourceStatus is the equation of one source and its messages.
+type SourceStatus struct {
+	Name         string `json:"name"`
+	Messages     int64  `json:"messages"`     // received
+	Acknowledged int64  `json:"acknowledged"` // messages
+	Released     int64  `json:"released"`     // messages given back
+	Counts       Counts `json:"parts"`
+}
+
+// StrandStatus is one strand and whether it is being fetched.
+type StrandStatus struct {
+	Source      string       `json:"source"`
+	Name        string       `json:"name"`
+	Incarnation string       `json:"incarnation"`
+	State       string       `json:"state"` // fetching, window_full, budget_exhausted, draining, stopped, or the source's own
+	Why         string       `json:"why,omitempty"`
+	Since       time.Time    `json:"since"`
+	BlockedBy   []string     `json:"blocked_by,omitempty"` // lanes that hold its window or bytes, the largest first
+	Held        int64        `json:"held"`                 // messages
+	HeldBytes   int64        `json:"held_bytes"`
+	Queue       queue.Status `json:"queue"`
+}
+
+// FlusherStatus sums the lanes of one flusher entry.
+type FlusherStatus struct {
+	Route     string           `json:"route"`
+	Flusher   string           `json:"flusher"`
+	Kind      string           `json:"kind"`
+	Lanes     map[string]int64 `json:"lanes"` // by state
+	Counts    Counts           `json:"parts"`
+	Errors    map[string]int64 `json:"errors,omitempty"` // failed calls by class
+	Abandoned int64            `json:"abandoned_calls"`  // not returned yet
+}
+
+// LaneStatus answers "why does this not move".
+type LaneStatus struct {
+	Route    string `json:"route"`
+	Flusher  string `json:"flusher"`
+	Project  string `json:"project"`
+	Logstore string `json:"logstore"`
+	Config   string `json:"config"`
+
+	State     string    `json:"state"`
+	Why       string    `json:"why,omitempty"` // last error or what is waited for
+	Since     time.Time `json:"since"`
+	Attempt   int       `json:"attempt,omitempty"`
+	NextTry   time.Time `json:"next_try,omitzero"`
+	Parts     int       `json:"parts"`
+	Bytes     int64     `json:"bytes"`
+	Oldest    time.Time `json:"oldest,omitzero"` // when its oldest part was received
+	Abandoned int       `json:"abandoned_calls,omitempty"`
+}
+
+// The states of a lane.
+const (
+	LaneIdle          = "idle"
+	LaneQueued        = "queued"   // has parts, waits for its turn
+	LaneBatching      = "batching" // waits for a fuller batch
+	LaneStarting      = "starting" // Init runs
+	LaneFlushing      = "flushing" // a call runs
+	LaneUnready       = "unready"  // IsReady is false
+	LaneBackoff       = "backoff"  // the last Flush or Init failed
+	LaneMisconfigured = "misconfigured"
+	LaneWorkWait      = "waiting_for_work_bytes"
+	LaneWedged        = "wedged"                    // too many abandoned calls
+	LaneHolding       = "dead_lettering_everything" // waits for `flushline resume`
+	LaneLettering     = "dead_lettering"            // waits for the dead letter queue
+)
+
+// PoolStatus is one byte pool.
+type PoolStatus struct {
+	Name    string `json:"name"` // held, work
+	Limit   int64  `json:"limit"`
+	Used    int64  `json:"used"`
+	Waiting int    `json:"waiting"` // takers in line
+}
+
+// GuardStatus is something that dead-lettered everything and stopped.
+type GuardStatus struct {
+	Scope string    `json:"scope"` // lane, flusher, source
+	Name  string    `json:"name"`
+	Since time.Time `json:"since"`
+	Count int       `json:"count"`
+	Last  string    `json:"last_error"`
+}
