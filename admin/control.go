@@ -1,0 +1,110 @@
+package admin
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"strings"
+)
+
+// Public is /healthz, /readyz and /metrics: read-only, for any interface.
+func Public(w Worker, metrics http.Handler) http.Handler {
+	return public(w, metrics)
+}
+
+func public(w Worker, metrics http.Handler) *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", healthz(NewPulse(w)))
+	mux.HandleFunc("GET /readyz", readyz(w))
+	mux.Handle("GET /metrics", metrics)
+	return mux
+}
+
+// Control is Public with detail and changes. An empty token is for a listener on
+// loopback: then only requests that name a loopback host are answered, so that a
+// web page cannot reach it under a name of its own. Requests of foreign web
+// pages change nothing either way.
+func Control(w Worker, metrics http.Handler, token string) http.Handler {
+	mux := public(w, metrics)
+	mux.HandleFunc("GET /status", status(w))
+	mux.HandleFunc("POST /resume", resume(w))
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	h := http.NewCrossOriginProtection().Handler(mux)
+	if token == "" {
+		return loopbackOnly(h)
+	}
+	return withToken(h, token)
+}
+
+func status(w Worker) http.HandlerFunc {
+	return func(rw http.ResponseWriter, _ *http.Request) { answerJSON(rw, w.Status()) }
+}
+
+// Resumed is the body of the answer to POST /resume.
+type Resumed struct {
+	Resumed []string `json:"resumed"` // what had stopped and goes on
+}
+
+func resume(w Worker) http.HandlerFunc {
+	return func(rw http.ResponseWriter, _ *http.Request) {
+		names := w.Resume()
+		if names == nil {
+			names = []string{}
+		}
+		answerJSON(rw, Resumed{Resumed: names})
+	}
+}
+
+func answerJSON(rw http.ResponseWriter, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		answer(rw, http.StatusInternalServerError, "couldn't encode the answer: "+err.Error())
+		return
+	}
+	rw.Header().Set("Content-Type", "application/json")
+	rw.Header().Set("Cache-Control", "no-store")
+	rw.Write(append(body, '\n'))
+}
+
+// withToken compares hashes, so that the time taken says nothing about the
+// token, its length included.
+func withToken(next http.Handler, token string) http.Handler {
+	want := sha256.Sum256([]byte(token))
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		got := sha256.Sum256([]byte(given))
+		if subtle.ConstantTimeCompare(got[:], want[:]) != 1 || !ok {
+			rw.Header().Set("WWW-Authenticate", `Bearer realm="flushline"`)
+			answer(rw, http.StatusUnauthorized, "send the token of admin.token as `Authorization: Bearer TOKEN`")
+			return
+		}
+		next.ServeHTTP(rw, r)
+	})
+}
+
+func loopbackOnly(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if !loopbackHost(r.Host) {
+			answer(rw, http.StatusForbidden, "this listener answers to loopback names only; set admin.token to use it under another name")
+			return
+		}
+		next.ServeHTTP(rw, r)
+	})
+}
+
+func loopbackHost(hostport string) bool {
+	host := hostport
+	if h, _, err := net.SplitHostPort(hostport); err == nil {
+		host = h
+	}
+	host = strings.Trim(host, "[]")
+	ip := net.ParseIP(host)
+	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
+}
