@@ -63,6 +63,7 @@ func TestReadyFollowsTheBrokerAndNotTheDestinations(t *testing.T) {
 		{"broker away", "running", []worker.StrandStatus{away}, false, "broker_away: connection refused"},
 		{"one of two strands away", "running", []worker.StrandStatus{away, strand("b", queue.StateConsuming)}, true, "ready"},
 		{"stream missing", "running", []worker.StrandStatus{strand("a", queue.StateMissing)}, false, "missing"},
+		{"settings that lose data", "running", []worker.StrandStatus{strand("a", queue.StateMisconfigured)}, false, "misconfigured"},
 		{"only an ended strand", "running", []worker.StrandStatus{strand("a", queue.StateEnded)}, false, "no source"},
 		{"draining", "draining", []worker.StrandStatus{strand("a", queue.StateConsuming)}, false, "draining"},
 	} {

@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/worker"
 )
 
@@ -95,7 +94,7 @@ func Ready(s *worker.Status) (ready bool, why string) {
 	var away []string
 	for i := range s.Strands {
 		st := &s.Strands[i]
-		if st.Queue.State == queue.StateEnded {
+		if st.Queue.State == stateEnded {
 			continue
 		}
 		trouble, cause := unjoined(st)
@@ -110,13 +109,23 @@ func Ready(s *worker.Status) (ready bool, why string) {
 	return false, "not ready: " + strings.Join(away, "; ")
 }
 
+// States of queue.Status, which this package reads through worker.Status only; a
+// test holds them to the constants of package queue.
+const (
+	stateJoining       = "joining"
+	stateBrokerAway    = "broker_away"
+	stateMissing       = "missing"
+	stateMisconfigured = "misconfigured"
+	stateEnded         = "ended"
+)
+
 // unjoined returns the state that keeps a strand from being consumed, or "". The
 // worker's own states (window_full, budget_exhausted, stopped) are pauses of a
 // strand that is joined.
 func unjoined(st *worker.StrandStatus) (state, cause string) {
 	for _, state := range []string{st.Queue.State, st.State} {
 		switch state {
-		case queue.StateJoining, queue.StateBrokerAway, queue.StateMissing, queue.StateMisconfigured:
+		case stateJoining, stateBrokerAway, stateMissing, stateMisconfigured:
 			if st.Queue.Cause != "" {
 				return state, st.Queue.Cause
 			}

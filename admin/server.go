@@ -47,7 +47,7 @@ func Serve(ctx context.Context, ln net.Listener, h http.Handler) error {
 		grace, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		if srv.Shutdown(grace) != nil {
-			srv.Close() // a request that outlasts the grace is cut; it holds nothing
+			_ = srv.Close() // a request that outlasts the grace is cut; it holds nothing
 		}
 	})
 	err := srv.Serve(ln)
