@@ -1,0 +1,131 @@
+# What contributors and CI run. A bare `make` is what CI runs; `make help` lists the rest.
+# Go, gcc (for the race detector), make and git are enough; everything else is
+# installed below .tools at the versions pinned here.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --warn-undefined-variables --no-builtin-rules --no-print-directory
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+GOLANGCI_LINT_VERSION := v2.15.0
+GOFUMPT_VERSION := v0.12.0
+
+MODULE := github.com/flushline/flushline
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X $(MODULE)/cmd.Version=$(VERSION)
+SYSTEMS := linux darwin windows
+PLATFORMS := $(foreach os,$(SYSTEMS),$(os)/amd64 $(os)/arm64)
+
+# A checkout that belongs to another user makes git refuse to answer and, with
+# it, every `go build` that wants to stamp a revision. VERSION is our stamp.
+export GOFLAGS := $(strip $(shell go env GOFLAGS) -buildvcs=false)
+
+TOOLS := $(CURDIR)/.tools
+GOLANGCI_LINT := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)
+GOFUMPT := $(TOOLS)/gofumpt-$(GOFUMPT_VERSION)
+
+CI ?=
+TEST_FLAGS ?= $(if $(CI),-v)
+TEST_TIMEOUT ?= 9m
+LONG_TIMEOUT ?= 60m
+FUZZ_TIME ?= 20s
+DEMO_TIME ?= 10s
+RUN ?= .
+
+.PHONY: all
+all: check test examples ## What CI runs: format, lint, vet, tests, example checks
+
+.PHONY: help
+help: ## Describe the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: build
+build: ## Build bin/flushline, static and with its version
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/flushline
+
+.PHONY: demo
+demo: build ## Run the main job for ten seconds on a queue of its own
+	bin/flushline demo --for $(DEMO_TIME)
+
+.PHONY: test
+test: ## Run all tests with the race detector (below ten minutes on two cores)
+	go test -race -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) $$(go list ./... | grep -v '/test/e2e')
+# The black-box tests compare rates and hold deadlines: nothing runs beside them.
+	go test -race -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) -p 1 ./test/e2e/...
+
+.PHONY: check
+check: fmt-check lint vet cross ## Check format, lint, vet and build for the three systems
+
+.PHONY: fmt
+fmt: $(GOFUMPT) ## Format all Go files
+	$(GOFUMPT) -l -w .
+
+.PHONY: fmt-check
+fmt-check: $(GOFUMPT)
+	@unformatted=$$($(GOFUMPT) -l .); \
+	if [[ -n $$unformatted ]]; then \
+		printf 'not formatted (make fmt mends it):\n%s\n' "$$unformatted" >&2; exit 1; \
+	fi
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) ## Lint, import arrows included
+	$(GOLANGCI_LINT) run ./...
+	@if grep -rnE --include='*.go' '//[[:space:]]*nolint' .; then \
+		echo 'a rule is mended or changed in .golangci.yml with its reason, never switched off in a file' >&2; exit 1; \
+	fi
+
+.PHONY: vet
+vet: ## Vet for linux, darwin and windows
+	for os in $(SYSTEMS); do echo "vet $$os"; GOOS=$$os go vet ./...; done
+
+.PHONY: cross
+cross: ## Compile everything for linux, darwin and windows
+	for os in $(SYSTEMS); do echo "build $$os"; CGO_ENABLED=0 GOOS=$$os go build ./...; done
+
+.PHONY: examples
+examples: build ## Check every example configuration
+	@for f in configs/*.yaml; do bin/flushline check "$$f"; done
+
+.PHONY: bench
+bench: ## Measure against the bare loop: ratios of one run, interleaved, medians
+	go run ./test/bench
+
+.PHONY: e2e-long
+e2e-long: ## Kill and chaos runs at full size (half an hour)
+	FLUSHLINE_LONG=1 go test -race -timeout $(LONG_TIMEOUT) -count 1 -v -p 1 -run '$(RUN)' ./test/e2e/...
+
+.PHONY: fuzz
+fuzz: ## Fuzz every target for FUZZ_TIME
+	@go list ./... | while read -r pkg; do \
+		for target in $$(go test -list '^Fuzz' "$$pkg" | grep '^Fuzz' || true); do \
+			echo "fuzz $$pkg $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZ_TIME) "$$pkg"; \
+		done; \
+	done
+
+.PHONY: release
+release: ## Build static binaries for all platforms into dist/, with checksums
+	rm -rf dist && mkdir dist
+	for platform in $(PLATFORMS); do \
+		os=$${platform%/*} arch=$${platform#*/} suffix=; \
+		if [[ $$os == windows ]]; then suffix=.exe; fi; \
+		echo "build $$platform"; \
+		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go build -trimpath -ldflags '$(LDFLAGS)' \
+			-o "dist/flushline_$(VERSION)_$${os}_$$arch$$suffix" ./cmd/flushline; \
+	done
+	cd dist && if command -v sha256sum >/dev/null; then sha256sum flushline_* > SHA256SUMS; \
+		else shasum -a 256 flushline_* > SHA256SUMS; fi
+
+.PHONY: clean
+clean: ## Remove what make built; the tools stay
+	rm -rf bin dist
+
+$(GOLANGCI_LINT):
+	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+	mv $(TOOLS)/golangci-lint $@
+
+$(GOFUMPT):
+	GOBIN=$(TOOLS) go install mvdan.cc/gofumpt@$(GOFUMPT_VERSION)
+	mv $(TOOLS)/gofumpt $@
