@@ -1,0 +1,26 @@
+// Package nats reads and writes NATS JetStream.
+//
+// # Reading
+//
+// A [Source] is one or several durable pull consumers, each shared by all pods
+// of a deployment and each one strand. Messages are asked for by own pull
+// requests on one inbox subscription, never more than the Host granted bytes
+// for. What is held is kept ours by in-progress marks, whatever the flushers do.
+//
+// # Acknowledgements
+//
+// The server matches an acknowledgement by stream sequence alone: sent to a
+// stream or consumer that was made anew, it removes a message nobody has
+// flushed. So nothing is acknowledged, marked or given back before the
+// incarnation of stream and consumer was confirmed on the connection at hand,
+// and it is confirmed again each second while anything is held. Between such a
+// check and the news of a recreation an acknowledgement may still hit the new
+// consumer: at most one second, and in practice the time an advisory needs.
+//
+// # What is not noticed
+//
+// Messages that expired before they were delivered are counted exactly for a
+// consumer without filter, and as an upper bound for one with a filter: the
+// server does not say which of the missing sequences the filter would have
+// passed.
+package nats

@@ -1,0 +1,52 @@
+package nats
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+// permanentError is one that trying again does not mend.
+type permanentError struct{ error }
+
+func (e permanentError) Unwrap() error { return e.error }
+
+func permanent(err error) error { return permanentError{err} }
+
+// retry calls try until it succeeds, fails for good or ctx ends; the last error
+// of try then says why.
+func retry(ctx context.Context, try func() error) error {
+	for n := 0; ; n++ {
+		err := try()
+		if err == nil {
+			return nil
+		}
+		var final permanentError
+		if errors.As(err, &final) {
+			return final.error
+		}
+		if !sleep(ctx, backoff(n)) {
+			return fmt.Errorf("gave up (%w): %w", context.Cause(ctx), err)
+		}
+	}
+}
+
+// backoff grows from 100 ms to 2 s, jittered.
+func backoff(n int) time.Duration {
+	d := min(100*time.Millisecond<<min(n, 5), 2*time.Second)
+	return d/2 + rand.N(d/2)
+}
+
+// sleep says whether d passed before ctx ended.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
