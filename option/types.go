@@ -14,8 +14,16 @@ var byteUnits = []struct {
 	name string
 	size float64
 }{
-	{"b", 1}, {"kb", 1e3}, {"mb", 1e6}, {"gb", 1e9}, {"tb", 1e12},
-	{"kib", 1 << 10}, {"mib", 1 << 20}, {"gib", 1 << 30}, {"tib", 1 << 40}, {"", 1},
+	{"b", 1},
+	{"kb", 1e3},
+	{"mb", 1e6},
+	{"gb", 1e9},
+	{"tb", 1e12},
+	{"kib", 1 << 10},
+	{"mib", 1 << 20},
+	{"gib", 1 << 30},
+	{"tib", 1 << 40},
+	{"", 1},
 }
 
 // UnmarshalText reads a size; errors name the accepted forms.
@@ -54,20 +62,31 @@ func (b Bytes) String() string {
 func (b Bytes) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
 
 // Secret is a value that cannot be printed: every formatting and marshalling of
-// it gives "***" (or nothing when it is empty).
-type Secret struct{ value string }
+// it gives "***" (or nothing when it is empty). It is held behind a pointer
+// because fmt prints unexported fields without asking their methods.
+type Secret struct{ value *string }
 
 // NewSecret wraps a value.
-func NewSecret(v string) Secret { return Secret{v} }
+func NewSecret(v string) Secret {
+	if v == "" {
+		return Secret{}
+	}
+	return Secret{&v}
+}
 
 // Reveal is the only way to the value.
-func (s Secret) Reveal() string { return s.value }
+func (s Secret) Reveal() string {
+	if s.value == nil {
+		return ""
+	}
+	return *s.value
+}
 
 // IsZero says that no value was given.
-func (s Secret) IsZero() bool { return s.value == "" }
+func (s Secret) IsZero() bool { return s.value == nil }
 
 func (s Secret) String() string {
-	if s.value == "" {
+	if s.IsZero() {
 		return ""
 	}
 	return "***"
@@ -80,4 +99,4 @@ func (s Secret) GoString() string { return s.String() }
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // UnmarshalText reads the value as it stands.
-func (s *Secret) UnmarshalText(text []byte) error { s.value = string(text); return nil }
+func (s *Secret) UnmarshalText(text []byte) error { *s = NewSecret(string(text)); return nil }
