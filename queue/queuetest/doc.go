@@ -1,0 +1,4 @@
+// Package queuetest is the suite that every queue passes, and a [Host] that
+// records what a source does with its budget. A queue's own test is some thirty
+// lines that make a [Queue] and call [Run].
+package queuetest

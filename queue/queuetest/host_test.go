@@ -1,0 +1,91 @@
+package queuetest_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+
+	"github.com/flushline/flushline/queue/queuetest"
+)
+
+func TestTakeGrantsBetweenMinAndMax(t *testing.T) {
+	t.Parallel()
+	h := queuetest.NewHost(100)
+	for _, tt := range []struct{ least, most, want int64 }{{10, 60, 60}, {0, 70, 40}, {0, 5, 0}} {
+		if got, err := h.Take(t.Context(), tt.least, tt.most); got != tt.want || err != nil {
+			t.Errorf("take %d to %d: got %d, %v, want %d", tt.least, tt.most, got, err, tt.want)
+		}
+	}
+	h.Give(100)
+	if got, err := h.Take(t.Context(), 500, 600); got != 500 || err != nil {
+		t.Errorf("a min above the whole budget: got %d, %v", got, err)
+	}
+	if u := h.Usage(); u.Used != 500 || u.Peak != 500 || u.Taken != 600 {
+		t.Errorf("usage %+v", u)
+	}
+}
+
+func TestTakersAreServedInOrder(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := queuetest.NewHost(10)
+		h.Charge(10)
+		order := make(chan int64, 3)
+		take := func(ctx context.Context, n int64) {
+			got, err := h.Take(ctx, n, n)
+			if err != nil {
+				got = -n
+			}
+			order <- got
+		}
+		given, cancel := context.WithCancel(t.Context())
+		go take(given, 8)
+		synctest.Wait()
+		go take(t.Context(), 6)
+		synctest.Wait()
+		go take(t.Context(), 2)
+		synctest.Wait()
+		h.Give(7)
+		synctest.Wait()
+		if len(order) > 0 {
+			t.Fatal("a later taker passed the first one")
+		}
+		cancel()
+		synctest.Wait()
+		if a := <-order; a != -8 {
+			t.Fatalf("the cancelled taker got %d", a)
+		}
+		if b := <-order; b != 6 {
+			t.Fatalf("the second taker got %d, want 6 at once when the first one left", b)
+		}
+		h.Give(3)
+		if c := <-order; c != 2 {
+			t.Fatalf("the third taker got %d", c)
+		}
+	})
+}
+
+func TestGivingTooMuchIsReported(t *testing.T) {
+	t.Parallel()
+	h := queuetest.NewHost(10)
+	if err := h.Err(); err != nil {
+		t.Fatal(err)
+	}
+	h.Give(1)
+	if _, err := h.Take(t.Context(), 5, 3); err == nil {
+		t.Error("min above max was accepted")
+	}
+	if err := h.Err(); err == nil {
+		t.Error("no fault was recorded")
+	}
+}
+
+func TestNextGivesUp(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := queuetest.NewHost(1).Next(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("next without a strand: %v", err)
+	}
+}
