@@ -212,7 +212,7 @@ func TestControlRefusesWhoIsNotAllowed(t *testing.T) {
 
 func TestListenNamesTheOptionOfABusyPort(t *testing.T) {
 	t.Parallel()
-	ln, err := admin.Listen("admin.listen", "127.0.0.1:0")
+	ln, err := admin.Listen(t.Context(), "admin.listen", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,7 +220,7 @@ func TestListenNamesTheOptionOfABusyPort(t *testing.T) {
 	if admin.NeedsToken(ln) {
 		t.Error("loopback needs no token")
 	}
-	_, err = admin.Listen("admin.listen", ln.Addr().String())
+	_, err = admin.Listen(t.Context(), "admin.listen", ln.Addr().String())
 	if err == nil || !strings.Contains(err.Error(), "admin.listen") || !strings.Contains(err.Error(), ln.Addr().String()) {
 		t.Errorf("a second Listen: %v; want an error with option and address", err)
 	}
@@ -238,7 +238,7 @@ func (f fakeListener) Addr() net.Addr          { return f.addr }
 
 func TestServeEndsWithItsContext(t *testing.T) {
 	t.Parallel()
-	ln, err := admin.Listen("metrics.listen", "127.0.0.1:0")
+	ln, err := admin.Listen(t.Context(), "metrics.listen", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

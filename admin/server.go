@@ -11,8 +11,9 @@ import (
 )
 
 // Listen binds addr. option is the name of the setting, for the error.
-func Listen(option, addr string) (net.Listener, error) {
-	ln, err := net.Listen("tcp", addr)
+func Listen(ctx context.Context, option, addr string) (net.Listener, error) {
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", addr)
 	switch {
 	case err == nil:
 		return ln, nil
