@@ -1,32 +1,45 @@
 package option
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 )
 
 // Decode fills dst, a pointer to a struct that holds its defaults, from a map.
 // It is strict, reports every problem at once in the order of the file, and
-// leaves a field that has a problem at its default.
+// leaves a field that has a problem at its default. dst must not share memory
+// with another decoding; n is only read.
 func Decode(n *Node, dst any) []Problem { return DecodeAt(n, n.Pos, "", dst) }
 
 // DecodeAt is Decode for a block within a file: at is where the block is said to
 // be when a key is missing in it (the key that names it), path what its problems
-// are called after.
-func DecodeAt(n *Node, at Pos, path string, dst any) []Problem {
+// are called after. Several structs may share the block: each key goes to the one
+// that has it.
+func DecodeAt(n *Node, at Pos, path string, dst ...any) []Problem {
 	d := decoder{}
-	d.block(n, at, path, reflect.ValueOf(dst).Elem())
+	d.block(n, at, path, values(dst, reflect.Value.Elem)...)
 	Sort(d.problems)
 	return d.problems
 }
 
 // Secrets finds the nodes whose text must not be shown, for those who print parts
-// of the file: n decoded as dst, which is not changed.
-func Secrets(n *Node, dst any) []*Node {
+// of the file: n as DecodeAt would read it. The structs are not changed.
+func Secrets(n *Node, dst ...any) []*Node {
 	d := decoder{}
-	d.block(n, n.Pos, "", newValue(reflect.TypeOf(dst).Elem()))
+	fresh := func(v reflect.Value) reflect.Value { return reflect.New(v.Type().Elem()).Elem() }
+	d.block(n, n.Pos, "", values(dst, fresh)...)
 	return d.secrets
+}
+
+func values(dst []any, convert func(reflect.Value) reflect.Value) []reflect.Value {
+	out := make([]reflect.Value, len(dst))
+	for i := range dst {
+		out[i] = convert(reflect.ValueOf(dst[i]))
+	}
+	return out
 }
 
 type decoder struct {
@@ -38,8 +51,8 @@ func (d *decoder) errorf(pos Pos, path, hint, format string, args ...any) {
 	d.problems = append(d.problems, Problem{Pos: pos, Path: path, Hint: hint, Message: fmt.Sprintf(format, args...)})
 }
 
-// block decodes a map into a struct.
-func (d *decoder) block(n *Node, at Pos, path string, v reflect.Value) {
+// block decodes a map into the structs that share it.
+func (d *decoder) block(n *Node, at Pos, path string, dst ...reflect.Value) {
 	before := len(d.problems)
 	switch n.Kind {
 	case Null, Map:
@@ -49,34 +62,64 @@ func (d *decoder) block(n *Node, at Pos, path string, v reflect.Value) {
 		d.errorf(n.Pos, path, "", "%s wants a block of keys, found %s", last(path), found(n, false))
 		return
 	}
-	all := slots(v.Type())
-	given := make(map[string]*Pair, len(n.Pairs))
-	for i := range n.Pairs {
-		d.pair(&n.Pairs[i], path, all, given, v)
+	b := blockOf(dst)
+	if b.defect != nil {
+		d.errorf(at, path, "please report it", "this is a defect of the program, not of the file: %v", b.defect)
 	}
-	for i := range all {
-		if s := &all[i]; s.Required && given[s.Name] == nil {
+	for i := range n.Pairs {
+		d.pair(&n.Pairs[i], path, b)
+	}
+	for i := range b.slots {
+		if s := &b.slots[i]; s.Required && b.given[s.Name] == nil {
 			d.errorf(at, join(path, s.Name), example(&s.Field), "%s is missing%s", s.Name, in(path))
 		}
 	}
 	if !Failed(d.problems[before:]) {
-		d.validate(n, at, path, v)
+		for _, v := range dst {
+			d.validate(b, at, path, v)
+		}
 	}
 }
 
+// blockState is one block while its keys are decoded.
+type blockState struct {
+	dst    []reflect.Value
+	slots  []slot
+	owner  []reflect.Value // of each slot
+	given  map[string]*Pair
+	defect error
+}
+
+func blockOf(dst []reflect.Value) *blockState {
+	b := &blockState{dst: dst, given: map[string]*Pair{}}
+	for _, v := range dst {
+		all, err := slots(v.Type())
+		b.defect = errors.Join(b.defect, err)
+		b.slots = append(b.slots, all...)
+		for range all {
+			b.owner = append(b.owner, v)
+		}
+	}
+	if len(dst) > 1 {
+		b.defect = errors.Join(b.defect, refuseTwins(dst[len(dst)-1].Type(), b.slots))
+	}
+	return b
+}
+
 // pair decodes one key of a block.
-func (d *decoder) pair(p *Pair, path string, all []slot, given map[string]*Pair, v reflect.Value) {
-	s := find(all, p.Key)
-	if s == nil {
-		d.unknown(p, path, all, v)
+func (d *decoder) pair(p *Pair, path string, b *blockState) {
+	i := find(b.slots, p.Key)
+	if i < 0 {
+		d.unknown(p, path, b)
 		return
 	}
-	if first := given[s.Name]; first != nil {
+	s := &b.slots[i]
+	if first := b.given[s.Name]; first != nil {
 		d.errorf(p.Pos, join(path, s.Name), "", "%s stands twice%s, first%s", s.Name, in(path), spelling(first, p))
 		return
 	}
-	given[s.Name] = p
-	d.value(p.Value, p.Pos, join(path, s.Name), &s.Field, v.FieldByIndex(s.index))
+	b.given[s.Name] = p
+	d.value(p.Value, p.Pos, join(path, s.Name), &s.Field, b.owner[i].FieldByIndex(s.index))
 }
 
 func spelling(first, second *Pair) string {
@@ -90,62 +133,96 @@ func spelling(first, second *Pair) string {
 	return text
 }
 
-func find(all []slot, key string) *slot {
+// find is the index of the slot that a key names, or -1.
+func find(all []slot, key string) int {
 	key = fold(key)
-	for i := range all {
-		if fold(all[i].Name) == key {
-			return &all[i]
+	return slices.IndexFunc(all, func(s slot) bool {
+		return fold(s.Name) == key || slices.ContainsFunc(s.Aliases, func(a string) bool { return fold(a) == key })
+	})
+}
+
+// unknown reports a key that is no option: pasted from another program, or
+// misspelt.
+func (d *decoder) unknown(p *Pair, path string, b *blockState) {
+	if f := foreign(p.Key, b.dst); f != nil {
+		verb := " has no meaning here"
+		if f.Refuse {
+			verb = " cannot be honoured"
 		}
-		for _, a := range all[i].Aliases {
-			if fold(a) == key {
-				return &all[i]
+		d.problems = append(d.problems, Problem{
+			Pos: p.Pos, Path: join(path, p.Key), Message: quote(p.Key) + verb, Hint: f.Why, Warning: !f.Refuse,
+		})
+		return
+	}
+	var names []string
+	for i := range b.slots {
+		if !b.slots[i].Hidden {
+			names = append(names, b.slots[i].Name)
+		}
+	}
+	if i := find(b.slots, Suggest(p.Key, names)); i >= 0 && b.slots[i].Secret {
+		d.secrets = append(d.secrets, p.Value)
+	}
+	d.errorf(p.Pos, join(path, p.Key), didYouMean(p.Key, names), "unknown key %s%s", quote(p.Key), in(path))
+}
+
+func foreign(key string, dst []reflect.Value) *ForeignKey {
+	for _, v := range dst {
+		m, ok := v.Addr().Interface().(Migrating)
+		if !ok {
+			continue
+		}
+		for _, f := range m.ForeignKeys() {
+			if fold(f.Name) == fold(key) {
+				return &f
 			}
 		}
 	}
 	return nil
 }
 
-// unknown reports a key that is no option: pasted from another program, or
-// misspelt.
-func (d *decoder) unknown(p *Pair, path string, all []slot, v reflect.Value) {
-	if m, ok := v.Addr().Interface().(Migrating); ok {
-		for _, f := range m.ForeignKeys() {
-			if fold(f.Name) != fold(p.Key) {
-				continue
-			}
-			verb := " has no meaning here"
-			if f.Refuse {
-				verb = " cannot be honoured"
-			}
-			d.problems = append(d.problems, Problem{
-				Pos: p.Pos, Path: join(path, p.Key), Message: quote(p.Key) + verb, Hint: f.Why, Warning: !f.Refuse,
-			})
-			return
-		}
+func (d *decoder) validate(b *blockState, at Pos, path string, v reflect.Value) {
+	var found []Problem
+	switch c := v.Addr().Interface().(type) {
+	case Validator:
+		found = c.Validate()
+	case interface{ Validate() error }:
+		found = fromError(c.Validate())
 	}
-	var names []string
-	for i := range all {
-		if !all[i].Hidden {
-			names = append(names, all[i].Name)
-		}
-	}
-	hint := didYouMean(p.Key, names)
-	if s := find(all, Suggest(p.Key, names)); s != nil && s.Secret {
-		d.secrets = append(d.secrets, p.Value)
-	}
-	d.errorf(p.Pos, join(path, p.Key), hint, "unknown key %s%s", quote(p.Key), in(path))
-}
-
-func (d *decoder) validate(n *Node, at Pos, path string, v reflect.Value) {
-	c, ok := v.Addr().Interface().(Validator)
-	if !ok {
-		return
-	}
-	for _, p := range c.Validate() {
-		p.Pos = n.Place(at, p.Path)
+	for _, p := range found {
+		p.Pos = b.place(at, p.Path)
 		p.Path = join(path, p.Path)
 		d.problems = append(d.problems, p)
 	}
+}
+
+// place is Node.Place for a key that may stand under an alias.
+func (b *blockState) place(at Pos, path string) Pos {
+	head, rest := cutPath(path)
+	if p := b.given[head]; p != nil {
+		return p.Value.Place(p.Pos, rest)
+	}
+	return at
+}
+
+// fromError takes joined errors apart. What an error begins with is the path of
+// the key it is about, if it looks like one.
+func fromError(err error) []Problem {
+	if err == nil {
+		return nil
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var all []Problem
+		for _, e := range joined.Unwrap() {
+			all = append(all, fromError(e)...)
+		}
+		return all
+	}
+	text := err.Error()
+	end := strings.IndexFunc(text, func(r rune) bool {
+		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789_.[]", r)
+	})
+	return []Problem{{Path: text[:max(end, 0)], Message: text}}
 }
 
 // value decodes one value. at is the position of its key.

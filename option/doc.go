@@ -30,6 +30,6 @@
 //
 // A struct that implements [Validator] checks its fields against each other; one
 // that implements [Migrating] names keys of other programs that people paste in.
-// A tag that breaks these rules is a defect of the program: [Fields] and [Decode]
-// panic, so that the first test of a kind finds it.
+// A tag that breaks these rules is a defect of the program: [Check] finds it in a
+// test, and Decode refuses to go on as if nothing was wrong.
 package option

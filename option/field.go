@@ -2,10 +2,12 @@ package option
 
 import (
 	"encoding"
+	"errors"
 	"fmt"
 	"reflect"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -43,21 +45,41 @@ type Field struct {
 }
 
 // Fields lists the options of v, a pointer to a struct that holds its defaults,
-// in the order of the struct.
-func Fields(v any) []Field {
-	r := reflect.ValueOf(v)
-	if r.Kind() != reflect.Pointer || r.Elem().Kind() != reflect.Struct {
-		panic(fmt.Sprintf("option: Fields wants a pointer to a struct, got %T", v))
-	}
-	return blockFields(r.Elem())
-}
+// in the order of the struct. Fields whose tags are wrong are left out: see Check.
+func Fields(v any) []Field { return blockFields(reflect.ValueOf(v).Elem()) }
 
 func blockFields(v reflect.Value) []Field {
 	var fields []Field
-	for _, s := range slots(v.Type()) {
+	all, _ := slots(v.Type())
+	for _, s := range all {
 		fields = append(fields, s.describe(v.FieldByIndex(s.index)))
 	}
 	return fields
+}
+
+// Check finds what is wrong with the tags of v, a pointer to a struct, and of the
+// structs in it. It is for tests: what it finds is a defect of the program, which
+// Decode reports too.
+func Check(v any) error {
+	if t := reflect.TypeOf(v); t == nil || t.Kind() != reflect.Pointer || t.Elem().Kind() != reflect.Struct {
+		return fmt.Errorf("couldn't read the options of %T: want a pointer to a struct", v)
+	}
+	return checkType(reflect.TypeOf(v).Elem())
+}
+
+func checkType(t reflect.Type) error {
+	all, err := slots(t)
+	errs := []error{err}
+	for _, s := range all {
+		ft := deref(t.FieldByIndex(s.index).Type)
+		if s.Type == TypeList || s.Type == TypeMap {
+			ft = deref(ft.Elem())
+		}
+		if s.Type == TypeBlock || (ft.Kind() == reflect.Struct && typeName(ft) == TypeBlock) {
+			errs = append(errs, checkType(ft))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // slot is a field of a struct that is an option: its registry entry without what
@@ -67,29 +89,53 @@ type slot struct {
 	index []int
 }
 
-// slots reads the tags of a struct, embedded structs included.
-func slots(t reflect.Type) []slot {
+// slots reads the tags of a struct, embedded structs included. The error names
+// every wrong tag; the slots are the right ones. A lane's flusher is decoded anew
+// for each lane, hence the cache.
+func slots(t reflect.Type) ([]slot, error) {
+	if known, ok := layouts.Load(t); ok {
+		l := known.(layout)
+		return l.slots, l.err
+	}
+	all, err := readTags(t)
+	layouts.Store(t, layout{all, err})
+	return all, err
+}
+
+type layout struct {
+	slots []slot
+	err   error
+}
+
+var layouts sync.Map // reflect.Type -> layout
+
+func readTags(t reflect.Type) ([]slot, error) {
 	var out []slot
+	var errs []error
 	for i := range t.NumField() {
 		f := t.Field(i)
 		tag, tagged := f.Tag.Lookup("option")
 		switch {
-		case tagged && !f.IsExported():
-			panic(fmt.Sprintf("option: %s.%s is tagged but not exported", t, f.Name))
 		case tagged:
-			out = append(out, slot{Field: tagField(t, f, tag), index: f.Index})
+			field, err := tagField(f, tag)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("option tag of %s.%s: %w", t, f.Name, err))
+				continue
+			}
+			out = append(out, slot{Field: field, index: f.Index})
 		case f.Anonymous && f.Type.Kind() == reflect.Struct:
-			for _, s := range slots(f.Type) {
+			inner, err := readTags(f.Type)
+			errs = append(errs, err)
+			for _, s := range inner {
 				s.index = append([]int{i}, s.index...)
 				out = append(out, s)
 			}
 		}
 	}
-	refuseTwins(t, out)
-	return out
+	return out, errors.Join(append(errs, refuseTwins(t, out))...)
 }
 
-func tagField(t reflect.Type, f reflect.StructField, tag string) Field {
+func tagField(f reflect.StructField, tag string) (Field, error) {
 	name, rest, _ := strings.Cut(tag, ",")
 	field := Field{
 		Name: name, Help: f.Tag.Get("help"), Example: f.Tag.Get("example"),
@@ -105,28 +151,56 @@ func tagField(t reflect.Type, f reflect.StructField, tag string) Field {
 		case "hidden":
 			field.Hidden = true
 		default:
-			panic(fmt.Sprintf("option: %s.%s has the unknown flag %q", t, f.Name, flag))
+			return field, fmt.Errorf("the flag %q is unknown", flag)
 		}
 	}
-	if name == "" {
-		panic(fmt.Sprintf("option: %s.%s has no name", t, f.Name))
-	}
 	field.Type = typeName(f.Type)
+	if field.Type == TypeList || field.Type == TypeMap {
+		if typeName(deref(f.Type).Elem()) == "" {
+			field.Type = ""
+		}
+	}
+	switch {
+	case !f.IsExported():
+		return field, errors.New("the field is not exported")
+	case name == "":
+		return field, errors.New("the name is missing")
+	case field.Type == "":
+		return field, fmt.Errorf("an option cannot have the type %s", f.Type)
+	}
 	field.Secret = field.Secret || field.Type == TypeSecret
 	field.Optional = f.Type.Kind() == reflect.Pointer && field.Type != TypeAny
-	return field
+	return field, checkLimits(&field, f.Type)
 }
 
-func refuseTwins(t reflect.Type, all []slot) {
+// checkLimits sees to it that min and max can be read later on.
+func checkLimits(f *Field, t reflect.Type) error {
+	typ := f.Type
+	if typ == TypeList || typ == TypeMap {
+		typ = typeName(deref(t).Elem())
+	}
+	for _, limit := range []string{f.Min, f.Max} {
+		if limit == "" {
+			continue
+		}
+		if _, err := readLimit(typ, limit); err != nil {
+			return fmt.Errorf("limit %q: %w", limit, err)
+		}
+	}
+	return nil
+}
+
+func refuseTwins(t reflect.Type, all []slot) error {
 	seen := map[string]bool{}
 	for _, s := range all {
 		for _, name := range append([]string{s.Name}, s.Aliases...) {
 			if seen[fold(name)] {
-				panic(fmt.Sprintf("option: %s has the key %q twice", t, name))
+				return fmt.Errorf("%s has the option %q twice", t, name)
 			}
 			seen[fold(name)] = true
 		}
 	}
+	return nil
 }
 
 // describe completes the entry with what the value holds.
@@ -162,6 +236,7 @@ var (
 	nodeType        = reflect.TypeFor[*Node]()
 )
 
+// typeName is empty for types that cannot be options.
 func typeName(t reflect.Type) string {
 	if t == nodeType {
 		return TypeAny
@@ -198,7 +273,7 @@ func typeName(t reflect.Type) string {
 			return TypeMap
 		}
 	}
-	panic(fmt.Sprintf("option: a field cannot have the type %s", t))
+	return ""
 }
 
 func deref(t reflect.Type) reflect.Type {

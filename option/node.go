@@ -38,8 +38,10 @@ type Node struct {
 	// and no problem shows it.
 	Written string
 	Pos     Pos
-	Items   []*Node // of a List
-	Pairs   []Pair  // of a Map, in the file's order
+	// LastLine is where a scalar ends that goes over several lines, otherwise 0.
+	LastLine int
+	Items    []*Node // of a List
+	Pairs    []Pair  // of a Map, in the file's order
 }
 
 // Pair is one key of a Map.
@@ -62,41 +64,38 @@ func (n *Node) Get(key string) *Pair {
 	return nil
 }
 
-// Place finds the position that a path such as "tls.cert" or "headers[2]" is
-// about: that of the value, or if it is missing that of the innermost block
+// Place finds the position that a path such as "tls.cert" or "consumers[2].stream"
+// is about: that of the value, or if it is missing that of the innermost block
 // which is there. at is the position of n as a block.
 func (n *Node) Place(at Pos, path string) Pos {
-	for n != nil && path != "" {
-		var next *Node
-		nextAt := at
-		switch {
-		case path[0] == '[':
-			end := strings.IndexByte(path, ']')
-			i, err := strconv.Atoi(path[1:max(end, 1)])
-			if end < 0 || err != nil || i < 0 || i >= len(n.Items) {
-				return at
-			}
-			next, nextAt, path = n.Items[i], n.Items[i].Pos, path[end+1:]
-		default:
-			name := path
-			if cut := strings.IndexAny(path, ".["); cut >= 0 {
-				name = path[:cut]
-			}
-			if p := n.Get(name); p != nil {
-				next, nextAt = p.Value, p.Pos
-			}
-			path = path[len(name):]
-		}
-		path = strings.TrimPrefix(path, ".")
-		if next == nil {
-			return at
-		}
-		if path == "" && next.Kind != Map && next.Kind != List && next.Kind != Null {
-			return next.Pos
-		}
-		n, at = next, nextAt
+	head, rest := cutPath(path)
+	switch {
+	case n == nil || (head == "" && n.Kind == Null):
+		return at
+	case head == "" && (n.Kind == Map || n.Kind == List):
+		return at
+	case head == "":
+		return n.Pos
+	}
+	if i, err := strconv.Atoi(strings.Trim(head, "[]")); head[0] == '[' && err == nil && i >= 0 && i < len(n.Items) {
+		return n.Items[i].Place(n.Items[i].Pos, rest)
+	}
+	if p := n.Get(head); p != nil {
+		return p.Value.Place(p.Pos, rest)
 	}
 	return at
+}
+
+// cutPath takes the first step off a path: a name, or an index in brackets.
+func cutPath(path string) (head, rest string) {
+	end := strings.IndexAny(path, ".[")
+	if strings.HasPrefix(path, "[") {
+		end = strings.IndexByte(path, ']') + 1
+	}
+	if end <= 0 {
+		return path, ""
+	}
+	return path[:end], strings.TrimPrefix(path[end:], ".")
 }
 
 // FromAny builds a tree without positions from maps, slices, strings, numbers,

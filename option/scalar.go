@@ -7,7 +7,6 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // wants says what a type reads, in messages.
@@ -79,7 +78,7 @@ func setScalar(n *Node, f *Field, v reflect.Value) error {
 			return err
 		}
 		if f.Type == TypeSize {
-			return f.limit(float64(v.Int()), n.Text, sizeLimit)
+			return f.limit(float64(v.Int()), n.Text)
 		}
 		return nil
 	}
@@ -133,7 +132,7 @@ func setInt(text string, f *Field, v reflect.Value) error {
 	case v.CanUint() && (n < 0 || v.OverflowUint(uint64(n))), v.CanInt() && v.OverflowInt(n):
 		return fmt.Errorf("%s is out of range", text)
 	}
-	if err := f.limit(float64(n), text, numberLimit); err != nil {
+	if err := f.limit(float64(n), text); err != nil {
 		return err
 	}
 	if v.CanUint() {
@@ -149,7 +148,7 @@ func setFloat(text string, f *Field, v reflect.Value) error {
 	if err != nil || math.IsNaN(x) || math.IsInf(x, 0) {
 		return fmt.Errorf("%s is not a number that fits", text)
 	}
-	if err := f.limit(x, text, numberLimit); err != nil {
+	if err := f.limit(x, text); err != nil {
 		return err
 	}
 	v.SetFloat(x)
@@ -164,7 +163,7 @@ func setDuration(text string, f *Field, v reflect.Value) error {
 	case x < 0:
 		return fmt.Errorf("%s is below zero", text)
 	}
-	if err := f.limit(float64(x), text, durationLimit); err != nil {
+	if err := f.limit(float64(x), text); err != nil {
 		return err
 	}
 	v.SetInt(int64(x))
@@ -172,39 +171,29 @@ func setDuration(text string, f *Field, v reflect.Value) error {
 }
 
 // limit checks the tags min and max, which read what the value itself reads.
-func (f *Field) limit(x float64, text string, read func(string) (float64, error)) error {
-	for _, l := range []struct {
-		tag, word string
-		wrong     func(limit float64) bool
-	}{
-		{f.Min, "at least", func(limit float64) bool { return x < limit }},
-		{f.Max, "at most", func(limit float64) bool { return x > limit }},
-	} {
-		if l.tag == "" {
-			continue
-		}
-		limit, err := read(l.tag)
-		if err != nil {
-			panic(fmt.Sprintf("option: the limit %q of %s: %v", l.tag, f.Name, err))
-		}
-		if l.wrong(limit) {
-			return fmt.Errorf("%s is out of range: want %s %s", text, l.word, l.tag)
-		}
+func (f *Field) limit(x float64, text string) error {
+	if low, err := readLimit(f.Type, f.Min); err == nil && x < low {
+		return fmt.Errorf("%s is out of range: want at least %s", text, f.Min)
+	}
+	if high, err := readLimit(f.Type, f.Max); err == nil && x > high {
+		return fmt.Errorf("%s is out of range: want at most %s", text, f.Max)
 	}
 	return nil
 }
 
-func numberLimit(s string) (float64, error) { return strconv.ParseFloat(s, 64) }
-
-func durationLimit(s string) (float64, error) {
-	d, err := time.ParseDuration(s)
-	return float64(d), err
-}
-
-func sizeLimit(s string) (float64, error) {
-	var b Bytes
-	err := b.UnmarshalText([]byte(s))
-	return float64(b), err
+func readLimit(typ, limit string) (float64, error) {
+	switch typ {
+	case TypeDuration:
+		d, err := ParseDuration(limit)
+		return float64(d), err
+	case TypeSize:
+		var b Bytes
+		err := b.UnmarshalText([]byte(limit))
+		return float64(b), err
+	case TypeInt, TypeFloat:
+		return strconv.ParseFloat(limit, 64)
+	}
+	return 0, fmt.Errorf("the type %s has no limits", typ)
 }
 
 // found says what stands in the file. It never shows a secret or a value that
