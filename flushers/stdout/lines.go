@@ -1,0 +1,59 @@
+package stdout
+
+import (
+	"context"
+	"io"
+	"sync/atomic"
+	"time"
+)
+
+const stuckAfter = time.Second
+
+// lines is the one writer of the process.
+type lines struct {
+	turn  chan struct{} // holds one token while nobody writes
+	out   io.Writer
+	torn  bool         // the last write ended inside a line; owned by who has the turn
+	since atomic.Int64 // when the running write began, in Unix nanoseconds; 0: none
+}
+
+func newLines(out io.Writer) *lines {
+	l := &lines{turn: make(chan struct{}, 1), out: out}
+	l.turn <- struct{}{}
+	return l
+}
+
+// write waits for its turn while ctx lives. The write itself cannot be cut off.
+func (l *lines) write(ctx context.Context, b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
+	select {
+	case <-l.turn:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	l.since.Store(time.Now().UnixNano())
+	defer func() {
+		l.since.Store(0)
+		l.turn <- struct{}{}
+	}()
+	if l.torn {
+		if _, err := l.out.Write([]byte{'\n'}); err != nil {
+			return err
+		}
+		l.torn = false
+	}
+	n, err := l.out.Write(b)
+	l.torn = n > 0 && b[n-1] != '\n'
+	return err
+}
+
+// stuck says that a write has been running for too long.
+func (l *lines) stuck() bool {
+	since := l.since.Load()
+	return since != 0 && time.Since(time.Unix(0, since)) > stuckAfter
+}
+
+// Close leaves the standard output open: it is the process's.
+func (l *lines) Close() error { return nil }

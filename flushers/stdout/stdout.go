@@ -1,0 +1,109 @@
+// Package stdout is the flusher that prints logs to the standard output of the
+// process, a line each.
+package stdout
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+
+	"github.com/flushline/flushline/flushers"
+	"github.com/flushline/flushline/protocol"
+)
+
+const summary = "Prints each log to the standard output, as JSON or for people."
+
+// Kind is the kind "stdout". Stored means written: what happens to the bytes
+// behind the pipe is not known.
+func Kind() flushers.Kind {
+	return flushers.Kind{
+		Name:          "stdout",
+		Summary:       summary,
+		New:           func() flushers.Flusher { return &Flusher{Format: FormatJSON, out: os.Stdout} },
+		NoRetain:      true,
+		TestedAgainst: "pipes and files of the operating system",
+	}
+}
+
+// The values of the option format.
+const (
+	FormatJSON   = "json"
+	FormatPretty = "pretty"
+)
+
+// Flusher is one instance; its exported field is the option.
+type Flusher struct {
+	Format string `option:"format" enum:"json,pretty" help:"json: one object a line, as iLogtail's custom_single. pretty: one line for people."`
+
+	out     io.Writer
+	lines   *lines
+	release func()
+	runtime context.Context
+}
+
+// Init joins the one writer of the process.
+func (f *Flusher) Init(c flushers.Context) error {
+	v, release, err := c.Shared("stdout", func() (io.Closer, error) { return newLines(f.out), nil })
+	if err != nil {
+		return err
+	}
+	shared, ok := v.(*lines)
+	if !ok {
+		release()
+		return fmt.Errorf("couldn't share the standard output: another kind uses its key with a %T", v)
+	}
+	f.lines, f.release, f.runtime = shared, release, c.GetRuntimeContext()
+	return nil
+}
+
+// Description says what the kind does.
+func (f *Flusher) Description() string { return summary }
+
+// IsReady is false while a write of any lane has been blocked for a second:
+// nobody reads the pipe.
+func (f *Flusher) IsReady(string, string, int64) bool { return !f.lines.stuck() }
+
+// Flush prints the groups.
+func (f *Flusher) Flush(project, logstore, config string, groups []*protocol.LogGroup) error {
+	return f.FlushBatch(f.runtime, &flushers.Batch{
+		Project: project, Logstore: logstore, Config: config, Groups: groups,
+	})
+}
+
+// FlushBatch prints the batch in one write, so that the lines of two lanes never
+// mix. Its error is plain: the lines may be there in part and come again.
+func (f *Flusher) FlushBatch(ctx context.Context, b *flushers.Batch) error {
+	buf := buffers.Get().(*[]byte)
+	*buf = (*buf)[:0]
+	key := protocol.Key{Project: b.Project, Logstore: b.Logstore, Config: b.Config}
+	for _, g := range b.Groups {
+		if f.Format == FormatPretty {
+			*buf = appendPretty(*buf, key, g)
+		} else {
+			*buf = protocol.AppendJSONLines(*buf, g)
+		}
+	}
+	err := f.lines.write(ctx, *buf)
+	if cap(*buf) <= keepBuffer {
+		buffers.Put(buf)
+	}
+	if err != nil {
+		return fmt.Errorf("couldn't write to the standard output: %w", err)
+	}
+	return nil
+}
+
+// SetUrgent changes nothing: nothing is ever held back.
+func (f *Flusher) SetUrgent(bool) {}
+
+// Stop leaves the shared writer.
+func (f *Flusher) Stop() error {
+	f.release()
+	return nil
+}
+
+const keepBuffer = 1 << 20
+
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
