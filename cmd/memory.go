@@ -1,0 +1,21 @@
+package cmd
+
+import "runtime/debug"
+
+const (
+	memoryHeadroom = 64 << 20 // what the process needs beside its two pools
+	embeddedServer = 192 << 20
+	gcPercent      = 400
+)
+
+// boundMemory tells the garbage collector what the pools allow, so that rare
+// collections cannot grow the process beyond its budget. Who sets GOMEMLIMIT or
+// GOGC keeps what was set.
+func boundMemory(env func(string) (string, bool), budget int64) {
+	if v, ok := env("GOMEMLIMIT"); !ok || v == "" {
+		debug.SetMemoryLimit(budget + memoryHeadroom)
+	}
+	if v, ok := env("GOGC"); !ok || v == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+}

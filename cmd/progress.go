@@ -1,0 +1,71 @@
+package cmd
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/schollz/progressbar/v3"
+)
+
+// progress tells a person how far a job is: a bar on a terminal, elsewhere a
+// line every ten seconds. One goroutine uses it.
+type progress struct {
+	w       io.Writer
+	verb    string
+	bar     *progressbar.ProgressBar // nil unless on a terminal
+	started time.Time
+	told    time.Time
+	groups  int64
+	bytes   int64
+}
+
+const tellEvery = 10 * time.Second
+
+// newProgress writes to w. total is in groups; 0 means that nobody knows.
+func newProgress(w io.Writer, verb string, total int64) *progress {
+	now := time.Now()
+	p := &progress{w: w, verb: verb, started: now, told: now}
+	if isTerminal(w) {
+		if total == 0 {
+			total = -1
+		}
+		p.bar = progressbar.NewOptions64(total,
+			progressbar.OptionSetWriter(w),
+			progressbar.OptionSetDescription(verb),
+			progressbar.OptionShowCount(),
+			progressbar.OptionShowIts(),
+			progressbar.OptionSetItsString("groups"),
+			progressbar.OptionThrottle(100*time.Millisecond),
+			progressbar.OptionClearOnFinish(),
+		)
+	}
+	return p
+}
+
+func (p *progress) add(groups, bytes int) {
+	p.groups += int64(groups)
+	p.bytes += int64(bytes)
+	if p.bar != nil {
+		_ = p.bar.Add(groups) // fails when the terminal is gone or total was too small
+		return
+	}
+	if now := time.Now(); now.Sub(p.told) >= tellEvery {
+		p.told = now
+		fmt.Fprintln(p.w, p.summary())
+	}
+}
+
+// close removes the bar; the caller says what became of the job.
+func (p *progress) close() {
+	if p.bar != nil {
+		_ = p.bar.Clear()
+	}
+}
+
+func (p *progress) summary() string {
+	took := time.Since(p.started)
+	perSecond := float64(p.groups) / max(took.Seconds(), 0.001)
+	return fmt.Sprintf("%s %s groups (%s) in %s, %s/s", p.verb, humanize.Comma(p.groups), size(p.bytes), span(took), humanize.Comma(int64(perSecond)))
+}

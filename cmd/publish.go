@@ -1,0 +1,345 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/flushline/flushline/protocol"
+	"github.com/flushline/flushline/queue"
+)
+
+type publishOptions struct {
+	config   string
+	url      string
+	subject  string
+	key      protocol.Key
+	format   string
+	lines    int
+	compress string
+	rate     rate
+	count    int64
+	sample   bool
+}
+
+func newPublish(p *program) *cobra.Command {
+	var o publishOptions
+	c := &cobra.Command{
+		Use:   "publish [FILE...]",
+		Short: "Put lines, JSON or LogGroups from files or stdin into the queue",
+		Long: `Reads files (or stdin) and puts their logs as LogGroups into the queue, with the
+key in the x-log-* headers and in the subject. A message counts as published only
+when the stream has confirmed it. Groups too large for a message are split; gzip
+and zstd files are decompressed.
+
+Formats: lines (a log a line), json (an object a line; one with "Logs" is a
+LogGroup), frames (what the file flusher writes with format: loggroup; key and id
+are kept), loggroup (one protobuf LogGroup a file). auto tells the first three
+apart.
+
+Exit codes: 0 all published; 64 usage, configuration or input; 69 the queue does
+not take it; 75 interrupted.`,
+		Example: `  echo '{"level":"info","msg":"hello"}' | flushline publish -c shop.yaml --project shop --logstore web --config-name app
+  flushline publish --url nats://127.0.0.1:4222 --project shop --logstore web --config-name app --rate 500/s access.log
+  flushline publish -c shop.yaml --sample --count 10000`,
+		RunE: func(c *cobra.Command, files []string) error {
+			ctx, stop := interruptible(c.Context())
+			defer stop()
+			return p.publish(ctx, &o, files)
+		},
+	}
+	configFlag(p, c, &o.config)
+	f := c.Flags()
+	f.StringVar(&o.url, "url", "", "`URL` of the NATS server, instead of a configuration")
+	f.StringVar(&o.subject, "subject", "", "`SUBJECT` to publish to (default: logs.<project>.<logstore>.<config>)")
+	f.StringVar(&o.key.Project, "project", "", "project of the key")
+	f.StringVar(&o.key.Logstore, "logstore", "", "logstore of the key")
+	f.StringVar(&o.key.Config, "config-name", "", "config of the key")
+	f.StringVar(&o.format, "format", formatAuto, "`FORMAT` of the input: "+strings.Join(inputFormats, ", "))
+	f.IntVar(&o.lines, "lines", 100, "at most this many logs in a group, of lines and json")
+	f.StringVar(&o.compress, "compress", "none", "`ENCODING` of the messages: none, gzip, zstd, lz4, snappy")
+	f.Var(&o.rate, "rate", "at most this much: 20MiB is bytes a second, 500/s groups a second")
+	f.Int64Var(&o.count, "count", 0, "stop after `N` groups (0: all)")
+	f.BoolVar(&o.sample, "sample", false, "publish made-up but realistic logs instead of an input")
+	c.MarkFlagsMutuallyExclusive("config", "url")
+	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(inputFormats, cobra.ShellCompDirectiveNoFileComp))
+	return c
+}
+
+func (o *publishOptions) check(files []string) (protocol.Encoding, error) {
+	encoding, err := protocol.ParseEncoding(o.compress)
+	switch {
+	case err != nil:
+		return 0, usage(fmt.Errorf("--compress: %w", err))
+	case !slices.Contains(inputFormats, o.format):
+		return 0, usage(fmt.Errorf("--format %q is not known: use %s", o.format, strings.Join(inputFormats, ", ")))
+	case o.lines < 1:
+		return 0, usage(errors.New("--lines must be at least 1"))
+	case o.count < 0:
+		return 0, usage(errors.New("--count must not be negative"))
+	case o.sample && len(files) > 0:
+		return 0, usage(errors.New("--sample makes its own logs: leave the files out"))
+	}
+	return encoding, nil
+}
+
+func (p *program) publish(ctx context.Context, o *publishOptions, files []string) error {
+	encoding, err := o.check(files)
+	if err != nil {
+		return err
+	}
+	to, err := p.openPublisher(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer to.close()
+	job := publication{
+		sink:  to.sink,
+		pack:  packer{encoding: encoding, limit: to.maxPayload, subject: to.subject},
+		key:   o.key,
+		rate:  o.rate,
+		count: o.count,
+		show:  newProgress(p.stderr, "published", o.count),
+	}
+	err = job.run(ctx, func(ctx context.Context) iter.Seq2[parcel, error] { return p.parcels(ctx, o, files) })
+	job.show.close()
+	fmt.Fprintln(p.stdout, job.show.summary())
+	if err == nil && ctx.Err() != nil {
+		return &coded{exitTryAgain, errors.New("interrupted: the rest was not published")}
+	}
+	return err
+}
+
+// parcels are what all inputs hold, one after the other.
+func (p *program) parcels(ctx context.Context, o *publishOptions, files []string) iter.Seq2[parcel, error] {
+	if o.sample {
+		return samples(ctx, o.key)
+	}
+	if len(files) == 0 {
+		files = []string{"-"}
+	}
+	return func(yield func(parcel, error) bool) {
+		for _, name := range files {
+			if !p.oneFile(ctx, o, name, yield) {
+				return
+			}
+		}
+	}
+}
+
+func (p *program) oneFile(ctx context.Context, o *publishOptions, name string, yield func(parcel, error) bool) (more bool) {
+	in := input{name: name, r: p.stdin, format: o.format, lines: o.lines}
+	if name == "-" {
+		in.name = "stdin"
+	} else {
+		f, err := os.Open(name)
+		if err != nil {
+			return yield(parcel{}, usage(fmt.Errorf("couldn't open the input: %w", err)))
+		}
+		defer f.Close()
+		in.r = f
+	}
+	for one, err := range in.parcels(ctx) {
+		if !yield(one, err) {
+			return false
+		}
+	}
+	return true
+}
+
+func samples(ctx context.Context, key protocol.Key) iter.Seq2[parcel, error] {
+	keys := demoKeys
+	if key != (protocol.Key{}) {
+		keys = []protocol.Key{key}
+	}
+	made := newTraffic(1, keys)
+	return func(yield func(parcel, error) bool) {
+		for ctx.Err() == nil {
+			key, g := made.group(time.Now())
+			if !yield(parcel{key: key, group: g, from: "sample"}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// publication puts parcels into a queue: one goroutine reads, packs and paces,
+// the other puts what has come meanwhile in one go.
+type publication struct {
+	sink  queue.Sink
+	pack  packer
+	key   protocol.Key // its parts win over those of the input
+	rate  rate
+	count int64 // 0: all
+	show  *progress
+}
+
+// packed is the messages of one parcel.
+type packed struct {
+	messages []queue.Message
+	from     string
+	err      error // ends the publication once all before it is stored
+}
+
+func (j *publication) run(ctx context.Context, parcels func(context.Context) iter.Seq2[parcel, error]) error {
+	g, ctx := errgroup.WithContext(ctx)
+	out := make(chan packed, 64)
+	g.Go(func() error {
+		defer close(out)
+		j.read(ctx, parcels(ctx), out)
+		return nil
+	})
+	g.Go(func() error { return j.put(context.WithoutCancel(ctx), out) })
+	return g.Wait()
+}
+
+func (j *publication) read(ctx context.Context, parcels iter.Seq2[parcel, error], out chan<- packed) {
+	send := func(p packed) bool {
+		select {
+		case out <- p:
+			return p.err == nil
+		case <-ctx.Done():
+			return false
+		}
+	}
+	due, left := time.Now(), j.count
+	for p, err := range parcels {
+		if err != nil {
+			send(packed{err: err})
+			return
+		}
+		p.key = withFlags(p.key, j.key)
+		err := checkKey(p.key, p.from)
+		var ms []queue.Message
+		if err == nil {
+			ms, err = j.pack.pack(&p)
+		}
+		if !waitUntil(ctx, due) || !send(packed{messages: ms, from: p.from, err: err}) {
+			return
+		}
+		due = later(due, time.Now()).Add(j.rate.per(bytesOf(ms)))
+		if left--; left == 0 {
+			return
+		}
+	}
+}
+
+func withFlags(key, flags protocol.Key) protocol.Key {
+	for _, part := range []struct{ dst, flag *string }{
+		{&key.Project, &flags.Project}, {&key.Logstore, &flags.Logstore}, {&key.Config, &flags.Config},
+	} {
+		if *part.flag != "" {
+			*part.dst = *part.flag
+		}
+	}
+	return key
+}
+
+func bytesOf(ms []queue.Message) int {
+	n := 0
+	for i := range ms {
+		n += len(ms[i].Value)
+	}
+	return n
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func waitUntil(ctx context.Context, due time.Time) bool {
+	wait := time.Until(due)
+	if wait <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+const (
+	putMessages = 256
+	putBytes    = 4 << 20
+)
+
+// put ends when out is closed, or at the first message that was not stored. ctx
+// is not that of the interrupt: what was read is stored.
+func (j *publication) put(ctx context.Context, out <-chan packed) error {
+	for first := range out {
+		batch, bytes, stop := []packed{first}, bytesOf(first.messages), first.err
+	more:
+		for stop == nil && len(batch) < putMessages && bytes < putBytes {
+			select {
+			case p, open := <-out:
+				if !open {
+					break more
+				}
+				batch, bytes, stop = append(batch, p), bytes+bytesOf(p.messages), p.err
+			default:
+				break more
+			}
+		}
+		if err := j.store(ctx, batch); err != nil {
+			return err
+		}
+		if stop != nil {
+			return stop
+		}
+	}
+	return nil
+}
+
+func (j *publication) store(ctx context.Context, batch []packed) error {
+	var ms []queue.Message
+	for i := range batch {
+		ms = append(ms, batch[i].messages...)
+	}
+	if len(ms) == 0 {
+		return nil
+	}
+	errs := j.sink.Put(ctx, ms)
+	for i := range batch {
+		n := len(batch[i].messages)
+		if errs != nil {
+			if err := errors.Join(errs[:n]...); err != nil {
+				return unavailable(fmt.Errorf("%s: couldn't store it in %s: %w", batch[i].from, j.sink.Describe(), err))
+			}
+			errs = errs[n:]
+		}
+		if n > 0 {
+			j.show.add(1, bytesOf(batch[i].messages))
+		}
+	}
+	return nil
+}
+
+// publisher is an open way into the queue.
+type publisher struct {
+	sink       queue.Sink
+	maxPayload int
+	subject    func(protocol.Key) string
+	closers    []io.Closer
+}
+
+func (p *publisher) close() {
+	for _, c := range slices.Backward(p.closers) {
+		_ = c.Close() // what was published is confirmed: nothing hangs on this
+	}
+}

@@ -1,0 +1,110 @@
+package cmd
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/flushline/flushline/protocol"
+	"github.com/flushline/flushline/queue"
+)
+
+// packer makes messages of LogGroups, each below what the server takes.
+type packer struct {
+	encoding protocol.Encoding
+	limit    int // bytes of a message, headers included
+	subject  func(protocol.Key) string
+}
+
+// headerRoom is kept free for headers and their framing.
+const headerRoom = 4 << 10
+
+// pack returns the messages of one group: one, or several when it is too large.
+// Parts of a group have new ids; a whole one keeps the id its frame carried.
+func (k *packer) pack(p *parcel) ([]queue.Message, error) {
+	values, encodings, err := k.values(p.group, p.from)
+	if err != nil {
+		return nil, err
+	}
+	ms := make([]queue.Message, len(values))
+	for i, v := range values {
+		ms[i] = queue.Message{Value: v, Subject: k.subject(p.key), Headers: []queue.Header{
+			{Key: protocol.HeaderProject, Value: p.key.Project},
+			{Key: protocol.HeaderLogstore, Value: p.key.Logstore},
+			{Key: protocol.HeaderConfig, Value: p.key.Config},
+			{Key: protocol.HeaderContentType, Value: protocol.TypeLogGroup},
+		}}
+		if e := encodings[i]; e != protocol.EncodingNone {
+			ms[i].Headers = append(ms[i].Headers, queue.Header{Key: protocol.HeaderContentEncoding, Value: e.String()})
+		}
+	}
+	if p.id != nil && len(ms) == 1 {
+		ms[0].Headers = append(ms[0].Headers,
+			queue.Header{Key: queue.HeaderOrigin, Value: queue.Origin(p.id.Origin).String()},
+			queue.Header{Key: queue.HeaderGroups, Value: strconv.FormatUint(uint64(p.id.Group), 10)})
+	}
+	return ms, nil
+}
+
+// values encodes a group and halves it until each part fits. A single log that
+// does not fit is compressed if nobody asked for another encoding.
+func (k *packer) values(g *protocol.LogGroup, from string) ([][]byte, []protocol.Encoding, error) {
+	room := k.limit - headerRoom
+	v, err := protocol.Compress(nil, g.AppendMarshal(nil), k.encoding)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(v) <= room {
+		return [][]byte{v}, []protocol.Encoding{k.encoding}, nil
+	}
+	if len(g.Logs) < 2 {
+		if k.encoding == protocol.EncodingNone {
+			z := packer{encoding: protocol.EncodingZstd, limit: k.limit}
+			return z.values(g, from)
+		}
+		return nil, nil, usage(fmt.Errorf("%s: a single log makes a message of %s, compressed, and the server takes %s: raise max_payload of the server", from, size(int64(len(v))), size(int64(k.limit))))
+	}
+	half := len(g.Logs) / 2
+	left, right := *g, *g
+	left.Logs, right.Logs = g.Logs[:half], g.Logs[half:]
+	values, encodings, err := k.values(&left, from)
+	if err != nil {
+		return nil, nil, err
+	}
+	more, moreEncodings, err := k.values(&right, from)
+	return append(values, more...), append(encodings, moreEncodings...), err
+}
+
+// checkKey refuses what cannot be a header, and what would be a dead letter.
+func checkKey(key protocol.Key, from string) error {
+	for _, part := range []struct{ flag, value string }{
+		{"--project", key.Project}, {"--logstore", key.Logstore}, {"--config-name", key.Config},
+	} {
+		switch {
+		case part.value == "":
+			return usage(fmt.Errorf("%s: no %s: LogGroups are routed by project, logstore and config, give all three", from, part.flag))
+		case strings.ContainsAny(part.value, "\r\n\x00"):
+			return usage(fmt.Errorf("%s: %s %q holds a line break", from, part.flag, part.value))
+		}
+	}
+	return nil
+}
+
+// subjectOf is prefix.<project>.<logstore>.<config>, each token percent-encoded
+// outside [A-Za-z0-9_-] so that a dot in a name makes no token.
+func subjectOf(prefix string, key protocol.Key) string {
+	b := []byte(prefix)
+	for _, token := range [3]string{key.Project, key.Logstore, key.Config} {
+		b = append(b, '.')
+		for i := range len(token) {
+			c := token[i]
+			switch {
+			case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '_', c == '-':
+				b = append(b, c)
+			default:
+				b = fmt.Appendf(b, "%%%02X", c)
+			}
+		}
+	}
+	return string(b)
+}

@@ -1,0 +1,209 @@
+package cmd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flushline/flushline/admin"
+	"github.com/flushline/flushline/worker"
+)
+
+type statusOptions struct {
+	asJSON bool
+	watch  bool
+}
+
+func newStatus(p *program) *cobra.Command {
+	var o statusOptions
+	var a adminOptions
+	c := &cobra.Command{
+		Use:   "status",
+		Short: "Show what a running worker does, what does not move, and why",
+		Long: `Asks a running worker for one snapshot: its strands, the lanes that are blocked
+with reason and next try, what was received and what became of it.
+
+Exit codes: 0 shown; 64 usage or configuration; 69 no worker answered.`,
+		Example: `  flushline status
+  flushline status --watch
+  flushline status --json | jq '.lanes[] | select(.state != "flushing")'`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			ctx, stop := interruptible(c.Context())
+			defer stop()
+			return p.status(ctx, &a, o)
+		},
+	}
+	a.flags(p, c)
+	c.Flags().BoolVar(&o.asJSON, "json", false, "print the worker's JSON as it is")
+	c.Flags().BoolVarP(&o.watch, "watch", "w", false, "ask again every two seconds, until interrupted")
+	return c
+}
+
+func newResume(p *program) *cobra.Command {
+	var a adminOptions
+	c := &cobra.Command{
+		Use:   "resume",
+		Short: "Let go on what stopped because it dead-lettered everything",
+		Long: `A lane, flusher or source that dead-letters everything it gets stops by itself
+(limit: dead_letter.stop_after). Mend the cause first: look at the last error in
+` + "`flushline status`" + `. Then this command lets it go on.
+
+Exit codes: 0 done, also when nothing had stopped; 64 usage or configuration;
+69 no worker answered.`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return p.resume(c.Context(), &a) },
+	}
+	a.flags(p, c)
+	return c
+}
+
+func (p *program) resume(ctx context.Context, a *adminOptions) error {
+	target, err := a.open(p)
+	if err != nil {
+		return err
+	}
+	body, err := target.call(ctx, http.MethodPost, "/resume")
+	if err != nil {
+		return err
+	}
+	var got admin.Resumed
+	if err := json.Unmarshal(body, &got); err != nil {
+		return fmt.Errorf("couldn't read the answer of %s: %w", target.base, err)
+	}
+	if len(got.Resumed) == 0 {
+		fmt.Fprintln(p.stdout, "nothing had stopped")
+	}
+	for _, name := range got.Resumed {
+		fmt.Fprintln(p.stdout, "resumed", printable(name))
+	}
+	return nil
+}
+
+func (p *program) status(ctx context.Context, a *adminOptions, o statusOptions) error {
+	target, err := a.open(p)
+	if err != nil {
+		return err
+	}
+	if !o.watch {
+		return p.showStatus(ctx, target, o.asJSON)
+	}
+	every := time.NewTicker(2 * time.Second)
+	defer every.Stop()
+	for {
+		if isTerminal(p.stdout) && !o.asJSON {
+			fmt.Fprint(p.stdout, "\x1b[H\x1b[2J") // cursor home, clear
+		}
+		err := p.showStatus(ctx, target, o.asJSON)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-every.C:
+		}
+	}
+}
+
+func (p *program) showStatus(ctx context.Context, target *adminClient, asJSON bool) error {
+	body, err := target.call(ctx, http.MethodGet, "/status")
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		_, err := p.stdout.Write(body)
+		return err
+	}
+	var s worker.Status
+	if err := json.Unmarshal(body, &s); err != nil {
+		return fmt.Errorf("couldn't read the answer of %s: is it a flushline admin address? %w", target.base, err)
+	}
+	return printStatus(p.stdout, &s)
+}
+
+// adminOptions say where a worker's admin listener is: --admin, else the
+// configuration's, else the default.
+type adminOptions struct {
+	config  string
+	address string
+	token   string
+}
+
+const defaultAdmin = "127.0.0.1:8480"
+
+func (a *adminOptions) flags(p *program, c *cobra.Command) {
+	configFlag(p, c, &a.config)
+	c.Flags().StringVar(&a.address, "admin", "", "the worker's admin `URL` or host:port (default: admin.listen of the configuration, else "+defaultAdmin+")")
+	a.token, _ = p.env("FLUSHLINE_ADMIN_TOKEN")
+}
+
+// adminClient asks one worker.
+type adminClient struct {
+	base  string
+	token string
+	http  http.Client
+}
+
+func newAdminClient(address, token string) (*adminClient, error) {
+	if !strings.Contains(address, "://") {
+		address = "http://" + address
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" {
+		return nil, usage(fmt.Errorf("--admin %q is no address: write http://127.0.0.1:8480 or 127.0.0.1:8480", address))
+	}
+	// A listener on every interface is asked on loopback.
+	if host, port, err := net.SplitHostPort(u.Host); err == nil {
+		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+			u.Host = net.JoinHostPort("127.0.0.1", port)
+		}
+	}
+	return &adminClient{base: strings.TrimSuffix(u.String(), "/"), token: token, http: http.Client{Timeout: 10 * time.Second}}, nil
+}
+
+func (a *adminClient) call(ctx context.Context, method, path string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, a.base+path, nil)
+	if err != nil {
+		return nil, usage(err)
+	}
+	if a.token != "" {
+		req.Header.Set("Authorization", "Bearer "+a.token)
+	}
+	resp, err := a.http.Do(req)
+	if err != nil {
+		return nil, unavailable(fmt.Errorf("couldn't reach a worker: %w\nis `flushline run` running? its address is admin.listen of its configuration: give it with --admin", unwrapURL(err)))
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
+	switch {
+	case err != nil:
+		return nil, unavailable(fmt.Errorf("couldn't read the answer of %s: %w", a.base, err))
+	case resp.StatusCode == http.StatusUnauthorized:
+		return nil, unavailable(fmt.Errorf("%s wants a token: put admin.token of its configuration into FLUSHLINE_ADMIN_TOKEN", a.base))
+	case resp.StatusCode != http.StatusOK:
+		return nil, unavailable(fmt.Errorf("%s%s answered %s: %s", a.base, path, resp.Status, printable(strings.TrimSpace(string(body)))))
+	}
+	return body, nil
+}
+
+// unwrapURL keeps method and address out of a message that names them already.
+func unwrapURL(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
+	}
+	return err
+}

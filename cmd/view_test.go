@@ -1,0 +1,180 @@
+package cmd
+
+import (
+	"bytes"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/flushline/flushline/protocol"
+	"github.com/flushline/flushline/queue"
+	"github.com/flushline/flushline/worker"
+)
+
+func TestStatusShowsWhatIsBlockedAndWhy(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	before := func(d time.Duration) time.Time { return now.Add(-d) }
+	s := &worker.Status{
+		Version: "v0.1.0", Deployment: "flushline", Host: "pod-1", State: "running", Started: before(3 * time.Hour), Now: now,
+		Sources: []worker.SourceStatus{{Name: "nats", Messages: 120000, Acknowledged: 111808, Counts: worker.Counts{
+			Received: 120000, Flushed: 111800, InFlight: 8192, DeadLettered: map[string]int64{"no_key": 8},
+		}}},
+		Strands: []worker.StrandStatus{{
+			Source: "nats", Name: "LOGS/flushline", State: "window_full", Since: before(90 * time.Second),
+			BlockedBy: []string{"shop/es shop/app/cart"}, Held: 8192, HeldBytes: 12 << 20,
+			Queue: queue.Status{State: queue.StateConsuming, Lag: 2000000, Oldest: before(5 * time.Minute)},
+		}},
+		Flushers: []worker.FlusherStatus{{
+			Route: "shop", Flusher: "es", Kind: "http", Lanes: map[string]int64{"backoff": 1, "idle": 12},
+			Counts: worker.Counts{Flushed: 111800, InFlight: 8192}, Errors: map[string]int64{"retry": 17},
+		}},
+		Lanes: []worker.LaneStatus{
+			{
+				Route: "shop", Flusher: "es", Project: "shop", Logstore: "app", Config: "cart", State: worker.LaneBackoff,
+				Why: "503 Service\x1b[2J Unavailable", Since: before(2 * time.Minute), NextTry: now.Add(12 * time.Second), Parts: 8192, Bytes: 12 << 20,
+			},
+			{Route: "shop", Flusher: "es", Project: "shop", Logstore: "app", Config: "ok", State: worker.LaneFlushing, Parts: 3},
+		},
+		Pools:   []worker.PoolStatus{{Name: "held", Limit: 256 << 20, Used: 12 << 20}},
+		Stopped: []worker.GuardStatus{{Scope: "flusher", Name: "shop/es", Since: before(time.Minute), Count: 1000, Last: "400 bad mapping"}},
+	}
+	var b bytes.Buffer
+	if err := printStatus(&b, s); err != nil {
+		t.Fatal(err)
+	}
+	want := `flushline v0.1.0 on pod-1, deployment flushline: running for 3h00m
+
+STOPPED  SCOPE    SINCE  IN A ROW  LAST ERROR
+shop/es  flusher  1m00s  1,000     400 bad mapping
+These dead-lettered everything. Mend the cause, then ` + "`flushline resume`" + `.
+
+BLOCKED LANE   FLUSHER  STATE    SINCE  NEXT TRY  PARTS           WHY
+shop/app/cart  shop/es  backoff  2m00s  in 12s    8,192 (12 MiB)  503 Service [2J Unavailable
+1 more lanes hold parts and move
+
+STRAND               STATE        SINCE  LAG        HELD            OLDEST  WHY
+nats LOGS/flushline  window_full  1m30s  2,000,000  8,192 (12 MiB)  5m00s   blocked by shop/es shop/app/cart
+
+SOURCE  MESSAGES  ACKED    GIVEN BACK  PARTS    FLUSHED  DEAD LETTERS  PARKED  SKIPPED  RELEASED  IN FLIGHT
+nats    120,000   111,808  0           120,000  111,800  8 no_key      0       0        0         8,192
+
+FLUSHER  KIND  FLUSHED  IN FLIGHT  DEAD LETTERS  LANES               FAILED CALLS
+shop/es  http  111,800  8,192      0             12 idle, 1 backoff  17 retry
+
+BYTES  USED    LIMIT    WAITING
+held   12 MiB  256 MiB  0
+`
+	if diff := cmp.Diff(want, b.String()); diff != "" {
+		t.Errorf("status (-want +got):\n%s", diff)
+	}
+}
+
+func TestSpansHaveTwoUnits(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]string{
+		-time.Second: "0s", 1234 * time.Millisecond: "1.2s", 42 * time.Second: "42s",
+		3*time.Minute + 4*time.Second: "3m04s", 5*time.Hour + time.Minute: "5h01m", 75 * time.Hour: "3d03h",
+	} {
+		if got := span(d); got != want {
+			t.Errorf("span(%v) = %q, want %q", d, got, want)
+		}
+	}
+}
+
+func TestAdminCallsSayWhatToDo(t *testing.T) {
+	t.Parallel()
+	srv := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == "/resume":
+			http.Error(rw, "broken", http.StatusInternalServerError)
+		case r.Header.Get("Authorization") != "Bearer s3cret":
+			rw.WriteHeader(http.StatusUnauthorized)
+		default:
+			rw.Write([]byte(`{}`))
+		}
+	}))
+	t.Cleanup(srv.Close)
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+
+	for _, tc := range []struct{ name, address, token, path, says string }{
+		{"nobody there", gone.URL, "", "/status", "is `flushline run` running?"},
+		{"no token", srv.URL, "", "/status", "FLUSHLINE_ADMIN_TOKEN"},
+		{"an error of the worker", strings.TrimPrefix(srv.URL, "http://"), "s3cret", "/resume", "500 Internal Server Error: broken"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c, err := newAdminClient(tc.address, tc.token)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = c.call(t.Context(), http.MethodGet, tc.path)
+			if err == nil || !strings.Contains(err.Error(), tc.says) {
+				t.Errorf("error = %v, want %q in it", err, tc.says)
+			}
+			if code := report(new(bytes.Buffer), err); code != exitUnavailable {
+				t.Errorf("exit code %d, want %d", code, exitUnavailable)
+			}
+		})
+	}
+	c, err := newAdminClient(srv.URL, "s3cret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.call(t.Context(), http.MethodGet, "/status"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAListenerOnEveryInterfaceIsAskedOnLoopback(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]string{
+		"0.0.0.0:8480": "http://127.0.0.1:8480", ":8480": "http://127.0.0.1:8480", "[::]:1": "http://127.0.0.1:1",
+		"https://pod.example/flushline/": "https://pod.example/flushline",
+	} {
+		c, err := newAdminClient(address, "")
+		if err != nil || c.base != want {
+			t.Errorf("%s: %v, %v; want %s", address, c, err, want)
+		}
+	}
+	if _, err := newAdminClient("http://", ""); err == nil {
+		t.Error("an address without a host: want an error")
+	}
+}
+
+// The traffic has to be legal for every reader: keys named, times of now, no
+// empty group, and each key its turn.
+func TestTrafficIsWellFormedAndRepeatable(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	a, b := newTraffic(7, demoKeys), newTraffic(7, demoKeys)
+	seen := map[protocol.Key]int{}
+	for range 60 {
+		key, g := a.group(now)
+		otherKey, other := b.group(now)
+		if key != otherKey || cmp.Diff(g, other) != "" {
+			t.Fatal("the same seed gave other traffic")
+		}
+		seen[key]++
+		if len(g.Logs) == 0 || g.Category != key.Logstore || len(g.LogTags) == 0 {
+			t.Fatalf("%v: %d logs, category %q, %d tags", key, len(g.Logs), g.Category, len(g.LogTags))
+		}
+		for _, l := range g.Logs {
+			if age := now.Unix() - int64(l.Time); age < 0 || age > 2 || len(l.Contents) == 0 {
+				t.Fatalf("%v: a log %d s old with %d contents", key, age, len(l.Contents))
+			}
+		}
+		if size := g.Size(); size > 64<<10 {
+			t.Fatalf("%v: a group of %d bytes", key, size)
+		}
+	}
+	for _, key := range demoKeys {
+		if seen[key] != 10 {
+			t.Errorf("%v had %d of 60 groups, want 10", key, seen[key])
+		}
+	}
+}
