@@ -1,0 +1,129 @@
+package http
+
+import (
+	"fmt"
+	nethttp "net/http"
+	"net/url"
+	"strings"
+
+	"github.com/flushline/flushline/option"
+	"github.com/flushline/flushline/protocol"
+)
+
+// Validate finds what a single option cannot tell.
+func (f *Flusher) Validate() []option.Problem {
+	problems := f.validateURL()
+	auth := 0
+	for name, value := range f.Headers {
+		if strings.EqualFold(name, "Authorization") {
+			auth++
+		}
+		if err := checkHeader(name, value.Reveal()); err != nil {
+			problems = append(problems, option.Errorf("headers", "%v", err))
+		}
+	}
+	if f.User != "" || !f.Password.IsZero() {
+		auth++
+	}
+	if !f.Token.IsZero() {
+		auth++
+	}
+	if auth > 1 {
+		problems = append(problems, option.Errorf("token", "only one of user and password, token, and an Authorization header may be set"))
+	}
+	if (f.TLS.Cert == "") != (f.TLS.Key == "") {
+		problems = append(problems, option.Errorf("tls.cert", "cert and key need each other"))
+	}
+	return problems
+}
+
+func (f *Flusher) validateURL() []option.Problem {
+	u, err := url.Parse(f.URL)
+	switch {
+	case err != nil || u.Host == "":
+		return []option.Problem{option.Errorf("url", "this is no URL with a host: write it like https://logs.example.com/ingest")}
+	case u.Scheme != "http" && u.Scheme != "https":
+		return []option.Problem{option.Errorf("url", "the scheme %q is not known: use http or https", u.Scheme)}
+	case u.User != nil:
+		return []option.Problem{option.Errorf("url", "credentials in a URL would be shown: use user and password")}
+	}
+	return nil
+}
+
+// checkHeader refuses what net/http refuses at each request, and what only the
+// transport may set.
+func checkHeader(name, value string) error {
+	if name == "" || strings.IndexFunc(name, func(r rune) bool { return !tokenRune(r) }) >= 0 {
+		return fmt.Errorf("%q is no header name", name)
+	}
+	if strings.IndexFunc(value, func(r rune) bool { return (r < ' ' && r != '\t') || r == 0x7f }) >= 0 {
+		return fmt.Errorf("the value of %s has a control character", name)
+	}
+	switch nethttp.CanonicalHeaderKey(name) {
+	case "Content-Length", "Transfer-Encoding", "Connection", "Content-Encoding", "Trailer":
+		return fmt.Errorf("%s follows from the request and cannot be set", name)
+	}
+	return nil
+}
+
+func tokenRune(r rune) bool {
+	return r > ' ' && r < 0x7f && !strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
+}
+
+// prepareHeader makes what all requests of the instance share.
+func (f *Flusher) prepareHeader(key protocol.Key) {
+	if u, err := url.Parse(f.URL); err == nil {
+		f.target = u.Scheme + "://" + u.Host + u.EscapedPath()
+	}
+	f.header = nethttp.Header{}
+	f.header.Set("User-Agent", "flushline")
+	f.header.Set(protocol.HeaderProject, headerValue(key.Project))
+	f.header.Set(protocol.HeaderLogstore, headerValue(key.Logstore))
+	f.header.Set(protocol.HeaderConfig, headerValue(key.Config))
+	if f.encoding != protocol.EncodingNone {
+		f.header.Set("Content-Encoding", f.encoding.String())
+	}
+	if !f.Token.IsZero() {
+		f.header.Set("Authorization", "Bearer "+f.Token.Reveal())
+	}
+	for name, value := range f.Headers {
+		if strings.EqualFold(name, "Host") {
+			f.host = value.Reveal()
+			continue
+		}
+		f.header.Set(name, value.Reveal())
+	}
+}
+
+// headerValue percent-encodes what may not stand in a header, spaces and %, so
+// that a logstore name cannot add a header of its own.
+func headerValue(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		if c := s[i]; c > ' ' && c < 0x7f && c != '%' {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
+}
+
+// ForeignKeys are those of iLogtail's flusher_http.
+func (f *Flusher) ForeignKeys() []option.ForeignKey {
+	return []option.ForeignKey{
+		{Name: "Concurrency", Why: "each project, logstore and config has its own lane"},
+		{Name: "QueueCapacity", Why: "there is no queue behind Flush; limits bounds memory"},
+		{Name: "DropEventWhenQueueFull", Why: "nothing is ever dropped"},
+		{Name: "AsyncIntercept", Why: "there are no interceptors"},
+		{Name: "MaxConnsPerHost", Why: "a lane has one request at a time"},
+		{Name: "IdleConnTimeout", Why: "idle connections are closed after 90s"},
+		{Name: "WriteBufferSize", Why: "a request is written at once"},
+		{Name: "Convert", Why: "use format; jsonl is custom_single, loggroup is protobuf", Refuse: true},
+		{Name: "Encoder", Why: "use format", Refuse: true},
+		{Name: "Query", Why: "write the query into url", Refuse: true},
+		{Name: "Authenticator", Why: "use user and password, token or headers", Refuse: true},
+		{Name: "FlushInterceptor", Why: "there are no interceptors", Refuse: true},
+		{Name: "RequestInterceptors", Why: "there are no interceptors", Refuse: true},
+	}
+}
