@@ -23,8 +23,8 @@ func checkLayout(layout string) error {
 		return fmt.Errorf("{date:%s} is not a Go layout: write {date:%s}", layout, corrected)
 	}
 	if year := wrongYear(layout); year != "" {
-		return fmt.Errorf("{date:%s} has the year %s, a Go layout is made of 2006-01-02 15:04:05: write {date:%s}",
-			layout, year, strings.Replace(layout, year, "2006", 1))
+		return fmt.Errorf("{date:%s} has the year %s, but a Go layout is made of the date 2006-01-02 15:04:05: write {date:2006-01-02}",
+			layout, year)
 	}
 	if oneMoment.Format(layout) == anotherMoment.Format(layout) {
 		return fmt.Errorf("{date:%s} is the same at all times: write {date:2006-01-02}", layout)
