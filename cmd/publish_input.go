@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
@@ -144,96 +145,130 @@ func (in *input) wholeGroup(r io.Reader) (parcel, error) {
 	return parcel{group: g, from: in.name}, nil
 }
 
-// lineParser makes a log of one line, or a whole group.
-type lineParser func(line []byte, now time.Time) (*protocol.Log, *protocol.LogGroup, error)
+// parsed is what one line holds: a log with its tags, or a whole group.
+type parsed struct {
+	log   *protocol.Log
+	tags  []*protocol.LogTag
+	group *protocol.LogGroup
+}
+
+type lineParser func(line []byte, now time.Time) (parsed, error)
 
 var lineParsers = map[string]lineParser{formatLines: textLine, formatJSON: jsonLine}
 
-func textLine(line []byte, now time.Time) (*protocol.Log, *protocol.LogGroup, error) {
-	return &protocol.Log{
+func textLine(line []byte, now time.Time) (parsed, error) {
+	return parsed{log: &protocol.Log{
 		Time:     uint32(now.Unix()),
 		Contents: []*protocol.Log_Content{{Key: "content", Value: string(line)}},
-	}, nil, nil
+	}}, nil
 }
 
 // jsonLine takes an object of fields, or a LogGroup as JSON shows it: an object
 // with "Logs".
-func jsonLine(line []byte, now time.Time) (*protocol.Log, *protocol.LogGroup, error) {
-	var group struct {
+func jsonLine(line []byte, now time.Time) (parsed, error) {
+	var shape struct {
 		Logs []json.RawMessage `json:"Logs"`
 	}
-	if bytes.Contains(line, []byte(`"Logs"`)) && json.Unmarshal(line, &group) == nil && group.Logs != nil {
+	if bytes.Contains(line, []byte(`"Logs"`)) && json.Unmarshal(line, &shape) == nil && shape.Logs != nil {
 		g := new(protocol.LogGroup)
 		if err := json.Unmarshal(line, g); err != nil {
-			return nil, nil, fmt.Errorf("no LogGroup: %w", err)
+			return parsed{}, fmt.Errorf("no LogGroup: %w", err)
 		}
-		return nil, g, nil
+		return parsed{group: g}, nil
 	}
-	l, err := parseJSONLog(line, now)
-	return l, nil, err
+	l, tags, err := protocol.ParseJSONLog(line)
+	if err != nil {
+		return parsed{}, fmt.Errorf("%w; --format lines takes it as text", err)
+	}
+	if l.Time == 0 {
+		l.Time = uint32(now.Unix())
+	}
+	return parsed{log: l, tags: tags}, nil
 }
 
-// logs packs lines into groups: in.lines each, fewer when the input pauses, so
-// that a followed file is published as it grows.
+// logs packs lines into groups: in.lines each, fewer when tags change or when
+// the input pauses, so that a followed file is published as it grows.
 func (in *input) logs(ctx context.Context, r *bufio.Reader, parse lineParser, yield func(parcel, error) bool) {
 	lines := readLines(ctx, r)
-	var pack protocol.LogGroup
-	number, first := 0, 1
-	flush := func() bool {
-		if len(pack.Logs) == 0 {
-			return true
-		}
-		g := pack
-		pack = protocol.LogGroup{}
-		return yield(parcel{group: &g, from: fmt.Sprintf("%s:%d", in.name, first)}, nil)
-	}
-	add := func(line []byte) bool {
-		number++
-		if len(bytes.TrimSpace(line)) == 0 {
-			return true
-		}
-		l, g, err := parse(line, time.Now())
-		switch {
-		case err != nil:
-			flush()
-			yield(parcel{}, usage(fmt.Errorf("%s:%d: %w", in.name, number, err)))
-			return false
-		case g != nil:
-			return flush() && yield(parcel{group: g, from: fmt.Sprintf("%s:%d", in.name, number)}, nil)
-		}
-		if len(pack.Logs) == 0 {
-			first = number
-		}
-		pack.Logs = append(pack.Logs, l)
-		return len(pack.Logs) < in.lines || flush()
-	}
+	pack := linePack{in: in, parse: parse, yield: yield}
 	idle := time.NewTimer(idleFlush)
 	defer idle.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			flush()
+			pack.flush()
 			return
 		case <-idle.C:
-			if !flush() {
+			if !pack.flush() {
 				return
 			}
 		case line, open := <-lines:
-			if !open {
-				flush()
+			switch {
+			case !open:
+				pack.flush()
 				return
-			}
-			if line.err != nil {
-				flush()
-				yield(parcel{}, fmt.Errorf("couldn't read %s after line %d: %w", in.name, number, line.err))
+			case line.err != nil:
+				pack.fail(fmt.Errorf("couldn't read %s after line %d: %w", in.name, pack.line, line.err))
 				return
-			}
-			if !add(line.text) {
+			case !pack.add(line.text):
 				return
 			}
 			idle.Reset(idleFlush)
 		}
 	}
+}
+
+// linePack collects logs for the next group. Its methods return false when
+// nobody wants more.
+type linePack struct {
+	in    *input
+	parse lineParser
+	yield func(parcel, error) bool
+	group protocol.LogGroup
+	line  int // read so far
+	first int // line of the group's first log
+}
+
+func (k *linePack) add(text []byte) bool {
+	k.line++
+	if len(bytes.TrimSpace(text)) == 0 {
+		return true
+	}
+	one, err := k.parse(text, time.Now())
+	switch {
+	case err != nil:
+		return k.fail(usage(fmt.Errorf("%s:%d: %w", k.in.name, k.line, err)))
+	case one.group != nil:
+		return k.flush() && k.yield(parcel{group: one.group, from: fmt.Sprintf("%s:%d", k.in.name, k.line)}, nil)
+	case !sameTags(k.group.LogTags, one.tags) && !k.flush():
+		return false
+	}
+	if len(k.group.Logs) == 0 {
+		k.first, k.group.LogTags = k.line, one.tags
+	}
+	k.group.Logs = append(k.group.Logs, one.log)
+	return len(k.group.Logs) < k.in.lines || k.flush()
+}
+
+func (k *linePack) flush() bool {
+	if len(k.group.Logs) == 0 {
+		return true
+	}
+	g := k.group
+	k.group = protocol.LogGroup{}
+	return k.yield(parcel{group: &g, from: fmt.Sprintf("%s:%d", k.in.name, k.first)}, nil)
+}
+
+// fail publishes what came before the error.
+func (k *linePack) fail(err error) bool {
+	if k.flush() {
+		k.yield(parcel{}, err)
+	}
+	return false
+}
+
+func sameTags(a, b []*protocol.LogTag) bool {
+	return slices.EqualFunc(a, b, func(a, b *protocol.LogTag) bool { return *a == *b })
 }
 
 const idleFlush = 500 * time.Millisecond

@@ -67,6 +67,7 @@ func TestInputsAreReadByTheirFormat(t *testing.T) {
 		{"lines", formatAuto, "one\n\ntwo\r\nthree", [][]string{{"content=one", "content=two"}, {"content=three"}}},
 		{"objects", formatAuto, `{"a":"b"}` + "\n" + `{"a":"c"}`, [][]string{{"a=b", "a=c"}}},
 		{"a group as JSON between objects", formatJSON, `{"a":"b"}` + "\n" + `{"Logs":[{"Time":7,"Contents":[{"Key":"x","Value":"y"}]}]}`, [][]string{{"a=b"}, {"x=y"}}},
+		{"objects whose tags differ", formatJSON, `{"contents":{"a":"1"},"tags":{"t":"x"},"time":7}` + "\n" + `{"contents":{"a":"2"},"tags":{"t":"y"},"time":7}`, [][]string{{"a=1"}, {"a=2"}}},
 		{"objects taken as lines", formatLines, `{"a":"b"}`, [][]string{{`content={"a":"b"}`}}},
 		{"one protobuf group", formatLogGroup, string(group.AppendMarshal(nil)), [][]string{{"a=b"}}},
 		{"frames", formatAuto, string(frames), [][]string{{"a=b"}}},
