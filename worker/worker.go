@@ -3,39 +3,211 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
 
+	"github.com/flushline/flushline/flushers"
+	"github.com/flushline/flushline/protocol"
 	"github.com/flushline/flushline/queue"
 )
 
 // ErrDrainDeadline is returned by Run when the drain's deadline passed with a
 // Flush unfinished. What it held went back to the queue; exit code 75.
-var ErrDrainDeadline = errors.New("the drain deadline passed with a Flush unfinished")
+var ErrDrainDeadline = errors.New("the drain deadline passed with a Flush unfinished; what it held was given back")
 
 // Worker moves deliveries from sources to flushers.
-type Worker struct{ cfg Config }
+type Worker struct {
+	cfg      Config
+	format   protocol.Format
+	encoding protocol.Encoding
+	limits   protocol.Limits
+	keyer    *keyer
+	routes   []*route
 
-// New builds a worker; it starts nothing. Errors name the route or flusher.
+	held    *heldPool
+	work    *workPool
+	runners *runners
+	letters *letters
+	shared  flushers.Shared
+	kinds   kindMetrics
+
+	hard      context.Context // ends when nothing may run on; every instance's context
+	endHard   context.CancelCauseFunc
+	hurry     chan struct{}
+	hurryOnce sync.Once
+
+	urgent     atomic.Bool  // the process stops
+	ending     atomic.Int32 // strands that drain
+	unfinished atomic.Bool  // a Flush ran at the deadline
+	abandoned  atomic.Int32
+	late       atomic.Int64
+	pressed    atomic.Int64 // when batches were last closed early
+
+	started time.Time
+	state   atomic.Pointer[string]
+
+	mu      sync.Mutex
+	lanes   map[laneID]*lane
+	sources []*source
+	strands []*strand
+}
+
+// laneID is one key toward one flusher entry.
+type laneID struct {
+	entry *entry
+	key   protocol.Key
+}
+
+// New builds a worker; it starts nothing. Errors name the route, flusher or rule.
 func New(cfg Config) (*Worker, error) {
 	cfg.setDefaults()
-	return &Worker{cfg: cfg}, nil
+	w := &Worker{cfg: cfg, lanes: map[laneID]*lane{}, hurry: make(chan struct{}), started: time.Now()}
+	w.setState("starting")
+	w.hard, w.endHard = context.WithCancelCause(context.Background())
+	w.held, w.work = newHeldPool(cfg.Limits.InFlight), newWorkPool(cfg.Limits.Work)
+	w.runners = &runners{most: max(1, runtime.GOMAXPROCS(0))}
+	w.letters = newLetters(w, cfg.DeadLetter.Sink)
+	w.limits = protocol.Limits{Decompressed: cfg.Limits.Decompressed}
+	var err error
+	if w.format, err = protocol.ParseContentType(cfg.Payload.ContentType); err != nil {
+		return nil, fmt.Errorf("payload content type: %w", err)
+	}
+	if w.encoding, err = protocol.ParseEncoding(cfg.Payload.ContentEncoding); err != nil {
+		return nil, fmt.Errorf("payload content encoding: %w", err)
+	}
+	if w.keyer, err = newKeyer(cfg.Payload.Key); err != nil {
+		return nil, err
+	}
+	if w.routes, err = newRoutes(w, cfg.Routes); err != nil {
+		return nil, err
+	}
+	return w, nil
 }
 
 // Run consumes the sources until ctx ends or all bounded sources are done. The
 // end of ctx begins a stop that lasts at most Config.Drain; return means fully
-// stopped.
-func (w *Worker) Run(ctx context.Context, sources ...queue.Source) error { return nil }
+// stopped. A Worker runs once.
+//
+// The goroutines it starts: one per source, which start one per strand in Serve;
+// the dead letter writer; the sweeper of idle lanes; and, by need, runners.
+func (w *Worker) Run(ctx context.Context, sources ...queue.Source) error {
+	w.setState("running")
+	sourceCtx, endSources := context.WithCancelCause(context.Background())
+	stopped := context.AfterFunc(ctx, func() { endSources(w.beginStop()) })
+	defer stopped()
+
+	var background sync.WaitGroup
+	lettersCtx, endLetters := context.WithCancel(context.Background())
+	background.Go(func() { w.letters.run(lettersCtx) })
+	background.Go(func() { w.sweep(lettersCtx) })
+
+	errs := make([]error, len(sources))
+	var running sync.WaitGroup
+	for i, src := range sources {
+		running.Go(func() { errs[i] = src.Run(sourceCtx, host{w.held, w}) })
+	}
+	running.Wait()
+
+	endSources(nil)
+	w.urgent.Store(true)
+	endLetters()
+	background.Wait()
+	if w.unfinished.Load() {
+		w.endHard(errStopped) // those calls have had their time
+	}
+	w.wakeLanes()
+	w.awaitRunners(otherLimit)
+	w.stopLanes()
+	w.endHard(errStopped)
+	w.setState("stopped")
+
+	err := errors.Join(errs...)
+	if err == nil && w.unfinished.Load() {
+		return ErrDrainDeadline
+	}
+	return err
+}
+
+var errStopped = errors.New("the worker stopped")
+
+// beginStop turns everything urgent and returns the end that strands see.
+func (w *Worker) beginStop() *queue.End {
+	w.setState("draining")
+	w.cfg.Logger.Info("stopping: finishing what is held", zap.Duration("at_most", w.cfg.Drain))
+	w.urgent.Store(true)
+	w.wakeLanes()
+	return &queue.End{Reason: queue.Stopping, Deadline: time.Now().Add(w.cfg.Drain)}
+}
 
 // Hurry skips what is left of the drain (a second signal).
-func (w *Worker) Hurry() {}
+func (w *Worker) Hurry() { w.hurryOnce.Do(func() { close(w.hurry) }) }
 
-// Resume lets go on what stopped because it dead-lettered everything, and
-// returns the names of it.
-func (w *Worker) Resume() []string { return nil }
+func (w *Worker) setState(s string) { w.state.Store(&s) }
 
-// Status is one consistent snapshot. Safe at any time, also before and after Run.
-func (w *Worker) Status() *Status { return &Status{} }
+// hasten says that no batch may wait to become fuller.
+func (w *Worker) hasten() bool {
+	return w.urgent.Load() || w.ending.Load() > 0 || w.pressure()
+}
 
-// Collector exposes the metrics of docs/DESIGN.md, read from a snapshot.
-func (w *Worker) Collector() prometheus.Collector { return nil }
+// wakeLanes wakes every lane that waits on a wheel.
+func (w *Worker) wakeLanes() {
+	for _, r := range w.routes {
+		for _, e := range r.entries {
+			e.wheel.wakeAll()
+		}
+	}
+}
+
+// awaitRunners waits for lanes that run, but not for calls that hang.
+func (w *Worker) awaitRunners(patience time.Duration) {
+	done := make(chan struct{})
+	go func() { w.runners.all.Wait(); close(done) }()
+	t := time.NewTimer(patience)
+	defer t.Stop()
+	select {
+	case <-done:
+	case <-t.C:
+		w.cfg.Logger.Warn("calls into flushers have not returned; they are left behind")
+	}
+}
+
+func (w *Worker) sourceOf(name string) *source {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, s := range w.sources {
+		if s.name == name {
+			return s
+		}
+	}
+	s := &source{name: name, index: len(w.sources)}
+	w.sources = append(w.sources, s)
+	return s
+}
+
+func (w *Worker) sourceList() []*source {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]*source(nil), w.sources...)
+}
+
+func (w *Worker) addStrand(s *strand) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.strands = append(w.strands, s)
+}
+
+func (w *Worker) removeStrand(s *strand) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := range w.strands {
+		if w.strands[i] == s {
+			w.strands = append(w.strands[:i], w.strands[i+1:]...)
+			return
+		}
+	}
+}

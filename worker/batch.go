@@ -1,0 +1,193 @@
+package worker
+
+import (
+	"sync"
+	"time"
+
+	"github.com/flushline/flushline/protocol"
+)
+
+// Natural limits of a batch where neither the entry nor the flusher has a wish.
+const (
+	batchGroups = 1024
+	batchBytes  = 8 << 20
+)
+
+// batch is what one Flush gets, and the duties that ride on it: from formLocked on
+// each open part is flushed, dead-lettered, released, or kept for another try.
+type batch struct {
+	lane  *lane
+	parts []*part
+	bytes int64 // of protobuf
+	size  int64 // pass two will allocate
+	need  int64 // reserved in the work pool; 0: none
+
+	attempt int // calls of Flush so far
+	backoff *batchBackoff
+	nextTry time.Time
+
+	groups []*protocol.LogGroup
+	raw    [][]byte
+	ids    []protocol.ID
+	slabs  *protocol.Slabs // for kinds that declare NoRetain
+}
+
+var batches = sync.Pool{New: func() any { return new(batch) }}
+
+func newBatch(l *lane) *batch {
+	b := batches.Get().(*batch)
+	b.lane = l
+	return b
+}
+
+// recycle is only for batches that no call refers to.
+func (b *batch) recycle() {
+	clear(b.parts)
+	parts, groups, slabs := b.parts[:0], b.groups, b.slabs
+	if slabs == nil { // a flusher may keep them
+		groups = nil
+	} else {
+		slabs.Reset()
+		clear(groups)
+	}
+	*b = batch{parts: parts, groups: groups[:0], slabs: slabs}
+	batches.Put(b)
+}
+
+func (b *batch) add(p *part) {
+	b.parts = append(b.parts, p)
+	b.bytes += p.bytes()
+	b.size += p.group.DecodedSize()
+}
+
+// keepOpen drops parts that ended meanwhile and says whether any is left.
+func (b *batch) keepOpen() bool {
+	n := 0
+	for _, p := range b.parts {
+		if p.open() {
+			b.parts[n] = p
+			n++
+		}
+	}
+	if n == len(b.parts) {
+		return n > 0
+	}
+	rest := b.parts
+	b.parts = b.parts[:0]
+	b.bytes, b.size = 0, 0
+	for _, p := range rest[:n] {
+		b.add(p)
+	}
+	clear(rest[n:])
+	return n > 0
+}
+
+func (b *batch) oldest() time.Time {
+	if len(b.parts) == 0 {
+		return time.Time{}
+	}
+	return b.parts[0].m.received
+}
+
+// limits of the lane's batches: the entry's options, else the flusher's hint, else
+// the natural ones. Decoded, a batch never takes more than an eighth of the work
+// pool unless it is one group.
+func (l *lane) limitsLocked() (groups int, bytes, size int64, wait time.Duration) {
+	groups, bytes, wait = l.entry.Batch.Groups, l.entry.Batch.Bytes, l.entry.Batch.Wait
+	if l.inst != nil {
+		def(&groups, l.inst.hint.Groups)
+		def(&bytes, l.inst.hint.Bytes)
+		def(&wait, l.inst.hint.Wait)
+	}
+	def(&groups, batchGroups)
+	def(&bytes, batchBytes)
+	return groups, bytes, l.w.work.limit / 8, wait
+}
+
+func (l *lane) fullLocked() bool {
+	groups, bytes, _, _ := l.limitsLocked()
+	return l.parts >= groups || l.bytes >= bytes
+}
+
+// batchWaitLocked is how long the queue may still wait for a fuller batch. Nothing
+// waits while the process or a strand ends, nor while a pool is nearly used up.
+func (l *lane) batchWaitLocked(now time.Time) time.Duration {
+	_, _, _, wait := l.limitsLocked()
+	if wait <= 0 || l.fullLocked() || l.w.hasten() {
+		return 0
+	}
+	return wait - now.Sub(l.head.m.received)
+}
+
+// formLocked takes the oldest parts of the queue. Nil: all of them had ended.
+func (l *lane) formLocked() *batch {
+	groups, bytes, size, _ := l.limitsLocked()
+	b := newBatch(l)
+	for l.head != nil && len(b.parts) < groups {
+		p := l.head
+		if p.open() {
+			if len(b.parts) > 0 && (b.bytes+p.bytes() > bytes || b.size+p.group.DecodedSize() > size) {
+				break
+			}
+			b.add(p)
+		}
+		l.popLocked()
+	}
+	if len(b.parts) == 0 {
+		b.recycle()
+		return nil
+	}
+	return b
+}
+
+// decode runs pass two, or hands on the bytes for kinds that want those only.
+func (b *batch) decode(inst *instance) {
+	n := len(b.parts)
+	kind := &b.lane.entry.Kind
+	if inst.batcher != nil {
+		b.raw, b.ids = make([][]byte, n), make([]protocol.ID, n)
+		for i, p := range b.parts {
+			b.raw[i] = p.group.Data
+			b.ids[i] = p.id()
+		}
+	}
+	switch {
+	case kind.Raw:
+	case kind.NoRetain:
+		if b.slabs == nil {
+			b.slabs, b.groups = new(protocol.Slabs), nil
+		}
+		b.slabs.Reset()
+		b.groups = b.groups[:0]
+		for _, p := range b.parts {
+			b.groups = append(b.groups, b.slabs.Decode(p.group))
+		}
+	default:
+		b.groups = make([]*protocol.LogGroup, n)
+		for i, p := range b.parts {
+			b.groups[i] = p.group.Decode()
+		}
+	}
+}
+
+func (p *part) id() protocol.ID {
+	return protocol.ID{Origin: p.m.d.Origin(), Group: p.index}
+}
+
+// split halves a batch for flushers that refuse it as a whole. b keeps the first
+// half.
+func (b *batch) split() *batch {
+	half := len(b.parts) / 2
+	second := newBatch(b.lane)
+	second.attempt = b.attempt
+	rest := b.parts
+	b.parts, b.bytes, b.size = nil, 0, 0
+	for i, p := range rest {
+		if i < half {
+			b.add(p)
+		} else {
+			second.add(p)
+		}
+	}
+	return second
+}

@@ -1,0 +1,166 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/flushline/flushline/flushers"
+)
+
+// call supervises one call into a flusher at a time. The call runs on the
+// goroutine that runs the lane, so nothing is paid for calls that return; one
+// that outlasts its limit is abandoned: the lane is served by somebody else, and
+// the goroutine settles with the lane when the call returns after all.
+type call struct {
+	lane  *lane
+	limit atomic.Int64 // nanoseconds
+	// started is when the running call began; 0 between calls.
+	started atomic.Int64
+	state   atomic.Uint32
+	timer   atomic.Pointer[time.Timer]
+
+	inst     *instance
+	batch    *batch // in hand, if any
+	flushing bool   // the call is Flush: the batch's groups are being read
+}
+
+const (
+	callIdle uint32 = iota
+	callRunning
+	callAbandoned
+)
+
+// begin starts supervision. On a shared runner the watcher arms the timer when
+// the call turns slow; a runner of its own arms it at once.
+func (c *call) begin(r *runner, limit time.Duration) time.Time {
+	now := time.Now()
+	c.limit.Store(int64(limit))
+	c.started.Store(now.UnixNano())
+	c.state.Store(callRunning)
+	r.call.Store(c)
+	if !r.shared() {
+		c.arm(now.UnixNano())
+	}
+	return now
+}
+
+// end stops supervision and says whether the call is still ours: false means it
+// was abandoned and the lane has gone on without it.
+func (c *call) end(r *runner) bool {
+	r.call.Store(nil)
+	ours := c.state.CompareAndSwap(callRunning, callIdle)
+	if t := c.timer.Swap(nil); t != nil {
+		t.Stop()
+	}
+	return ours
+}
+
+// arm has the call abandoned at its limit. A timer left over from an earlier call
+// finds a younger start and comes again.
+func (c *call) arm(now int64) {
+	left := c.started.Load() + c.limit.Load() - now
+	t := time.AfterFunc(time.Duration(max(left, 0)), c.expire)
+	if old := c.timer.Swap(t); old != nil {
+		old.Stop()
+	}
+	if c.state.Load() != callRunning {
+		t.Stop()
+	}
+}
+
+func (c *call) expire() {
+	if c.state.Load() != callRunning {
+		return
+	}
+	now := time.Now().UnixNano()
+	if now-c.started.Load() < c.limit.Load() {
+		c.arm(now)
+		return
+	}
+	if !c.lane.abandon(c) { // at a limit: the lane is wedged and waits with it
+		c.limit.Add(int64(time.Second))
+		c.arm(now)
+	}
+}
+
+// The limits on calls that were abandoned and have not returned.
+const (
+	laneAbandoned    = 4
+	entryAbandoned   = 16
+	processAbandoned = 64
+)
+
+// abandon gives up a call that outlasted its limit: its instance is spent, its
+// batch is tried again with a new one, and its bytes stay charged until it
+// returns. False: there are too many such calls already, so the lane waits with
+// this one.
+func (l *lane) abandon(c *call) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.abandoned >= laneAbandoned || l.entry.abandoned.Load() >= entryAbandoned || l.w.abandoned.Load() >= processAbandoned {
+		l.setLocked(wedged, "a call has not returned, and too many others have not either", time.Now())
+		return false
+	}
+	if !c.state.CompareAndSwap(callRunning, callAbandoned) {
+		return true
+	}
+	l.abandoned++
+	l.entry.abandoned.Add(1)
+	l.w.abandoned.Add(1)
+	l.entry.errors[flushers.ClassTimeout].Add(1)
+	inst, b := c.inst, c.batch
+	inst.spent.Store(true)
+	inst.cancel(errCallAbandoned)
+	why := "a call into the flusher outlasted its limit of " + time.Duration(c.limit.Load()).String()
+	inst.log.Warn("a call into the flusher is abandoned; a new instance takes over", zap.String("why", why))
+	switch {
+	case b != nil && c.flushing:
+		l.landLocked(b)
+		again := newBatch(l)
+		again.attempt, again.backoff = b.attempt, b.backoff
+		for _, p := range b.parts {
+			again.add(p)
+		}
+		l.keepLocked(again, failure{flushers.ClassTimeout, 0, errors.New(why)})
+	case b != nil:
+		l.giveWork(b)
+		l.putBackLocked(b)
+	}
+	if c == l.call { // it held the token
+		l.call = &call{lane: l}
+		l.waitLocked(backingOff, why, readyFirst)
+	}
+	return true
+}
+
+// returned takes back an abandoned call, on its own goroutine, and stops the
+// instance it spent.
+func (l *lane) returned(inst *instance) {
+	l.mu.Lock()
+	l.abandoned--
+	l.mu.Unlock()
+	l.entry.abandoned.Add(-1)
+	l.w.abandoned.Add(-1)
+	inst.log.Info("an abandoned call has returned")
+	inst.stop(false, otherLimit)
+}
+
+// panicError is a panic of a flusher, as an error of that call.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (e *panicError) Error() string { return fmt.Sprintf("the flusher panicked: %v", e.value) }
+
+// contain turns a panic into *err.
+func contain(err *error) {
+	if v := recover(); v != nil {
+		*err = &panicError{value: v, stack: debug.Stack()}
+	}
+}

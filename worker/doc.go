@@ -1,0 +1,28 @@
+// Package worker is the engine: it moves deliveries from sources through lanes
+// into flushers and settles each message once, when its last part has ended.
+//
+// # The life of a message
+//
+// A strand's serve loop (intake.go) fetches deliveries, runs pass one, finds the
+// keys, picks the route (route.go) and makes a part for each group and flusher
+// entry (part.go). Parts are queued on lanes (lane.go). A lane forms a batch
+// (batch.go), takes bytes of the work pool (work.go), asks IsReady, runs pass two
+// and calls Flush (flush.go, call.go). What fails is tried again (retry.go) or
+// becomes a dead letter (letter.go). The end of the last part acknowledges the
+// message and frees its bytes (part.go).
+//
+// # Who runs what
+//
+// One goroutine per strand does intake. Lanes have no goroutine of their own:
+// those with quick calls share runners, a lane with slow calls gets a goroutine
+// while it has something to do (runner.go). Waiting lanes lie on the timer wheel
+// of their flusher entry (wheel.go) or in line for work bytes; idle ones are
+// nothing but memory.
+//
+// # Invariants held here
+//
+// A part ends once (part.end is a compare-and-swap). Each lane's counts add up
+// under its lock, so the sum over lanes is a snapshot (I5). A message's bytes are
+// given back when it is settled and no call refers to it. Nothing is released
+// before the strand's context has ended.
+package worker

@@ -1,0 +1,151 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/flushline/flushline/queue"
+)
+
+// finish ends a strand: what can end before the deadline does, the rest goes back.
+func (s *strand) finish(ctx context.Context) {
+	reason, deadline := queue.Stopping, time.Now()
+	var end *queue.End
+	switch cause := context.Cause(ctx); {
+	case errors.As(cause, &end):
+		reason, deadline = end.Reason, end.Deadline
+	case cause == nil: // io.EOF or a terminal error, with nothing left to wait for
+		deadline = time.Now().Add(s.w.cfg.Drain)
+	}
+	s.ending.Store(true)
+	s.w.ending.Add(1)
+	defer s.w.ending.Add(-1)
+	s.w.wakeLanes() // waiting batches close
+	if reason != queue.Lost {
+		s.setState(strandDraining, reason.String())
+		t := time.NewTimer(time.Until(deadline))
+		s.awaitSettled(context.Background(), t.C)
+		t.Stop()
+	}
+	s.releaseRest(reason)
+}
+
+// awaitSettled waits until everything the strand handed out is settled, or ctx,
+// the deadline or Hurry ends the wait.
+func (s *strand) awaitSettled(ctx context.Context, deadline <-chan time.Time) {
+	s.waiting.Store(true)
+	defer s.waiting.Store(false)
+	for s.held.Load() > s.stuck.Load() {
+		select {
+		case <-s.wake:
+		case <-deadline:
+			return
+		case <-s.w.hurry:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// releaseRest gives back what has not ended. A Flush that returns later changes
+// only the counter `late`.
+func (s *strand) releaseRest(reason queue.Reason) {
+	lanes := map[*lane]struct{}{}
+	n := 0
+	for _, m := range s.msgs {
+		if m.done.Load() {
+			continue
+		}
+		if s.w.insideFlush(m) {
+			s.w.unfinished.Store(true)
+		}
+		if m.settle((*queue.Delivery).Release) {
+			n++
+			s.source.givenBack.Add(1)
+		}
+		s.releaseParts(m, reason, lanes)
+	}
+	s.msgs = nil
+	for l := range lanes {
+		l.purge()
+	}
+	s.w.letters.purge()
+	s.log.Info("strand ended", zap.Stringer("reason", reason), zap.Int("messages_given_back", n))
+}
+
+func (s *strand) releaseParts(m *message, reason queue.Reason, lanes map[*lane]struct{}) {
+	if m.parts == 0 { // never came to intake
+		m.holds.Store(1)
+		m.drop(1)
+		return
+	}
+	for i := range m.parts {
+		p := &m.first
+		if i > 0 {
+			p = m.more[i-1]
+		}
+		b := p.book()
+		if p.lane != nil {
+			lanes[p.lane] = struct{}{}
+		}
+		b.mu.Lock()
+		ok := p.ended.CompareAndSwap(false, true)
+		if ok && p.counted {
+			b.of(s.source.index).add(released, reason.String())
+		}
+		b.forgetDyingLocked()
+		b.mu.Unlock()
+		if ok {
+			m.open.Add(-1)
+			m.drop(1)
+		}
+	}
+}
+
+// insideFlush says whether a call that was not abandoned reads the message.
+func (w *Worker) insideFlush(m *message) bool { return m.holds.Load() > m.open.Load() }
+
+// purge forgets letters whose parts were released.
+func (ls *letters) purge() {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	for _, list := range []*[]doomed{&ls.pending, &ls.held} {
+		kept := (*list)[:0]
+		for _, d := range *list {
+			if d.p.open() {
+				kept = append(kept, d)
+			}
+		}
+		clear((*list)[len(kept):])
+		*list = kept
+	}
+}
+
+// stopLanes stops every instance, side by side. Flush calls that still run have
+// lost their context.
+func (w *Worker) stopLanes() {
+	var all sync.WaitGroup
+	room := make(chan struct{}, 64)
+	for _, l := range w.laneList() {
+		l.mu.Lock()
+		l.gone = true
+		inst := l.inst
+		l.mu.Unlock()
+		if inst == nil || inst.spent.Load() {
+			continue
+		}
+		all.Add(1)
+		room <- struct{}{}
+		go func() {
+			defer all.Done()
+			inst.stop(true, otherLimit)
+			<-room
+		}()
+	}
+	all.Wait()
+}

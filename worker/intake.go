@@ -1,0 +1,437 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/flushline/flushline/protocol"
+	"github.com/flushline/flushline/queue"
+)
+
+// host is the worker as one source sees it.
+type host struct {
+	*heldPool
+	w *Worker
+}
+
+// Serve implements queue.Host.
+func (h host) Serve(ctx context.Context, q queue.Strand) error {
+	s := h.w.newStrand(q)
+	h.w.addStrand(s)
+	defer h.w.removeStrand(s)
+	s.log.Info("strand begins", zap.String("incarnation", s.info.Incarnation))
+	err := s.consume(ctx)
+	s.finish(ctx)
+	if err != nil {
+		return fmt.Errorf("strand %s: %w", s.info.Name, err)
+	}
+	return nil
+}
+
+// consume fetches and hands out until the strand ends; a bounded one after what it
+// held has ended.
+func (s *strand) consume(ctx context.Context) error {
+	for {
+		room, ok := s.awaitRoom(ctx)
+		if !ok {
+			return nil
+		}
+		ds, err := s.q.Fetch(ctx, room)
+		s.take(ctx, ds)
+		switch {
+		case err == nil:
+		case errors.Is(err, io.EOF):
+			s.awaitSettled(ctx, nil)
+			return nil
+		case ctx.Err() != nil:
+			return nil
+		default:
+			return err
+		}
+	}
+}
+
+// take makes parts of deliveries and offers them to their lanes. From here on each
+// delivery is in s.msgs, and so in the duty of finish.
+func (s *strand) take(ctx context.Context, ds []*queue.Delivery) {
+	if len(ds) == 0 {
+		return
+	}
+	now := time.Now()
+	s.compact()
+	for i, d := range ds {
+		m := s.newMessage(d, now)
+		if s.tight(d) && !s.awaitHeld(ctx) {
+			s.offer(ctx)
+			for _, rest := range ds[i+1:] { // no part of theirs was received
+				s.newMessage(rest, now)
+			}
+			return
+		}
+		s.intake(ctx, m)
+	}
+	s.offer(ctx)
+}
+
+func (s *strand) newMessage(d *queue.Delivery, now time.Time) *message {
+	if len(s.slab) == 0 {
+		s.slab = make([]message, 16)
+	}
+	m := &s.slab[0]
+	s.slab = s.slab[1:]
+	m.d, m.strand, m.received = d, s, now
+	s.msgs = append(s.msgs, m)
+	s.held.Add(1)
+	s.heldBytes.Add(d.Held())
+	s.largest = max(s.largest, d.Held())
+	s.source.messages.Add(1)
+	return m
+}
+
+// compact forgets settled messages: at once those at the front, the others when
+// they are most.
+func (s *strand) compact() {
+	n := 0
+	for n < len(s.msgs) && s.msgs[n].done.Load() {
+		n++
+	}
+	clear(s.msgs[:n])
+	s.msgs = s.msgs[n:]
+	if int64(len(s.msgs)) < 2*s.held.Load()+1024 {
+		return
+	}
+	kept := s.msgs[:0]
+	for _, m := range s.msgs {
+		if !m.done.Load() {
+			kept = append(kept, m)
+		}
+	}
+	clear(s.msgs[len(kept):])
+	s.msgs = kept
+}
+
+// tight says that decompressing now would overdraw the budget further.
+func (s *strand) tight(d *queue.Delivery) bool {
+	if s.w.held.free.Load() >= 0 {
+		return false
+	}
+	enc, ok := d.Message().Header(protocol.HeaderContentEncoding)
+	if !ok {
+		enc = s.w.cfg.Payload.ContentEncoding
+	}
+	e, err := protocol.ParseEncoding(enc)
+	return err == nil && e != protocol.EncodingNone
+}
+
+// awaitHeld waits until the held pool is no longer overdrawn.
+func (s *strand) awaitHeld(ctx context.Context) bool {
+	s.offer(ctx)
+	s.waiting.Store(true)
+	s.w.held.watch(s.wake)
+	defer s.w.held.unwatch(s.wake)
+	defer s.waiting.Store(false)
+	for s.w.held.free.Load() < 0 && s.held.Load() > 1 {
+		s.setState(strandBudgetExhausted, "decompressing the next message would exceed `limits.in_flight`")
+		select {
+		case <-ctx.Done():
+			return false
+		case <-s.wake:
+		}
+	}
+	return true
+}
+
+// intake is pass one: it fixes the parts of a message.
+func (s *strand) intake(ctx context.Context, m *message) {
+	msg := m.d.Message()
+	format, encoding, err := s.w.payload(msg)
+	if err == nil {
+		m.format, m.encoding = format, encoding
+		err = s.scan(m)
+	}
+	switch {
+	case err != nil:
+		s.reject(m, ReasonUndecodable, err)
+	case len(m.groups) == 0:
+		s.skip(m, "empty")
+	default:
+		s.routeGroups(ctx, m)
+	}
+}
+
+// payload says how a value is to be read.
+func (w *Worker) payload(m *queue.Message) (f protocol.Format, e protocol.Encoding, err error) {
+	f, e = w.format, w.encoding
+	if t, ok := m.Header(protocol.HeaderContentType); ok {
+		if f, err = protocol.ParseContentType(t); err != nil {
+			return f, e, err
+		}
+	}
+	if t, ok := m.Header(protocol.HeaderContentEncoding); ok {
+		e, err = protocol.ParseEncoding(t)
+	}
+	return f, e, err
+}
+
+// scan finds the groups. Decompressed bytes are charged and replace those received.
+func (s *strand) scan(m *message) error {
+	value := m.d.Message().Value
+	if int64(len(value)) > s.w.cfg.Limits.Message {
+		return fmt.Errorf("the message has %d bytes, more than limits.message (%d)", len(value), s.w.cfg.Limits.Message)
+	}
+	body, groups, err := protocol.Scan(value, m.format, m.encoding, &s.w.limits, m.group[:0])
+	if err != nil {
+		return err
+	}
+	if m.encoding != protocol.EncodingNone {
+		grown := int64(len(body) - len(value))
+		s.w.held.Charge(grown)
+		m.d.Charge(grown)
+		s.heldBytes.Add(grown)
+		s.largest = max(s.largest, m.d.Held())
+		m.d.SetValue(body)
+		m.encoding = protocol.EncodingNone
+	}
+	m.groups = groups
+	return nil
+}
+
+// routeGroups makes a part for each group and flusher entry.
+func (s *strand) routeGroups(ctx context.Context, m *message) {
+	msg := m.d.Message()
+	base := s.w.keyer.ofMessage(msg)
+	only, notOurs, err := s.w.onlyTo(msg)
+	switch {
+	case notOurs:
+		s.skip(m, "not_ours")
+		return
+	case err != nil:
+		s.reject(m, ReasonUnknownTarget, err)
+		return
+	}
+	indexes := originalIndexes(msg, len(m.groups))
+	var lost []doomed
+	m.open.Store(1) // this loop's own, so that no end settles the message before all parts are made
+	m.holds.Store(1)
+	for i := range m.groups {
+		g := &m.groups[i]
+		key, err := s.w.keyer.ofGroup(base, g)
+		reason := ReasonNoKey
+		var t *target
+		if err == nil {
+			if t = s.target(key); t.route == nil {
+				err, reason = fmt.Errorf("no route matches %s", key), ReasonNoRoute
+			}
+		}
+		if err != nil {
+			p := m.newPart(g, indexes.at(i))
+			lost = append(lost, doomed{p, reason, err, 0})
+			continue
+		}
+		for j := range t.slots {
+			if only == nil || t.slots[j].entry == only {
+				s.stage(&t.slots[j], m.newPart(g, indexes.at(i)))
+			}
+		}
+		if only != nil && only.route != t.route {
+			p := m.newPart(g, indexes.at(i))
+			lost = append(lost, doomed{p, ReasonUnknownTarget, fmt.Errorf("%s no longer goes to %s", key, only.name()), 0})
+		}
+	}
+	m.partEnded(1)
+	s.lose(lost)
+}
+
+// newPart appends a part. Parts already made stay where they are: lanes point at
+// them.
+func (m *message) newPart(g *protocol.Group, index uint32) *part {
+	p := &m.first
+	if m.parts > 0 {
+		p = new(part)
+		m.more = append(m.more, p)
+	}
+	m.parts++
+	p.m, p.group, p.index = m, g, index
+	m.open.Add(1)
+	m.holds.Add(1)
+	return p
+}
+
+func (s *strand) stage(sl *slot, p *part) {
+	if sl.last == nil {
+		sl.first = p
+		s.touched = append(s.touched, sl)
+	} else {
+		sl.last.next = p
+	}
+	sl.last = p
+	sl.n++
+	sl.bytes += p.bytes()
+}
+
+// offer hands the staged parts to their lanes and schedules those that were idle.
+func (s *strand) offer(ctx context.Context) {
+	if len(s.touched) == 0 {
+		return
+	}
+	run := make([]*lane, 0, len(s.touched))
+	for _, sl := range s.touched {
+		for {
+			if sl.lane == nil {
+				s.w.runners.schedule(run) // what runs may free the lane we need
+				run = run[:0]
+				if sl.lane = s.findLane(ctx, sl); sl.lane == nil {
+					break // the strand ends; finish releases the parts
+				}
+			}
+			ok, first := sl.lane.offer(sl.first, sl.last, sl.n, sl.bytes)
+			if first {
+				run = append(run, sl.lane)
+			}
+			if ok {
+				break
+			}
+			sl.lane = nil
+		}
+		sl.first, sl.last, sl.n, sl.bytes = nil, nil, 0, 0
+	}
+	clear(s.touched)
+	s.touched = s.touched[:0]
+	s.w.runners.schedule(run)
+	s.w.closeBatches()
+}
+
+// findLane waits until the lane exists: at `limits.lanes` that takes an idle one
+// to stop.
+func (s *strand) findLane(ctx context.Context, sl *slot) *lane {
+	for {
+		if l := s.w.lane(sl.entry, sl.key); l != nil {
+			return l
+		}
+		s.setState(strandLanesExhausted, "`limits.lanes` lanes hold parts; a new key has to wait")
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// target finds where a key goes, from the strand's own cache.
+func (s *strand) target(key protocol.Key) *target {
+	if t := s.targets[key]; t != nil {
+		return t
+	}
+	if len(s.targets) > 2*s.w.cfg.Limits.Lanes {
+		s.offer(context.Background())
+		clear(s.targets)
+	}
+	key = protocol.Key{
+		Project: strings.Clone(key.Project), Logstore: strings.Clone(key.Logstore), Config: strings.Clone(key.Config),
+	}
+	t := &target{}
+	for _, r := range s.w.routes {
+		if r.matches(key.Project, key.Logstore, key.Config) {
+			t.route = r
+			t.slots = make([]slot, len(r.entries))
+			for i, e := range r.entries {
+				t.slots[i] = slot{entry: e, key: key}
+			}
+			break
+		}
+	}
+	s.targets[key] = t
+	return t
+}
+
+// skip ends a message that has nothing to deliver.
+func (s *strand) skip(m *message, reason string) {
+	m.open.Store(0)
+	m.holds.Store(0)
+	p := m.newPart(nil, 0)
+	b := &s.source.lost
+	b.mu.Lock()
+	b.of(s.source.index).received++
+	p.counted = true
+	b.endLocked(p, skipped, reason)
+	b.mu.Unlock()
+	m.partEnded(1)
+}
+
+// reject sends a whole message to the dead letters.
+func (s *strand) reject(m *message, reason string, err error) {
+	s.lose([]doomed{{m.newPart(nil, 0), reason, err, 0}})
+}
+
+func (s *strand) lose(lost []doomed) {
+	if len(lost) == 0 {
+		return
+	}
+	b := &s.source.lost
+	b.mu.Lock()
+	b.of(s.source.index).received += int64(len(lost))
+	for _, d := range lost {
+		d.p.counted = true
+		b.dying = append(b.dying, d.p)
+	}
+	b.mu.Unlock()
+	s.w.letters.add(lost)
+}
+
+// onlyTo reads x-flushline-to: a record meant for one flusher entry.
+func (w *Worker) onlyTo(m *queue.Message) (only *entry, notOurs bool, err error) {
+	to, ok := m.Header(queue.HeaderTo)
+	if !ok {
+		return nil, false, nil
+	}
+	deployment, rest, _ := strings.Cut(to, "/")
+	if deployment != w.cfg.Deployment {
+		return nil, true, nil
+	}
+	for _, r := range w.routes {
+		for _, e := range r.entries {
+			if e.name() == rest {
+				return e, false, nil
+			}
+		}
+	}
+	return nil, false, fmt.Errorf("%s names %q, which is no route/flusher of this configuration", queue.HeaderTo, rest)
+}
+
+// indexes are the positions of groups in their original message.
+type indexes []uint32
+
+func (x indexes) at(i int) uint32 {
+	if i < len(x) {
+		return x[i]
+	}
+	return uint32(i)
+}
+
+// originalIndexes reads x-flushline-groups; a list that does not fit the groups is
+// ignored.
+func originalIndexes(m *queue.Message, groups int) indexes {
+	v, ok := m.Header(queue.HeaderGroups)
+	if !ok {
+		return nil
+	}
+	var x indexes
+	for f := range strings.SplitSeq(v, ",") {
+		n, err := strconv.ParseUint(f, 10, 32)
+		if err != nil {
+			return nil
+		}
+		x = append(x, uint32(n))
+	}
+	if len(x) != groups {
+		return nil
+	}
+	return x
+}

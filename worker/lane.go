@@ -1,0 +1,332 @@
+package worker
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/flushline/flushline/protocol"
+)
+
+// laneState is what a lane does or waits for, for people. The token decides what
+// happens (see lane.scheduled).
+type laneState uint8
+
+const (
+	idle laneState = iota
+	queued
+	batching
+	starting
+	flushing
+	unready
+	backingOff
+	misconfigured
+	workWait
+	wedged
+	holding
+)
+
+var laneStates = [...]string{
+	LaneIdle, LaneQueued, LaneBatching, LaneStarting, LaneFlushing, LaneUnready,
+	LaneBackoff, LaneMisconfigured, LaneWorkWait, LaneWedged, LaneHolding,
+}
+
+func (s laneState) String() string { return laneStates[s] }
+
+// lane is one key of one route toward one flusher entry: its parts, its batch in
+// hand, its readiness, its retries and its instance. Without parts it has no
+// goroutine and no timer.
+type lane struct {
+	books // its mutex guards all fields that are not atomic or marked
+
+	w     *Worker
+	entry *entry
+	key   protocol.Key
+	hash  int64
+
+	head, tail *part // queued parts, oldest first
+	parts      int
+	bytes      int64
+
+	retry   []*batch // failed ones, oldest first; each waits for its own next try
+	flights []*batch // inside a call that is not abandoned
+
+	state laneState
+	since time.Time
+	why   string
+
+	// scheduled is the token: somebody will run the lane or runs it, or it lies on
+	// the wheel or in line for work. Who sets it has to schedule.
+	scheduled bool
+	waiting   bool   // on the wheel, and may be woken before its time
+	waitGen   uint32 // which wait
+	gone      bool   // stopped for being idle: look the lane up again
+
+	failing   bool // the last Flush failed: one batch at a time
+	probe     bool // a new batch may be tried once while an older one backs off
+	notBefore time.Time
+	abandoned int // calls that have not returned
+	guard     guard
+
+	// Of whoever holds the token.
+	inst      *instance
+	before    *instance // has to be stopped before the next Init
+	opening   *batchBackoff
+	askAgain  time.Duration // until IsReady is asked again
+	call      *call
+	took      time.Duration // moving average of its Flush calls
+	slow      atomic.Bool   // runs on a goroutine of its own
+	workTurn  bool          // it was woken from the line for work bytes
+	workNeed  int64         // while in that line
+	lastSpoke time.Time     // of the last logged failure
+}
+
+func newLane(w *Worker, e *entry, key protocol.Key, now time.Time) *lane {
+	l := &lane{w: w, entry: e, key: key, hash: key.LogstoreKey(), since: now}
+	l.call = &call{lane: l}
+	return l
+}
+
+// offer queues parts, linked by next, of one source. False: the lane is gone. run
+// says that the caller has to schedule it.
+func (l *lane) offer(first, last *part, n int, bytes int64) (ok, run bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.gone {
+		return false, false
+	}
+	for p := first; p != nil; p = p.next {
+		p.lane, p.counted = l, true
+	}
+	l.of(first.m.strand.source.index).received += int64(n)
+	if l.tail == nil {
+		l.head = first
+	} else {
+		l.tail.next = first
+	}
+	l.tail = last
+	l.parts += n
+	l.bytes += bytes
+	switch {
+	case !l.scheduled:
+		l.scheduled, run = true, true
+		if l.state == idle {
+			l.setLocked(queued, "", first.m.received)
+		}
+	case l.waiting && l.state == batching && l.fullLocked():
+		l.waiting, run = false, true
+	}
+	return true, run
+}
+
+func (l *lane) setLocked(s laneState, why string, now time.Time) {
+	if l.state != s {
+		l.state, l.since = s, now
+	}
+	l.why = why
+}
+
+// waitLocked gives the token to the wheel.
+func (l *lane) waitLocked(s laneState, why string, d time.Duration) {
+	l.setLocked(s, why, time.Now())
+	l.waiting = true
+	l.waitGen++
+	l.entry.wheel.add(waiter{l, l.waitGen}, d)
+}
+
+// wakeUp takes the token back from the wheel, unless it went elsewhere.
+func (l *lane) wakeUp(gen uint32) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.waiting || l.waitGen != gen {
+		return false
+	}
+	l.waiting = false
+	return true
+}
+
+// wake schedules lanes whose wait on a wheel is over.
+func (w *Worker) wake(ws []waiter) {
+	lanes := make([]*lane, 0, len(ws))
+	for _, x := range ws {
+		if x.lane.wakeUp(x.gen) {
+			lanes = append(lanes, x.lane)
+		}
+	}
+	w.runners.schedule(lanes)
+}
+
+// run serves the lane until it is idle or waits. The caller holds the token; on
+// return the token is elsewhere.
+func (l *lane) run(r *runner) {
+	turn := l.workTurn
+	l.workTurn = false
+	for l.ensure(r) {
+		b := l.next()
+		if b == nil {
+			break
+		}
+		used := turn
+		turn = false
+		if !l.attempt(r, b, used) {
+			return
+		}
+		if r.shared() { // a turn each, so that no lane starves the others of the runner
+			l.w.runners.scheduleOne(l)
+			return
+		}
+	}
+	if turn {
+		l.w.work.pass(l.w.runners.schedule)
+	}
+}
+
+// next takes the batch to flush now, or arranges when to look again. It decides
+// which comes first: a failed batch that is due, else new parts; while failing one
+// batch at a time, and a new one only once per failed try of the old.
+func (l *lane) next() *batch {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	switch {
+	case l.idleLocked(now):
+		return nil
+	case len(l.flights) > 0 && (l.failing || len(l.flights) >= l.inst.concurrent):
+		l.scheduled = false // the end of a flight schedules it again
+		l.setLocked(flushing, "", now)
+		return nil
+	case l.holdLocked():
+		return nil
+	case now.Before(l.notBefore) && !l.w.urgent.Load():
+		l.waitLocked(backingOff, l.why, l.notBefore.Sub(now))
+		return nil
+	}
+	if b := l.dueLocked(now); b != nil {
+		return l.takeOffLocked(b, now)
+	}
+	if l.head != nil && (!l.failing || l.probe && len(l.retry) == 1) {
+		if wait := l.batchWaitLocked(now); wait > 0 {
+			l.waitLocked(batching, "", wait)
+			return nil
+		}
+		if b := l.formLocked(); b != nil {
+			l.probe = false
+			return l.takeOffLocked(b, now)
+		}
+		if l.idleLocked(now) {
+			return nil
+		}
+	}
+	if len(l.retry) == 0 { // new parts came while the last were dropped
+		l.waitLocked(queued, "", wheelTick)
+		return nil
+	}
+	l.waitLocked(l.state, l.why, l.retryWaitLocked(now))
+	return nil
+}
+
+// idleLocked gives the token up when there is nothing to flush.
+func (l *lane) idleLocked(now time.Time) bool {
+	l.dropEndedLocked()
+	if l.head != nil || len(l.retry) > 0 {
+		return false
+	}
+	l.scheduled = false
+	if len(l.flights) == 0 {
+		l.setLocked(idle, "", now)
+		l.failing = false
+	}
+	return true
+}
+
+// dropEndedLocked forgets parts that were released or ended by a late result, so
+// that nothing of theirs stays reachable.
+func (l *lane) dropEndedLocked() {
+	for l.head != nil && !l.head.open() {
+		l.popLocked()
+	}
+	for i := 0; i < len(l.retry); {
+		if l.retry[i].keepOpen() {
+			i++
+			continue
+		}
+		l.retry = append(l.retry[:i], l.retry[i+1:]...)
+	}
+}
+
+// purge forgets ended parts wherever they stand in the queue.
+func (l *lane) purge() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var head, tail *part
+	l.parts, l.bytes = 0, 0
+	for p := l.head; p != nil; {
+		next := p.next
+		p.next = nil
+		if p.open() {
+			if tail == nil {
+				head = p
+			} else {
+				tail.next = p
+			}
+			tail = p
+			l.parts++
+			l.bytes += p.bytes()
+		}
+		p = next
+	}
+	l.head, l.tail = head, tail
+	l.dropEndedLocked()
+}
+
+func (l *lane) popLocked() *part {
+	p := l.head
+	l.head = p.next
+	if l.head == nil {
+		l.tail = nil
+	}
+	p.next = nil
+	l.parts--
+	l.bytes -= p.bytes()
+	return p
+}
+
+// putBack returns a batch that was not tried: new parts to the head of the queue,
+// where the next batch takes them with what came since; a failed batch as it is.
+func (l *lane) putBackLocked(b *batch) {
+	l.landLocked(b)
+	if b.attempt > 0 {
+		l.retry = append([]*batch{b}, l.retry...)
+		return
+	}
+	for i := len(b.parts) - 1; i >= 0; i-- {
+		p := b.parts[i]
+		p.next = l.head
+		l.head = p
+		if l.tail == nil {
+			l.tail = p
+		}
+		l.parts++
+		l.bytes += p.bytes()
+	}
+	l.probe = true
+	b.recycle()
+}
+
+func (l *lane) takeOffLocked(b *batch, now time.Time) *batch {
+	l.flights = append(l.flights, b)
+	l.setLocked(flushing, l.why, now)
+	return b
+}
+
+// landLocked removes a batch from the flights.
+func (l *lane) landLocked(b *batch) {
+	for i := range l.flights {
+		if l.flights[i] == b {
+			last := len(l.flights) - 1
+			l.flights[i] = l.flights[last]
+			l.flights[last] = nil
+			l.flights = l.flights[:last]
+			return
+		}
+	}
+}

@@ -1,0 +1,189 @@
+package worker
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/flushline/flushline/protocol"
+)
+
+// lane finds or makes a lane. Nil: `limits.lanes` lanes exist and none is idle.
+func (w *Worker) lane(e *entry, key protocol.Key) *lane {
+	w.mu.Lock()
+	id := laneID{e, key}
+	if l := w.lanes[id]; l != nil {
+		w.mu.Unlock()
+		return l
+	}
+	var stopped []*lane
+	if len(w.lanes) >= w.cfg.Limits.Lanes {
+		stopped = w.evictLocked(max(1, w.cfg.Limits.Lanes/20), time.Now())
+	}
+	var l *lane
+	if len(w.lanes) < w.cfg.Limits.Lanes {
+		l = newLane(w, e, key, time.Now())
+		w.lanes[id] = l
+		e.follow(l)
+	}
+	w.mu.Unlock()
+	w.stopInstances(stopped)
+	return l
+}
+
+// evictLocked stops up to n lanes that have been idle since before a time, the
+// longest idle first: one scan makes room for many.
+func (w *Worker) evictLocked(n int, before time.Time) []*lane {
+	type candidate struct {
+		l     *lane
+		since time.Time
+	}
+	var idlers []candidate
+	for _, l := range w.lanes {
+		l.mu.Lock()
+		if l.evictableLocked() && l.since.Before(before) {
+			idlers = append(idlers, candidate{l, l.since})
+		}
+		l.mu.Unlock()
+	}
+	slices.SortFunc(idlers, func(a, b candidate) int { return a.since.Compare(b.since) })
+	var out []*lane
+	for _, c := range idlers[:min(n, len(idlers))] {
+		if c.l.retire() {
+			delete(w.lanes, laneID{c.l.entry, c.l.key})
+			out = append(out, c.l)
+		}
+	}
+	return out
+}
+
+func (l *lane) evictableLocked() bool {
+	return !l.scheduled && l.state == idle && len(l.dying) == 0 && l.abandoned == 0
+}
+
+// retire marks an idle lane as gone and leaves its counts with the entry, in one
+// step, so that a snapshot sees them once.
+func (l *lane) retire() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.evictableLocked() {
+		return false
+	}
+	l.gone = true
+	e := l.entry
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i := range l.tally {
+		for len(e.retired) <= i {
+			e.retired = append(e.retired, tally{})
+		}
+		e.retired[i].merge(&l.tally[i])
+	}
+	l.tally = nil
+	if l.inst != nil {
+		if e.stopping == nil {
+			e.stopping = map[protocol.Key]*instance{}
+		}
+		e.stopping[l.key] = l.inst
+	}
+	return true
+}
+
+// stopInstances stops what idle lanes had open. A lane of the same key that comes
+// meanwhile waits for it before its Init.
+func (w *Worker) stopInstances(lanes []*lane) {
+	for _, l := range lanes {
+		inst := l.inst
+		if inst == nil {
+			continue
+		}
+		e := l.entry
+		w.runners.all.Go(func() {
+			inst.stop(false, otherLimit)
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			if e.stopping[l.key] == inst {
+				delete(e.stopping, l.key)
+			}
+		})
+	}
+}
+
+// follow tells a new lane which instance of its key has still to stop.
+func (e *entry) follow(l *lane) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	l.before = e.stopping[l.key]
+}
+
+// sweep stops lanes that were idle for `limits.lane_idle`.
+func (w *Worker) sweep(ctx context.Context) {
+	t := time.NewTicker(max(w.cfg.Limits.LaneIdle/10, time.Second))
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-t.C:
+			w.mu.Lock()
+			stopped := w.evictLocked(len(w.lanes), now.Add(-w.cfg.Limits.LaneIdle))
+			w.mu.Unlock()
+			w.stopInstances(stopped)
+		}
+	}
+}
+
+func (w *Worker) laneList() []*lane {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	lanes := make([]*lane, 0, len(w.lanes))
+	for _, l := range w.lanes {
+		lanes = append(lanes, l)
+	}
+	return lanes
+}
+
+// pressure says that a pool is four fifths used.
+func (w *Worker) pressure() bool {
+	return w.held.free.Load() < w.held.limit/5 || w.work.free.Load() < w.work.limit/5
+}
+
+// closeBatches closes the largest waiting batches while a pool is nearly used up:
+// they hold what everybody waits for. At most ten times a second.
+func (w *Worker) closeBatches() {
+	if !w.pressure() {
+		return
+	}
+	now := time.Now().UnixNano()
+	last := w.pressed.Load()
+	if now-last < int64(100*time.Millisecond) || !w.pressed.CompareAndSwap(last, now) {
+		return
+	}
+	type candidate struct {
+		l     *lane
+		bytes int64
+	}
+	var waiting []candidate
+	var total int64
+	for _, l := range w.laneList() {
+		l.mu.Lock()
+		if l.waiting && l.state == batching {
+			waiting = append(waiting, candidate{l, l.bytes})
+			total += l.bytes
+		}
+		l.mu.Unlock()
+	}
+	slices.SortFunc(waiting, func(a, b candidate) int { return int(b.bytes - a.bytes) })
+	var run []*lane
+	for closed := int64(0); len(waiting) > 0 && closed <= total/2; waiting = waiting[1:] {
+		l := waiting[0].l
+		l.mu.Lock()
+		if l.waiting && l.state == batching {
+			l.waiting = false
+			run = append(run, l)
+			closed += waiting[0].bytes
+		}
+		l.mu.Unlock()
+	}
+	w.runners.schedule(run)
+}

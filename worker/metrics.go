@@ -1,0 +1,201 @@
+package worker
+
+import (
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/flushline/flushline/flushers"
+)
+
+// className is the label of an error class.
+func className(i int) string { return flushers.Class(i).String() }
+
+// Collector exposes the metrics of docs/DESIGN.md. It is read from one snapshot at
+// each scrape, so the hot path knows nothing of it.
+func (w *Worker) Collector() prometheus.Collector { return collector{w} }
+
+type collector struct{ w *Worker }
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("flushline_"+name, help, labels, nil)
+}
+
+var (
+	descParts      = desc("parts_total", "Parts by how they ended; outcome received counts those that came.", "source", "route", "flusher", "outcome", "reason")
+	descInFlight   = desc("parts_in_flight", "Parts that came and have not ended.", "source")
+	descBytes      = desc("in_flight_bytes", "Bytes in use of a pool.", "pool")
+	descBytesLimit = desc("in_flight_bytes_limit", "Size of a pool in bytes.", "pool")
+	descLag        = desc("strand_lag_messages", "Messages the broker has not had acknowledged.", "source", "strand")
+	descOldest     = desc("oldest_unsettled_seconds", "Age of the oldest message that is held, by the broker's clock; 0 if none.", "source", "strand")
+	descPaused     = desc("strand_paused", "1 while a strand is not fetched, by cause.", "source", "strand", "cause")
+	descLanes      = desc("lanes", "Lanes by state.", "route", "flusher", "state")
+	descSeconds    = desc("flush_seconds", "Duration of Flush calls.", "route", "flusher")
+	descErrors     = desc("flush_errors_total", "Failed calls into flushers by class.", "route", "flusher", "class")
+	descAbandoned  = desc("abandoned_calls", "Calls that outlasted their limit and have not returned.", "route", "flusher")
+	descPassed     = desc("passed_over_total", "Messages that were lost to the queue before they were delivered, by reason.", "source", "strand", "reason")
+	descRedeliver  = desc("redelivered_total", "Messages the broker delivered more than once.", "source", "strand")
+	descMessages   = desc("messages_total", "Messages by what happened: received, acknowledged, released.", "source", "outcome")
+	descLate       = desc("late_flushes_total", "Results of Flush that came after their parts had ended.")
+	descDefects    = desc("defects_total", "Second settlements of a delivery: zero, or the program has a defect.")
+)
+
+func (c collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		descParts, descInFlight, descBytes, descBytesLimit, descLag, descOldest, descPaused, descLanes, descSeconds,
+		descErrors, descAbandoned, descPassed, descRedeliver, descMessages, descLate, descDefects,
+	} {
+		ch <- d
+	}
+}
+
+func (c collector) Collect(ch chan<- prometheus.Metric) {
+	g := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	n := func(d *prometheus.Desc, v int64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+	}
+	sn := c.w.snapshot()
+	for i, s := range sn.sources {
+		collectParts(n, s.name, "", "", lostOf(s))
+		for e, totals := range sn.byEntry {
+			collectParts(n, s.name, e.route.name, e.Name, totals[i].tally)
+		}
+		g(descInFlight, float64(sn.bySource[i].inFlight), s.name)
+		n(descMessages, s.messages.Load(), s.name, "received")
+		n(descMessages, s.acknowledged.Load(), s.name, "acknowledged")
+		n(descMessages, s.givenBack.Load(), s.name, "released")
+	}
+	for _, p := range []PoolStatus{c.w.held.status(), c.w.work.status()} {
+		g(descBytes, float64(p.Used), p.Name)
+		g(descBytesLimit, float64(p.Limit), p.Name)
+	}
+	for _, s := range sn.strands {
+		c.collectStrand(s, sn, g, n)
+	}
+	for _, r := range c.w.routes {
+		for _, e := range r.entries {
+			for state, count := range sn.states[e] {
+				g(descLanes, float64(count), r.name, e.Name, state)
+			}
+			buckets, count, sum := e.seconds.cumulative()
+			fixed := make(map[float64]uint64, len(buckets))
+			for le, v := range buckets {
+				fixed[le] = v
+			}
+			ch <- prometheus.MustNewConstHistogram(descSeconds, count, sum, fixed, r.name, e.Name)
+			for class := range e.errors {
+				if v := e.errors[class].Load(); v > 0 {
+					n(descErrors, v, r.name, e.Name, className(class))
+				}
+			}
+			g(descAbandoned, float64(e.abandoned.Load()), r.name, e.Name)
+		}
+	}
+	n(descLate, c.w.late.Load())
+	n(descDefects, c.w.Status().Defects)
+	c.w.kinds.collect(ch)
+}
+
+func lostOf(s *source) tally {
+	s.lost.mu.Lock()
+	defer s.lost.mu.Unlock()
+	var t tally
+	for i := range s.lost.tally {
+		t.merge(&s.lost.tally[i])
+	}
+	return t
+}
+
+func collectParts(n func(*prometheus.Desc, int64, ...string), source, route, flusher string, t tally) {
+	n(descParts, t.received, source, route, flusher, "received", "")
+	n(descParts, t.flushed, source, route, flusher, "flushed", "")
+	for outcome, m := range map[string]map[string]int64{
+		"dead_lettered": t.deadLettered, "skipped": t.skipped, "released": t.released,
+	} {
+		for reason, v := range m {
+			n(descParts, v, source, route, flusher, outcome, reason)
+		}
+	}
+}
+
+func (c collector) collectStrand(s *strand, sn *snapshot, g func(*prometheus.Desc, float64, ...string), n func(*prometheus.Desc, int64, ...string)) {
+	st := s.status(sn)
+	if st.Queue.Lag >= 0 {
+		g(descLag, float64(st.Queue.Lag), st.Source, st.Name)
+	}
+	age := 0.0
+	if !st.Queue.Oldest.IsZero() {
+		age = time.Since(st.Queue.Oldest).Seconds()
+	}
+	g(descOldest, age, st.Source, st.Name)
+	if st.State != strandFetching {
+		g(descPaused, 1, st.Source, st.Name, st.State)
+	}
+	n(descRedeliver, st.Queue.Redelivered, st.Source, st.Name)
+	for reason, v := range st.Queue.PassedOver {
+		n(descPassed, v, st.Source, st.Name, reason)
+	}
+}
+
+// kindMetrics are the counters and gauges that flushers made for themselves.
+type kindMetrics struct {
+	mu     sync.Mutex
+	values map[kindMetric]*kindValue
+}
+
+type kindMetric struct {
+	kind, name, route, flusher string
+}
+
+type kindValue struct {
+	help  string
+	gauge bool
+	v     atomic.Int64
+}
+
+func (v *kindValue) Add(n int64) { v.v.Add(n) }
+func (v *kindValue) Set(n int64) { v.v.Store(n) }
+
+// entryKindMetrics is the flushers.Metrics of one flusher entry.
+type entryKindMetrics struct{ e *entry }
+
+func (e *entry) kindMetrics() flushers.Metrics { return entryKindMetrics{e} }
+
+func (m entryKindMetrics) Counter(name, help string) flushers.Counter {
+	return m.get(name, help, false)
+}
+func (m entryKindMetrics) Gauge(name, help string) flushers.Gauge { return m.get(name, help, true) }
+
+func (m entryKindMetrics) get(name, help string, gauge bool) *kindValue {
+	k := &m.e.w.kinds
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	id := kindMetric{m.e.Kind.Name, name, m.e.route.name, m.e.Name}
+	if k.values == nil {
+		k.values = map[kindMetric]*kindValue{}
+	}
+	v := k.values[id]
+	if v == nil {
+		v = &kindValue{help: help, gauge: gauge}
+		k.values[id] = v
+	}
+	return v
+}
+
+func (k *kindMetrics) collect(ch chan<- prometheus.Metric) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for id, v := range k.values {
+		d := desc("flusher_"+id.kind+"_"+strings.ToLower(id.name), v.help, "route", "flusher")
+		t := prometheus.CounterValue
+		if v.gauge {
+			t = prometheus.GaugeValue
+		}
+		ch <- prometheus.MustNewConstMetric(d, t, float64(v.v.Load()), id.route, id.flusher)
+	}
+}

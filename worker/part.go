@@ -1,0 +1,190 @@
+package worker
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/flushline/flushline/protocol"
+	"github.com/flushline/flushline/queue"
+)
+
+// message is one delivery inside the worker. Its duty is settled when open
+// reaches zero; its memory goes back when holds reaches zero.
+type message struct {
+	d        *queue.Delivery
+	strand   *strand
+	received time.Time
+
+	open  atomic.Int32 // parts that have not ended
+	holds atomic.Int32 // open parts, and calls that read the groups
+	done  atomic.Bool  // settled: the strand's deque may drop it
+	stuck atomic.Bool  // a part can neither be flushed nor kept
+
+	format   protocol.Format   // of the value after decompression
+	encoding protocol.Encoding // of the value as it stands: only an undecodable one keeps its own
+
+	group  [1]protocol.Group // the usual message has one group toward one flusher entry
+	groups []protocol.Group
+	first  part
+	more   []*part
+	parts  int
+}
+
+// part is one group of a message toward one flusher entry: what is flushed,
+// dead-lettered, skipped, released and counted. A message without a group that
+// can be flushed has one part without a lane.
+type part struct {
+	m     *message
+	lane  *lane           // nil: unroutable, in the books of the source
+	group *protocol.Group // nil: the whole message
+	index uint32          // the group's index in the original message
+	ended atomic.Bool
+	// counted says that its books know it: it was received.
+	counted bool
+	next    *part // in a lane's queue
+}
+
+// books are the counts of a lane, or of what a source could not route, by source.
+// For each source the equation of I5 holds whenever mu is free: live finds the
+// parts that have not ended.
+type books struct {
+	mu    sync.Mutex
+	tally []tally // by source index
+	dying []*part // on their way to the dead letters
+}
+
+// tally counts parts that came and ended.
+type tally struct {
+	received, flushed, parked int64
+	deadLettered              map[string]int64
+	skipped                   map[string]int64
+	released                  map[string]int64
+}
+
+// outcome is how a part ended.
+type outcome int
+
+const (
+	flushed outcome = iota
+	deadLettered
+	skipped
+	released
+)
+
+func (b *books) of(source int) *tally {
+	for len(b.tally) <= source {
+		b.tally = append(b.tally, tally{})
+	}
+	return &b.tally[source]
+}
+
+func (t *tally) add(o outcome, reason string) {
+	switch o {
+	case flushed:
+		t.flushed++
+	case deadLettered:
+		count(&t.deadLettered, reason)
+	case skipped:
+		count(&t.skipped, reason)
+	case released:
+		count(&t.released, reason)
+	}
+}
+
+func (t *tally) merge(o *tally) {
+	t.received += o.received
+	t.flushed += o.flushed
+	t.parked += o.parked
+	for _, m := range [3]struct {
+		to   *map[string]int64
+		from map[string]int64
+	}{{&t.deadLettered, o.deadLettered}, {&t.skipped, o.skipped}, {&t.released, o.released}} {
+		for reason, n := range m.from {
+			if *m.to == nil {
+				*m.to = map[string]int64{}
+			}
+			(*m.to)[reason] += n
+		}
+	}
+}
+
+func count(m *map[string]int64, reason string) {
+	if *m == nil {
+		*m = map[string]int64{}
+	}
+	(*m)[reason]++
+}
+
+// endLocked ends a part in the books whose lock is held. False: it had ended, and
+// nothing is counted. The caller then calls message.ended without the lock.
+func (b *books) endLocked(p *part, o outcome, reason string) bool {
+	if !p.ended.CompareAndSwap(false, true) {
+		return false
+	}
+	b.of(p.m.strand.source.index).add(o, reason)
+	return true
+}
+
+// end ends one part and settles its message if it was the last.
+func (b *books) end(p *part, o outcome, reason string) bool {
+	b.mu.Lock()
+	ok := b.endLocked(p, o, reason)
+	b.mu.Unlock()
+	if ok {
+		p.m.partEnded(1)
+	}
+	return ok
+}
+
+// book finds where a part is counted.
+func (p *part) book() *books {
+	if p.lane != nil {
+		return &p.lane.books
+	}
+	return &p.m.strand.source.lost
+}
+
+// open says whether the part has still to end.
+func (p *part) open() bool { return !p.ended.Load() }
+
+func (p *part) bytes() int64 {
+	if p.group == nil {
+		return 0
+	}
+	return int64(len(p.group.Data))
+}
+
+// partEnded acknowledges the message when its last part ended, and drops as many
+// holds as given.
+func (m *message) partEnded(holds int32) {
+	if m.open.Add(-1) == 0 {
+		if m.settle((*queue.Delivery).Ack) {
+			m.strand.source.acknowledged.Add(1)
+		}
+	}
+	m.drop(holds)
+}
+
+// settle runs once per message: by the last part's end, or by the release.
+func (m *message) settle(how func(*queue.Delivery)) bool {
+	if m.done.Swap(true) {
+		return false
+	}
+	how(m.d)
+	m.strand.settled()
+	return true
+}
+
+// drop gives up holds. With the last one no call refers to the message and none
+// will: its bytes go back and nothing stays reachable from it.
+func (m *message) drop(holds int32) {
+	if m.holds.Add(-holds) != 0 {
+		return
+	}
+	m.strand.heldBytes.Add(-m.d.Held())
+	m.group[0] = protocol.Group{}
+	m.groups = nil
+	m.d.Free()
+	m.strand.bytesFreed()
+}

@@ -1,0 +1,81 @@
+package worker
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+)
+
+const (
+	urgentRetry        = 100 * time.Millisecond // while the process stops
+	misconfiguredRetry = 30 * time.Second
+)
+
+// batchBackoff is the wait of one failed batch, or of a failing Init. Its zero
+// MaxElapsedTime is what keeps backoff/v4 from ending the retries after 15
+// minutes in silence.
+type batchBackoff struct{ b backoff.ExponentialBackOff }
+
+func newBackoff(e *entry) *batchBackoff {
+	bb := &batchBackoff{b: backoff.ExponentialBackOff{
+		InitialInterval:     e.RetryInitial,
+		Multiplier:          1.5,
+		RandomizationFactor: 0.5,
+		MaxInterval:         e.RetryMax,
+		MaxElapsedTime:      0,
+		Stop:                backoff.Stop,
+		Clock:               backoff.SystemClock,
+	}}
+	bb.b.Reset()
+	return bb
+}
+
+func (b *batchBackoff) next() time.Duration { return b.b.NextBackOff() }
+
+// dueLocked takes the failed batch whose time has come, the oldest first. While
+// the process stops, waits shrink.
+func (l *lane) dueLocked(now time.Time) *batch {
+	if l.w.urgent.Load() {
+		for _, b := range l.retry {
+			if soon := now.Add(urgentRetry); b.nextTry.After(soon) {
+				b.nextTry = soon
+			}
+		}
+	}
+	for i, b := range l.retry {
+		if !b.nextTry.After(now) {
+			l.retry = append(l.retry[:i], l.retry[i+1:]...)
+			return b
+		}
+	}
+	return nil
+}
+
+func (l *lane) retryWaitLocked(now time.Time) time.Duration {
+	wait := time.Hour
+	for _, b := range l.retry {
+		wait = min(wait, b.nextTry.Sub(now))
+	}
+	return wait
+}
+
+// retryLocked keeps a failed batch for another try after d; below zero: after its
+// own backoff. It returns the wait.
+func (l *lane) retryLocked(b *batch, d time.Duration) time.Duration {
+	if d < 0 {
+		if b.backoff == nil {
+			b.backoff = newBackoff(l.entry)
+		}
+		d = b.backoff.next()
+	}
+	b.nextTry = time.Now().Add(d)
+	l.retry = append(l.retry, b)
+	return d
+}
+
+// jitter spreads a wait by a fifth, so that lanes that failed together do not ask
+// together.
+func jitter(d time.Duration) time.Duration {
+	return d*9/10 + rand.N(d/5+1)
+}

@@ -1,0 +1,138 @@
+package worker
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/flushline/flushline/flushers"
+	"github.com/flushline/flushline/protocol"
+)
+
+var nameRule = regexp.MustCompile(`^[A-Za-z0-9_-]{1,48}$`)
+
+// route is a configured rule: which keys, which flusher entries.
+type route struct {
+	name    string
+	match   [3]pattern // project, logstore, config
+	entries []*entry
+}
+
+// newRoutes checks what the engine relies on; package configs says it better and
+// earlier to people.
+func newRoutes(w *Worker, cfg []Route) ([]*route, error) {
+	if len(cfg) == 0 {
+		return nil, fmt.Errorf("no routes: nothing could be delivered")
+	}
+	var routes []*route
+	seen := map[string]bool{}
+	for i := range cfg {
+		c := &cfg[i]
+		if !nameRule.MatchString(c.Name) || seen[c.Name] {
+			return nil, fmt.Errorf("route %d: the name %q must match %s and be unique", i, c.Name, nameRule)
+		}
+		seen[c.Name] = true
+		r := &route{name: c.Name}
+		for j, p := range [3]string{c.Match.Project, c.Match.Logstore, c.Match.Config} {
+			pat, err := newPattern(p)
+			if err != nil {
+				return nil, fmt.Errorf("route %s: %w", c.Name, err)
+			}
+			r.match[j] = pat
+		}
+		if len(c.Flushers) == 0 {
+			return nil, fmt.Errorf("route %s: no flushers", c.Name)
+		}
+		for j := range c.Flushers {
+			e := &c.Flushers[j]
+			if !nameRule.MatchString(e.Name) || r.find(e.Name) != nil {
+				return nil, fmt.Errorf("route %s: the flusher name %q must match %s and be unique", c.Name, e.Name, nameRule)
+			}
+			if e.New == nil {
+				return nil, fmt.Errorf("route %s, flusher %s: no constructor", c.Name, e.Name)
+			}
+			r.entries = append(r.entries, newEntry(w, r, *e))
+		}
+		routes = append(routes, r)
+	}
+	return routes, nil
+}
+
+func (r *route) find(name string) *entry {
+	for _, e := range r.entries {
+		if e.Name == name {
+			return e
+		}
+	}
+	return nil
+}
+
+func (r *route) matches(project, logstore, config string) bool {
+	return r.match[0].matches(project) && r.match[1].matches(logstore) && r.match[2].matches(config)
+}
+
+// pattern is literal text, everything, or a glob.
+type pattern struct {
+	text string
+	glob bool
+}
+
+func newPattern(s string) (pattern, error) {
+	if s == "" || s == "*" {
+		return pattern{}, nil
+	}
+	p := pattern{text: s, glob: strings.ContainsAny(s, "*?[\\")}
+	if _, err := path.Match(s, ""); err != nil {
+		return p, fmt.Errorf("the pattern %q is malformed: %w", s, err)
+	}
+	// A slash is an ordinary character of a name, but ends a star in path.Match.
+	p.text = strings.ReplaceAll(p.text, "/", "\x00")
+	return p, nil
+}
+
+func (p pattern) matches(s string) bool {
+	switch {
+	case p.text == "":
+		return true
+	case strings.Contains(s, "/"):
+		s = strings.ReplaceAll(s, "/", "\x00")
+	}
+	if !p.glob {
+		return p.text == s
+	}
+	ok, _ := path.Match(p.text, s)
+	return ok
+}
+
+// entry is one flusher of a route: its lanes share a wheel, limits and counters.
+type entry struct {
+	Entry
+	route *route
+	w     *Worker
+	wheel *wheel
+
+	work      atomic.Int64 // bytes of the work pool its calls hold
+	abandoned atomic.Int32 // calls that outlasted their limit and have not returned
+	guard     guard
+	errors    [flushers.ClassPanic + 1]atomic.Int64
+	seconds   *histogram
+
+	mu       sync.Mutex
+	retired  []tally                    // by source: what lanes that were stopped had counted
+	stopping map[protocol.Key]*instance // of lanes that are gone
+
+	inLine []*lane // for work bytes; under the work pool's lock
+}
+
+func newEntry(w *Worker, r *route, cfg Entry) *entry {
+	e := &entry{Entry: cfg, route: r, w: w}
+	e.wheel = newWheel(w.wake)
+	e.seconds = &histogram{}
+	return e
+}
+
+// name is route/flusher, as in x-flushline-to.
+func (e *entry) name() string { return e.route.name + "/" + e.Name }

@@ -1,0 +1,153 @@
+package worker
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	quickCall    = 100 * time.Microsecond // lanes whose calls take less share a runner
+	slowCall     = 5 * time.Millisecond   // a call that lasts longer keeps its goroutine and loses the queue
+	watchEvery   = 2500 * time.Microsecond
+	secondRunner = 64 // lanes waiting before another runner starts
+)
+
+// runners serve the lanes that have something to do. A goroutine for each busy
+// lane costs two microseconds a message in stacks and wake-ups, so lanes with
+// quick calls share a runner. When a call turns slow, the watcher takes the queue
+// away from its runner, which goes on as that lane's own goroutine.
+type runners struct {
+	most int // shared runners at a time
+
+	mu       sync.Mutex
+	queue    []*lane
+	head     int
+	active   []*runner
+	watching bool
+	all      sync.WaitGroup // every goroutine that runs a lane
+}
+
+// runner is one goroutine that runs lanes.
+type runner struct {
+	call     atomic.Pointer[call] // the running call
+	own      bool                 // serves one slow lane; never shared
+	detached atomic.Bool          // lost its queue to another runner
+}
+
+func (r *runner) shared() bool { return !r.own && !r.detached.Load() }
+
+// schedule queues lanes whose scheduled flag the caller has set.
+func (rs *runners) schedule(lanes []*lane) {
+	if len(lanes) == 0 {
+		return
+	}
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	for _, l := range lanes {
+		if l.slow.Load() {
+			rs.all.Add(1)
+			go rs.runOwn(l)
+			continue
+		}
+		rs.queue = append(rs.queue, l)
+	}
+	rs.staffLocked()
+}
+
+func (rs *runners) scheduleOne(l *lane) { rs.schedule([]*lane{l}) }
+
+// staffLocked starts a runner when there is work and none, or too much for those
+// there are.
+func (rs *runners) staffLocked() {
+	waiting := len(rs.queue) - rs.head
+	if waiting == 0 || len(rs.active) >= rs.most || (len(rs.active) > 0 && waiting < secondRunner) {
+		return
+	}
+	r := &runner{}
+	rs.active = append(rs.active, r)
+	rs.all.Add(1)
+	go rs.serve(r)
+	if !rs.watching {
+		rs.watching = true
+		go rs.watch()
+	}
+}
+
+func (rs *runners) serve(r *runner) {
+	defer rs.all.Done()
+	for {
+		l := rs.next(r)
+		if l == nil {
+			return
+		}
+		l.run(r)
+		if r.detached.Load() {
+			return
+		}
+	}
+}
+
+func (rs *runners) runOwn(l *lane) {
+	defer rs.all.Done()
+	l.run(&runner{own: true})
+}
+
+// next pops a lane, or ends the runner.
+func (rs *runners) next(r *runner) *lane {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	if r.detached.Load() {
+		return nil
+	}
+	if rs.head == len(rs.queue) {
+		rs.queue, rs.head = rs.queue[:0], 0
+		rs.removeLocked(r)
+		return nil
+	}
+	l := rs.queue[rs.head]
+	rs.queue[rs.head] = nil
+	rs.head++
+	if rs.head > 1024 && rs.head*2 > len(rs.queue) {
+		n := copy(rs.queue, rs.queue[rs.head:])
+		clear(rs.queue[n:])
+		rs.queue, rs.head = rs.queue[:n], 0
+	}
+	return l
+}
+
+func (rs *runners) removeLocked(r *runner) {
+	for i := range rs.active {
+		if rs.active[i] == r {
+			rs.active = append(rs.active[:i], rs.active[i+1:]...)
+			return
+		}
+	}
+}
+
+// watch lives while there are runners.
+func (rs *runners) watch() {
+	t := time.NewTicker(watchEvery)
+	defer t.Stop()
+	for range t.C {
+		rs.mu.Lock()
+		if len(rs.active) == 0 {
+			rs.watching = false
+			rs.mu.Unlock()
+			return
+		}
+		now := time.Now().UnixNano()
+		for i := len(rs.active) - 1; i >= 0; i-- {
+			r := rs.active[i]
+			c := r.call.Load()
+			if c == nil || now-c.started.Load() < int64(slowCall) {
+				continue
+			}
+			r.detached.Store(true)
+			rs.removeLocked(r)
+			c.arm(now)
+		}
+		rs.staffLocked()
+		rs.mu.Unlock()
+	}
+}

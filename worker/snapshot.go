@@ -1,0 +1,273 @@
+package worker
+
+import (
+	"slices"
+	"time"
+
+	"github.com/flushline/flushline/queue"
+)
+
+// Status is one snapshot. Each lane is looked at under its lock, where its
+// equation holds, so the sums hold as well. Safe at any time, also before and
+// after Run.
+func (w *Worker) Status() *Status {
+	now := time.Now()
+	st := &Status{
+		Version: w.cfg.Version, Deployment: w.cfg.Deployment, Host: w.cfg.Host,
+		State: *w.state.Load(), Started: w.started, Now: now,
+		Pools:       []PoolStatus{w.held.status(), w.work.status()},
+		LateFlushes: w.late.Load(), Defects: queue.Misuse(),
+	}
+	sn := w.snapshot()
+	for i, s := range sn.sources {
+		st.Sources = append(st.Sources, SourceStatus{
+			Name: s.name, Messages: s.messages.Load(), Acknowledged: s.acknowledged.Load(),
+			Released: s.givenBack.Load(), Counts: sn.bySource[i].export(),
+		})
+	}
+	for _, r := range w.routes {
+		for _, e := range r.entries {
+			st.Flushers = append(st.Flushers, sn.flusherStatus(e))
+		}
+	}
+	st.Lanes = sn.busy()
+	for _, s := range sn.strands {
+		st.Strands = append(st.Strands, s.status(sn))
+	}
+	w.eachGuard(func(scope, name string, g *guard) {
+		if gs, ok := g.status(scope, name); ok {
+			st.Stopped = append(st.Stopped, gs)
+		}
+	})
+	return st
+}
+
+// snapshot is what one walk over the lanes found.
+type snapshot struct {
+	sources  []*source
+	strands  []*strand
+	bySource []total
+	byEntry  map[*entry][]total // by source
+	states   map[*entry]map[string]int64
+	lanes    []LaneStatus
+	load     map[*strand][]load // lanes that hold parts of a strand
+}
+
+// total is a tally and what lives.
+type total struct {
+	tally
+	inFlight int64
+}
+
+// load is how much one lane holds of one strand.
+type load struct {
+	name  string
+	bytes int64
+	parts int
+}
+
+func (w *Worker) snapshot() *snapshot {
+	w.mu.Lock() // no lane comes or retires meanwhile
+	defer w.mu.Unlock()
+	sn := &snapshot{
+		sources: append([]*source(nil), w.sources...), strands: append([]*strand(nil), w.strands...),
+		byEntry: map[*entry][]total{}, states: map[*entry]map[string]int64{}, load: map[*strand][]load{},
+	}
+	sn.bySource = make([]total, len(sn.sources))
+	for i, s := range sn.sources {
+		s.lost.mu.Lock()
+		sn.add(nil, &s.lost, s.lost.dying)
+		s.lost.mu.Unlock()
+		_ = i
+	}
+	for _, r := range w.routes {
+		for _, e := range r.entries {
+			sn.byEntry[e] = make([]total, len(sn.sources))
+			sn.states[e] = map[string]int64{}
+			e.mu.Lock()
+			sn.merge(e, e.retired)
+			e.mu.Unlock()
+		}
+	}
+	for _, l := range w.lanes {
+		sn.visit(l)
+	}
+	return sn
+}
+
+func (sn *snapshot) merge(e *entry, ts []tally) {
+	for i := range ts {
+		if i >= len(sn.bySource) {
+			return
+		}
+		sn.bySource[i].merge(&ts[i])
+		if e != nil {
+			sn.byEntry[e][i].merge(&ts[i])
+		}
+	}
+}
+
+// add takes books whose lock is held, and the parts of theirs that live.
+func (sn *snapshot) add(e *entry, b *books, live []*part) {
+	sn.merge(e, b.tally)
+	for _, p := range live {
+		if !p.open() {
+			continue
+		}
+		i := p.m.strand.source.index
+		if i >= len(sn.bySource) {
+			continue
+		}
+		sn.bySource[i].inFlight++
+		if e != nil {
+			sn.byEntry[e][i].inFlight++
+		}
+	}
+}
+
+func (sn *snapshot) visit(l *lane) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	live := l.liveLocked()
+	sn.add(l.entry, &l.books, live)
+	sn.states[l.entry][l.state.String()]++
+	if l.state == idle && len(live) == 0 {
+		return
+	}
+	ls := l.statusLocked(live)
+	sn.lanes = append(sn.lanes, ls)
+	per := map[*strand]*load{}
+	for _, p := range live {
+		ld := per[p.m.strand]
+		if ld == nil {
+			ld = &load{name: l.entry.name() + " " + l.key.String()}
+			per[p.m.strand] = ld
+		}
+		ld.bytes += p.bytes()
+		ld.parts++
+	}
+	for s, ld := range per {
+		sn.load[s] = append(sn.load[s], *ld)
+	}
+}
+
+// liveLocked finds all parts of the lane that have not ended.
+func (l *lane) liveLocked() []*part {
+	var live []*part
+	for p := l.head; p != nil; p = p.next {
+		live = append(live, p)
+	}
+	for _, list := range [2][]*batch{l.retry, l.flights} {
+		for _, b := range list {
+			live = append(live, b.parts...)
+		}
+	}
+	live = append(live, l.dying...)
+	return slices.DeleteFunc(live, func(p *part) bool { return !p.open() })
+}
+
+func (l *lane) statusLocked(live []*part) LaneStatus {
+	ls := LaneStatus{
+		Route: l.entry.route.name, Flusher: l.entry.Name,
+		Project: l.key.Project, Logstore: l.key.Logstore, Config: l.key.Config,
+		State: l.state.String(), Why: l.why, Since: l.since, Parts: len(live), Abandoned: l.abandoned,
+	}
+	if l.state == idle && len(l.dying) > 0 {
+		ls.State = LaneLettering
+	}
+	for _, p := range live {
+		ls.Bytes += p.bytes()
+		if ls.Oldest.IsZero() || p.m.received.Before(ls.Oldest) {
+			ls.Oldest = p.m.received
+		}
+	}
+	for _, list := range [2][]*batch{l.retry, l.flights} {
+		for _, b := range list {
+			ls.Attempt = max(ls.Attempt, b.attempt)
+		}
+	}
+	for _, b := range l.retry {
+		if ls.NextTry.IsZero() || b.nextTry.Before(ls.NextTry) {
+			ls.NextTry = b.nextTry
+		}
+	}
+	return ls
+}
+
+// busy are the lanes that hold parts, blocked ones first, the oldest part first.
+func (sn *snapshot) busy() []LaneStatus {
+	slices.SortFunc(sn.lanes, func(a, b LaneStatus) int {
+		if a.blocked() != b.blocked() {
+			if a.blocked() {
+				return -1
+			}
+			return 1
+		}
+		return a.Oldest.Compare(b.Oldest)
+	})
+	return sn.lanes[:min(len(sn.lanes), MaxLanes)]
+}
+
+func (ls *LaneStatus) blocked() bool {
+	switch ls.State {
+	case LaneIdle, LaneQueued, LaneFlushing, LaneBatching:
+		return false
+	}
+	return true
+}
+
+func (sn *snapshot) flusherStatus(e *entry) FlusherStatus {
+	fs := FlusherStatus{
+		Route: e.route.name, Flusher: e.Name, Kind: e.Kind.Name, Lanes: sn.states[e],
+		Abandoned: int64(e.abandoned.Load()),
+	}
+	var sum total
+	for i := range sn.byEntry[e] {
+		t := &sn.byEntry[e][i]
+		sum.merge(&t.tally)
+		sum.inFlight += t.inFlight
+	}
+	fs.Counts = sum.export()
+	for class := range e.errors {
+		if n := e.errors[class].Load(); n > 0 {
+			if fs.Errors == nil {
+				fs.Errors = map[string]int64{}
+			}
+			fs.Errors[className(class)] = n
+		}
+	}
+	return fs
+}
+
+func (t *total) export() Counts {
+	return Counts{
+		Received: t.received, Flushed: t.flushed, Parked: t.parked, InFlight: t.inFlight,
+		DeadLettered: t.deadLettered, Skipped: t.skipped, Released: t.released,
+	}
+}
+
+// blockers are named at most.
+const blockers = 5
+
+func (s *strand) status(sn *snapshot) StrandStatus {
+	q := s.q.Status()
+	s.mu.Lock()
+	st := StrandStatus{
+		Source: s.info.Source, Name: s.info.Name, Incarnation: s.info.Incarnation,
+		State: s.state, Why: s.why, Since: s.since,
+		Held: s.held.Load(), HeldBytes: s.heldBytes.Load(), Queue: q,
+	}
+	s.mu.Unlock()
+	if st.State == strandFetching {
+		if q.State != "" && q.State != queue.StateConsuming {
+			st.State, st.Why = q.State, q.Cause
+		}
+		return st
+	}
+	loads := sn.load[s]
+	slices.SortFunc(loads, func(a, b load) int { return int(b.bytes - a.bytes) })
+	for _, ld := range loads[:min(len(loads), blockers)] {
+		st.BlockedBy = append(st.BlockedBy, ld.name)
+	}
+	return st
+}

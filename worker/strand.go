@@ -1,0 +1,193 @@
+package worker
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/flushline/flushline/protocol"
+	"github.com/flushline/flushline/queue"
+)
+
+// source is what the worker knows of one configured queue.
+type source struct {
+	name  string
+	index int // in tallies
+	guard guard
+	lost  books // parts of it that have no lane
+
+	messages, acknowledged, givenBack atomic.Int64
+}
+
+// strand is the worker's side of a queue.Strand while it is served.
+type strand struct {
+	w      *Worker
+	q      queue.Strand
+	info   queue.Info
+	source *source
+	log    *zap.Logger
+
+	held      atomic.Int64  // messages not settled
+	heldBytes atomic.Int64  // bytes of messages whose memory is in use
+	wake      chan struct{} // poked when something was settled or freed, while waiting
+	waiting   atomic.Bool
+	halted    atomic.Pointer[string] // why it must not go on
+	stuck     atomic.Int64           // messages that keep it from ever settling all
+	ending    atomic.Bool
+
+	// Of the goroutine that serves.
+	msgs    []*message // not settled, and some that are
+	slab    []message
+	targets map[protocol.Key]*target
+	touched []*slot
+	largest int64 // bytes of the largest message seen
+
+	mu    sync.Mutex
+	state string
+	why   string
+	since time.Time
+}
+
+// target is where the groups of one key go.
+type target struct {
+	route *route
+	slots []slot // one per flusher entry
+}
+
+// slot stages the parts of one Fetch result for one lane, so that the lane is
+// locked once and scheduled once.
+type slot struct {
+	entry       *entry
+	key         protocol.Key
+	lane        *lane
+	first, last *part
+	n           int
+	bytes       int64
+}
+
+func (w *Worker) newStrand(q queue.Strand) *strand {
+	info := q.Info()
+	return &strand{
+		w: w, q: q, info: info, source: w.sourceOf(info.Source),
+		log:  w.cfg.Logger.With(zap.String("source", info.Source), zap.String("strand", info.Name)),
+		wake: make(chan struct{}, 1), targets: map[protocol.Key]*target{},
+		state: strandFetching, since: time.Now(),
+	}
+}
+
+// settled is called once for each message, from any goroutine.
+func (s *strand) settled() {
+	s.held.Add(-1)
+	if s.waiting.Load() {
+		poke(s.wake)
+	}
+}
+
+func (s *strand) bytesFreed() {
+	if s.waiting.Load() {
+		poke(s.wake)
+	}
+}
+
+// halt stops the strand for good: a part can neither be flushed nor kept.
+func (s *strand) halt(why string, p *part) {
+	if s.halted.CompareAndSwap(nil, &why) {
+		s.log.Error("the strand stops here: it holds a message that cannot be delivered and there is no dead letter queue",
+			zap.Int64("position", p.m.d.Message().Position), zap.String("why", why))
+	}
+	if !p.m.stuck.Swap(true) {
+		s.stuck.Add(1)
+	}
+	poke(s.wake)
+}
+
+// The states of a strand that the worker adds to the source's own.
+const (
+	strandFetching        = "fetching"
+	strandWindowFull      = "window_full"
+	strandBudgetExhausted = "budget_exhausted"
+	strandBytesFull       = "share_of_budget_used"
+	strandLanesExhausted  = "lanes_exhausted"
+	strandStopped         = "stopped"
+	strandDraining        = "draining"
+)
+
+func (s *strand) setState(state, why string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state != state {
+		s.state, s.since = state, time.Now()
+	}
+	s.why = why
+}
+
+// room says how much may be fetched now; nothing means pause, and why.
+func (s *strand) room() (queue.Room, string, string) {
+	if why := s.halted.Load(); why != nil {
+		return queue.Room{}, strandStopped, *why
+	}
+	window := int64(s.w.cfg.Limits.Window)
+	left := window - s.held.Load()
+	if left <= 0 {
+		return queue.Room{}, strandWindowFull, "as many messages are unended as `limits.window` allows"
+	}
+	st := s.q.Status()
+	free := s.w.held.free.Load()
+	bytes := 2*free - s.heldBytes.Load() - st.BufferedBytes - st.RequestedBytes
+	// A strand that holds nothing is always fetched: nobody else would make room.
+	if bytes <= 0 && s.heldBytes.Load() > 0 {
+		if free < s.largest {
+			return queue.Room{}, strandBudgetExhausted, "`limits.in_flight` is used up by the lanes named here"
+		}
+		return queue.Room{}, strandBytesFull, "the strand holds its share of `limits.in_flight`"
+	}
+	return queue.Room{Messages: int(min(left, fetchMessages)), Bytes: max(fetchBytes/8, min(bytes, fetchBytes))}, strandFetching, ""
+}
+
+// One Fetch returns at most this much, so that lanes start while intake goes on.
+const (
+	fetchMessages = 512
+	fetchBytes    = 4 << 20
+)
+
+// awaitRoom waits while the strand may not be fetched. Not being in Fetch is the
+// pause. After a full window it goes on when a quarter is free.
+func (s *strand) awaitRoom(ctx context.Context) (queue.Room, bool) {
+	room, state, why := s.room()
+	if room.Messages > 0 {
+		s.setStateIfNot(strandFetching)
+		return room, ctx.Err() == nil
+	}
+	s.waiting.Store(true)
+	s.w.held.watch(s.wake)
+	defer s.w.held.unwatch(s.wake)
+	defer s.waiting.Store(false)
+	quarter := int64(s.w.cfg.Limits.Window+3) / 4
+	for {
+		room, state, why = s.room()
+		window := int64(s.w.cfg.Limits.Window)
+		if room.Messages > 0 && window-s.held.Load() >= quarter {
+			s.setState(strandFetching, "")
+			return room, true
+		}
+		if state != strandFetching {
+			s.setState(state, why)
+		}
+		select {
+		case <-ctx.Done():
+			return queue.Room{}, false
+		case <-s.wake:
+		}
+	}
+}
+
+func (s *strand) setStateIfNot(state string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state != state {
+		s.state, s.why, s.since = state, "", time.Now()
+	}
+}
