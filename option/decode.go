@@ -342,5 +342,5 @@ func example(f *Field) string {
 	if f.Example == "" {
 		return ""
 	}
-	return "such as " + f.Name + ": " + f.Example
+	return "for example " + f.Name + ": " + f.Example
 }

@@ -15,7 +15,7 @@ const day = 24 * time.Hour
 func ParseDuration(s string) (time.Duration, error) {
 	s = strings.TrimSpace(s)
 	if n, err := strconv.ParseFloat(s, 64); err == nil && n != 0 {
-		return 0, fmt.Errorf("%s has no unit: %s", s, convert(n, s))
+		return 0, fmt.Errorf("%s has no unit; %s", s, convert(n, s))
 	}
 	rest, days := s, time.Duration(0)
 	if num, after, ok := strings.Cut(s, "d"); ok {

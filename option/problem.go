@@ -19,7 +19,7 @@ func (p *Problem) Text() string {
 	if p.Hint == "" {
 		return p.Message
 	}
-	return p.Message + ": " + p.Hint
+	return p.Message + "; " + p.Hint
 }
 
 // Errorf makes a problem of a Validator: path is the key it is about ("url",

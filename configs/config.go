@@ -1,0 +1,217 @@
+package configs
+
+import (
+	"time"
+
+	"github.com/flushline/flushline/flushers"
+	"github.com/flushline/flushline/option"
+	"github.com/flushline/flushline/queue/nats"
+	"github.com/flushline/flushline/worker"
+)
+
+// Config is a file that was found to be right. Package cmd opens what it names.
+type Config struct {
+	File string // as it was named
+	Hash string // 12 hexadecimal digits of the file's SHA-256, for metrics and status
+
+	Source     Source
+	Routes     []Route
+	DeadLetter DeadLetter
+	Limits     Limits
+	Drain      Drain
+	Admin      Admin
+	Metrics    Metrics
+	Log        Log
+}
+
+// Source is where messages come from. Exactly one of the queues is set.
+type Source struct {
+	NATS *nats.Config
+
+	Key    Key
+	Decode Decode
+}
+
+// Deployment names the work that all pods share: the durable's name. Several
+// consumers in one source are one deployment, named after the first.
+func (s *Source) Deployment() string {
+	if s.NATS != nil {
+		return s.NATS.List()[0].Durable
+	}
+	return ""
+}
+
+// Key is where a group's key is found when the x-log-* headers leave it open, in
+// this order.
+type Key struct {
+	Subject    string `option:"subject" help:"Pattern over the dot-separated tokens of the subject; an empty text switches it off." example:"logs.{project}.{logstore}.{config}"`
+	MessageKey string `option:"message_key" help:"Pattern over the slash-separated message key." example:"{project}/{logstore}/{config}"`
+	Tags       Parts  `option:"tags" help:"Names of the log tags that hold the parts of the key."`
+	Category   bool   `option:"category" help:"Take the logstore from the group's Category."`
+	Constant   Parts  `option:"constant" help:"The parts of the key when nothing else gives them."`
+}
+
+// Parts is something for each part of a key.
+type Parts struct {
+	Project  string `option:"project" help:"For the project."`
+	Logstore string `option:"logstore" help:"For the logstore."`
+	Config   string `option:"config" help:"For the config."`
+}
+
+// Decode is how values are read when their headers do not say.
+type Decode struct {
+	Type     string `option:"type" enum:"loggroup,loggrouplist" help:"What a value is when no content-type header says."`
+	Encoding string `option:"encoding" enum:"none,gzip,zstd,lz4,snappy" help:"How a value is compressed when no content-encoding header says."`
+}
+
+// Route sends the keys that match to each of its flushers. The first route that
+// matches a key wins.
+type Route struct {
+	Name        string
+	Match       Match
+	WhenBlocked string
+	Flushers    []Entry
+}
+
+// Match holds a pattern for each part of a key: text, "*", or a glob with * and ?.
+type Match struct {
+	Project  string `option:"project" help:"Project: text, * or a pattern with * and ?."`
+	Logstore string `option:"logstore" help:"Logstore: text, * or a pattern with * and ?."`
+	Config   string `option:"config" help:"Config: text, * or a pattern with * and ?."`
+}
+
+// Entry is one flusher of a route.
+type Entry struct {
+	Name          string
+	Kind          flushers.Kind `json:"-"`
+	Batch         Batch
+	Retry         Retry
+	FlushTimeout  time.Duration
+	AllowEnqueued bool
+
+	options *option.Node // the entry's block; only read
+	pos     option.Pos
+	path    string
+	place   placed // where it writes, if the kind says so
+	// Where these were given; the zero Pos if they were not.
+	flushTimeoutAt, batchWaitAt option.Pos
+}
+
+// Batch closes a batch at the first limit that is reached.
+type Batch struct {
+	Groups int           `option:"groups" min:"0" max:"1000000" help:"Close a batch at this many LogGroups; 0: what the destination likes."`
+	Bytes  option.Bytes  `option:"bytes" max:"1GiB" help:"Close a batch at this size of protobuf; 0: what the destination likes."`
+	Wait   time.Duration `option:"wait" max:"1h" help:"Wait this long for a fuller batch; 0: send what is there as soon as the destination is free."`
+}
+
+// Retry is the backoff after a failed Flush. It has no end.
+type Retry struct {
+	Initial time.Duration `option:"initial" alias:"InitialDelay" min:"1ms" max:"10m" help:"First pause after a failure; it grows by half each time, with 50 % jitter."`
+	Max     time.Duration `option:"max" alias:"MaxDelay" min:"1ms" max:"10m" help:"Longest pause between attempts."`
+}
+
+// ForeignKeys are those of iLogtail's retry block.
+func (r *Retry) ForeignKeys() []option.ForeignKey {
+	const why = "a batch is tried until the destination takes it, or refuses it for good"
+	return []option.ForeignKey{{Name: "Enable", Why: why}, {Name: "MaxRetryTimes", Why: why}}
+}
+
+// Validate compares the two.
+func (r *Retry) Validate() []option.Problem {
+	if r.Initial > r.Max {
+		return []option.Problem{option.Errorf("max", "retry.max %s is shorter than retry.initial %s",
+			option.FormatDuration(r.Max), option.FormatDuration(r.Initial))}
+	}
+	return nil
+}
+
+// DeadLetter is where parts go that can never be flushed.
+type DeadLetter struct {
+	None      bool   // nowhere: such a part stops its strand
+	File      string `option:"file" help:"Directory for dead letters, instead of a queue beside the source." example:"/var/lib/flushline/dead"`
+	StopAfter int    `option:"stop_after" min:"1" help:"Stop a lane, flusher or source after so many dead letters in a row with nothing delivered between."`
+}
+
+// Limits bound memory and data.
+type Limits struct {
+	InFlight     option.Bytes  `option:"in_flight" min:"1MiB" help:"Messages as received that may be held at once, over all strands."`
+	Work         option.Bytes  `option:"work" min:"1MiB" help:"Decoded data inside Flush calls."`
+	Message      option.Bytes  `option:"message" min:"1KiB" help:"Largest message; larger ones are dead letters."`
+	Decompressed option.Bytes  `option:"decompressed" min:"1KiB" help:"Largest message after decompression."`
+	Window       int           `option:"window" min:"1" help:"Messages of one strand that may be held at once."`
+	Lanes        int           `option:"lanes" min:"1" help:"Flusher instances at once, one for each key and flusher entry."`
+	LaneIdle     time.Duration `option:"lane_idle" min:"1s" help:"Stop an instance that had nothing to do for this long."`
+}
+
+// Drain bounds a stop.
+type Drain struct {
+	Timeout time.Duration `option:"timeout" min:"1s" help:"How long a stop may take: what has not ended by then goes back to the queue."`
+}
+
+// Admin is the HTTP server for status in detail and for changes.
+type Admin struct {
+	Listen string        `option:"listen" help:"Address; an empty text switches it off." example:"127.0.0.1:8480"`
+	Token  option.Secret `option:"token" help:"Bearer token that every request must carry; needed when the address is not loopback." example:"${env:ADMIN_TOKEN}"`
+}
+
+// Metrics is the HTTP server for probes and metrics; it is read-only.
+type Metrics struct {
+	Listen string `option:"listen" help:"Address of /healthz, /readyz and /metrics; an empty text switches it off." example:"0.0.0.0:8481"`
+}
+
+// Log is the program's own log.
+type Log struct {
+	Level  string `option:"level" enum:"debug,info,warn,error" help:"Least severity that is written."`
+	Format string `option:"format" enum:"auto,console,json" help:"auto: console on a terminal, else json."`
+}
+
+// The values of Route.WhenBlocked.
+const (
+	WhenBlockedWait = "wait"
+	whenBlockedPark = "park"
+)
+
+// defaultSubject is the subject scheme that flushline's own producers use.
+const defaultSubject = "logs.{project}.{logstore}.{config}"
+
+func defaultKey() Key       { return Key{Subject: defaultSubject} }
+func defaultDecode() Decode { return Decode{Type: "loggroup", Encoding: "none"} }
+
+func defaultDeadLetter() DeadLetter { return DeadLetter{StopAfter: 1000} }
+
+func defaultRetry() Retry {
+	return Retry{Initial: 500 * time.Millisecond, Max: 30 * time.Second}
+}
+
+// fileBlock is the outermost block of a file.
+type fileBlock struct {
+	Source     *option.Node `option:"source,required" help:"The queue that messages come from: exactly one."`
+	Routes     *option.Node `option:"routes,required" help:"Which keys go where; the first route that matches a key wins."`
+	DeadLetter *option.Node `option:"dead_letter" help:"Where parts go that can never be flushed: {} is a queue beside the source, none stops the strand instead."`
+	Limits     Limits       `option:"limits" help:"Bounds of memory and data."`
+	Drain      Drain        `option:"drain" help:"Bounds of a stop."`
+	Admin      Admin        `option:"admin" help:"Status in detail and changes, over HTTP."`
+	Metrics    Metrics      `option:"metrics" help:"Probes and metrics, over HTTP."`
+	Log        Log          `option:"log" help:"The program's own log."`
+}
+
+func defaultFile() *fileBlock {
+	return &fileBlock{
+		Limits: Limits{
+			InFlight: 256 << 20, Work: 64 << 20, Message: 16 << 20, Decompressed: 64 << 20,
+			Window: 8192, Lanes: 10000, LaneIdle: 10 * time.Minute,
+		},
+		Drain:   Drain{Timeout: 25 * time.Second},
+		Admin:   Admin{Listen: "127.0.0.1:8480"},
+		Metrics: Metrics{Listen: "0.0.0.0:8481"},
+		Log:     Log{Level: "info", Format: "auto"},
+	}
+}
+
+// worker is the limits as the engine takes them.
+func (l *Limits) worker() worker.Limits {
+	return worker.Limits{
+		InFlight: int64(l.InFlight), Work: int64(l.Work), Message: int64(l.Message),
+		Decompressed: int64(l.Decompressed), Window: l.Window, Lanes: l.Lanes, LaneIdle: l.LaneIdle,
+	}
+}

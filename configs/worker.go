@@ -1,0 +1,61 @@
+package configs
+
+import (
+	"github.com/flushline/flushline/flushers"
+	"github.com/flushline/flushline/option"
+	"github.com/flushline/flushline/protocol"
+	"github.com/flushline/flushline/worker"
+)
+
+// contentTypes are the names of Decode.Type.
+var contentTypes = map[string]string{
+	"loggroup":     protocol.TypeLogGroup,
+	"loggrouplist": protocol.TypeLogGroupList,
+}
+
+// Worker is the engine's part of the configuration. The caller adds what a file
+// cannot hold: Version, Host, Logger and the sink of the dead letters.
+func (c *Config) Worker() worker.Config {
+	w := worker.Config{
+		Deployment: c.Source.Deployment(),
+		Payload: worker.Payload{
+			ContentType:     contentTypes[c.Source.Decode.Type],
+			ContentEncoding: c.Source.Decode.Encoding,
+			Key: worker.KeyRules{
+				Subject:    c.Source.Key.Subject,
+				MessageKey: c.Source.Key.MessageKey,
+				Tags:       protocol.Key(c.Source.Key.Tags),
+				Category:   c.Source.Key.Category,
+				Constant:   protocol.Key(c.Source.Key.Constant),
+			},
+		},
+		Limits:     c.Limits.worker(),
+		DeadLetter: worker.DeadLetter{StopAfter: c.DeadLetter.StopAfter},
+		Drain:      c.Drain.Timeout,
+	}
+	for i := range c.Routes {
+		w.Routes = append(w.Routes, c.Routes[i].worker())
+	}
+	return w
+}
+
+func (r *Route) worker() worker.Route {
+	out := worker.Route{Name: r.Name, Match: worker.Match(r.Match)}
+	for i := range r.Flushers {
+		e := &r.Flushers[i]
+		out.Flushers = append(out.Flushers, worker.Entry{
+			Name: e.Name, Kind: e.Kind, New: e.New,
+			Batch:        worker.Batch{Groups: e.Batch.Groups, Bytes: int64(e.Batch.Bytes), Wait: e.Batch.Wait},
+			RetryInitial: e.Retry.Initial, RetryMax: e.Retry.Max, FlushTimeout: e.FlushTimeout,
+		})
+	}
+	return out
+}
+
+// New makes a flusher with the entry's options, decoded anew: instances share no
+// memory. It may be called from several goroutines.
+func (e *Entry) New() flushers.Flusher {
+	f := e.Kind.New()
+	option.DecodeAt(e.options, e.pos, e.path, defaultEntry(), f)
+	return f
+}
