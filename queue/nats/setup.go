@@ -1,0 +1,299 @@
+package nats
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Action is what a step of a plan does.
+type Action string
+
+// The actions. Refuse means that something exists with settings that lose or
+// stall data and may not be changed: Why says by what.
+const (
+	Create Action = "create"
+	OK     Action = "ok"
+	Update Action = "update"
+	Refuse Action = "refuse"
+)
+
+// Change is one setting of a step.
+type Change struct{ Field, From, To string }
+
+// Step is one stream or consumer of a plan.
+type Step struct {
+	What    string   // "stream", "consumer", "companion"
+	Name    string   // "LOGS", "LOGS/flushline", "LOGS_flushline_DLQ"
+	Action  Action   //
+	Changes []Change // what Create and Update write; with OK, what an update would improve
+	Why     string   // with Refuse: what has to be done
+
+	apply func(context.Context) error
+}
+
+// Apply carries the step out. OK does nothing; Refuse is an error.
+func (s *Step) Apply(ctx context.Context) error {
+	switch {
+	case s.Action == Refuse:
+		return fmt.Errorf("couldn't set up %s %s: %s", s.What, s.Name, s.Why)
+	case s.apply == nil:
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	if err := s.apply(ctx); err != nil {
+		return fmt.Errorf("couldn't %s %s %s: %w", s.Action, s.What, s.Name, err)
+	}
+	return nil
+}
+
+func (s *Step) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%-7s %s %s", s.Action, s.What, s.Name)
+	for _, c := range s.Changes {
+		fmt.Fprintf(&b, "\n        %s: %s", c.Field, c.To)
+		if c.From != "" {
+			fmt.Fprintf(&b, " (was %s)", c.From)
+		}
+	}
+	if s.Why != "" {
+		b.WriteString("\n        " + s.Why)
+	}
+	return b.String()
+}
+
+// SetupOptions say how far Plan may go.
+type SetupOptions struct {
+	Update      bool  // change what exists
+	DeadLetters bool  // with the dead letter companions
+	Replicas    int   // of streams that are created; 0: 1
+	MaxBytes    int64 // of streams that are created, with discard new; 0: no limit
+}
+
+// Plan says what has to be done so that the consumers of cfg exist and are safe to
+// read. It changes nothing; printing it is the dry run.
+func Plan(ctx context.Context, conn *Conn, cfg *Config, o SetupOptions) ([]Step, error) {
+	p := &planner{conn: conn, cfg: cfg, o: o, streams: map[string]*streamInfo{}}
+	for _, one := range cfg.List() {
+		if err := p.stream(ctx, one); err != nil {
+			return nil, err
+		}
+	}
+	for _, one := range cfg.List() {
+		if err := p.consumer(ctx, one); err != nil {
+			return nil, err
+		}
+		if o.DeadLetters {
+			if err := p.companion(ctx, one); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return p.steps, nil
+}
+
+// Setup plans and carries out; the steps are what was planned, the error joins
+// what failed. It goes on after a failure, so that one run shows everything.
+func Setup(ctx context.Context, conn *Conn, cfg *Config, o SetupOptions) ([]Step, error) {
+	steps, err := Plan(ctx, conn, cfg, o)
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for i := range steps {
+		errs = append(errs, steps[i].Apply(ctx))
+	}
+	return steps, errors.Join(errs...)
+}
+
+type planner struct {
+	conn    *Conn
+	cfg     *Config
+	o       SetupOptions
+	streams map[string]*streamInfo // nil: will be created
+	steps   []Step
+}
+
+// stream plans a stream once, with the subjects of all its consumers.
+func (p *planner) stream(ctx context.Context, one Consumer) error {
+	if _, done := p.streams[one.Stream]; done {
+		return nil
+	}
+	var subjects []string
+	for _, other := range p.cfg.List() {
+		if other.Stream == one.Stream {
+			subjects = mergeSubjects(subjects, other.Subjects)
+		}
+	}
+	one.Subjects = subjects
+	info, err := p.conn.stream(ctx, one.Stream)
+	p.streams[one.Stream] = info
+	var missing *MissingError
+	switch {
+	case errors.As(err, &missing):
+		p.steps = append(p.steps, p.conn.createStream("stream", sourceStream(one, p.o)))
+		return nil
+	case err != nil:
+		return err
+	}
+	p.existing(Step{What: "stream", Name: one.Stream}, streamFindings(info, one), func(ctx context.Context, fs []Finding) error {
+		return p.conn.updateStream(ctx, info, fs)
+	})
+	return nil
+}
+
+// sourceStream is the stream we make: nothing expires, and when it is full its
+// producers are told.
+func sourceStream(one Consumer, o SetupOptions) jetstream.StreamConfig {
+	subjects := one.Subjects
+	if len(subjects) == 0 {
+		subjects = []string{"logs.>"}
+	}
+	c := unlimited(one.Stream, subjects, max(o.Replicas, 1))
+	if o.MaxBytes > 0 {
+		c.MaxBytes = o.MaxBytes
+	}
+	return c
+}
+
+func unlimited(name string, subjects []string, replicas int) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name: name, Subjects: subjects, Replicas: replicas,
+		Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew,
+		MaxConsumers: -1, MaxMsgs: -1, MaxBytes: -1, MaxMsgsPerSubject: -1, AllowDirect: true,
+	}
+}
+
+func (c *Conn) createStream(what string, config jetstream.StreamConfig) Step {
+	return Step{
+		What: what, Name: config.Name, Action: Create,
+		Changes: []Change{
+			{"subjects", "", show(config.Subjects)},
+			{"storage", "", show(config.Storage)},
+			{"num_replicas", "", show(config.Replicas)},
+			{"discard", "", show(config.Discard)},
+			{"max_bytes", "", show(config.MaxBytes)},
+			{"max_age", "", "0 (no limit)"},
+		},
+		apply: func(ctx context.Context) error {
+			op := "STREAM.CREATE." + config.Name
+			return explainSilence(c.Request(ctx, op, config, nil), c.prefix+op)
+		},
+	}
+}
+
+func (p *planner) consumer(ctx context.Context, one Consumer) error {
+	step := Step{What: "consumer", Name: one.Stream + "/" + one.Durable}
+	info, err := p.conn.consumer(ctx, one)
+	var missing *MissingError
+	switch {
+	case errors.As(err, &missing):
+		p.steps = append(p.steps, p.conn.createConsumer(step, one, p.cfg))
+		return nil
+	case err != nil:
+		return err
+	}
+	p.existing(step, consumerFindings(info, one, p.cfg), func(ctx context.Context, fs []Finding) error {
+		return p.conn.updateConsumer(ctx, one, info, fs)
+	})
+	return nil
+}
+
+func (c *Conn) createConsumer(step Step, one Consumer, cfg *Config) Step {
+	config := jetstream.ConsumerConfig{
+		Durable: one.Durable, Name: one.Durable, FilterSubjects: one.Subjects,
+		DeliverPolicy: jetstream.DeliverAllPolicy, AckPolicy: jetstream.AckExplicitPolicy, ReplayPolicy: jetstream.ReplayInstantPolicy,
+		AckWait: max(cfg.AckWait, MinAckWait), MaxDeliver: -1, MaxAckPending: podWindow * cfg.MaxPods, MaxWaiting: max(512, 4*cfg.MaxPods),
+	}
+	step.Action = Create
+	step.Changes = []Change{
+		{"filter_subjects", "", show(config.FilterSubjects)},
+		{"ack_policy", "", show(config.AckPolicy)},
+		{"ack_wait", "", show(config.AckWait)},
+		{"max_deliver", "", show(config.MaxDeliver)},
+		{"max_ack_pending", "", show(config.MaxAckPending)},
+	}
+	step.apply = func(ctx context.Context) error { return c.writeConsumer(ctx, one, "create", config) }
+	return step
+}
+
+func (c *Conn) writeConsumer(ctx context.Context, one Consumer, action string, config any) error {
+	op := "CONSUMER.CREATE." + one.Stream + "." + one.Durable
+	req := map[string]any{"stream_name": one.Stream, "config": config, "action": action}
+	return explainSilence(c.Request(ctx, op, req, nil), c.prefix+op)
+}
+
+// existing plans what to do about the findings of something that is there.
+func (p *planner) existing(step Step, found []Finding, write func(context.Context, []Finding) error) {
+	var mendable, refused []Finding
+	for _, f := range found {
+		switch {
+		case f.change != nil && p.o.Update:
+			mendable = append(mendable, f)
+		case f.Severity == Error:
+			refused = append(refused, f)
+		default:
+			step.Changes = append(step.Changes, Change{f.Field, f.Found, f.Wanted})
+		}
+	}
+	step.Action = OK
+	if len(mendable) > 0 {
+		step.Action = Update
+		step.Changes = nil
+		step.apply = func(ctx context.Context) error { return write(ctx, mendable) }
+	}
+	for _, f := range slices.Concat(mendable, refused) {
+		step.Changes = append(step.Changes, Change{f.Field, f.Found, f.Wanted})
+	}
+	if len(refused) > 0 {
+		step.Action, step.apply = Refuse, nil
+		why := make([]string, len(refused))
+		for i := range refused {
+			why[i] = fmt.Sprintf("%s: %s; mend it with: %s", refused[i].Field, refused[i].Why, refused[i].Mend)
+		}
+		step.Why = strings.Join(why, "; ")
+	}
+	p.steps = append(p.steps, step)
+}
+
+func (c *Conn) updateStream(ctx context.Context, info *streamInfo, fs []Finding) error {
+	raw, err := info.raw.with(fs)
+	if err != nil {
+		return err
+	}
+	op := "STREAM.UPDATE." + info.Config.Name
+	return explainSilence(c.Request(ctx, op, raw, nil), c.prefix+op)
+}
+
+func (c *Conn) updateConsumer(ctx context.Context, one Consumer, info *consumerInfo, fs []Finding) error {
+	raw, err := info.raw.with(fs)
+	if err != nil {
+		return err
+	}
+	if _, both := raw["filter_subjects"]; both {
+		delete(raw, "filter_subject")
+	}
+	return c.writeConsumer(ctx, one, "update", raw)
+}
+
+// with is the configuration as the server wrote it with the changes of findings.
+func (r rawConfig) with(fs []Finding) (rawConfig, error) {
+	out := rawConfig{}
+	for k, v := range r {
+		out[k] = v
+	}
+	for _, f := range fs {
+		b, err := json.Marshal(f.change)
+		if err != nil {
+			return nil, fmt.Errorf("couldn't encode %s: %w", f.Field, err)
+		}
+		out[f.Field] = b
+	}
+	return out, nil
+}

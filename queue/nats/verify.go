@@ -1,0 +1,228 @@
+package nats
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Severity says whether a setting stops a start.
+type Severity int
+
+// The severities.
+const (
+	Warning Severity = iota + 1 // somebody's choice that can lose or delay data; said, watched, obeyed
+	Error                       // data would be lost or stall without anybody choosing it
+)
+
+func (s Severity) String() string { return [...]string{"", "warning", "error"}[s] }
+
+// MarshalText makes a severity readable in JSON.
+func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// Finding is a setting of a stream or consumer that loses or stalls data.
+type Finding struct {
+	Severity Severity
+	Object   string // "stream LOGS", "consumer LOGS/flushline"
+	Field    string // as the server's JSON names it: "max_deliver"
+	Found    string
+	Wanted   string
+	Why      string // what would be lost or stalled
+	Mend     string // the command that mends it
+
+	change any // the value setup writes; nil: setup does not touch it
+}
+
+func (f *Finding) String() string {
+	return fmt.Sprintf("%s: %s is %s, want %s: %s; mend it with: %s", f.Object, f.Field, f.Found, f.Wanted, f.Why, f.Mend)
+}
+
+// Report is what Verify found.
+type Report struct{ Findings []Finding }
+
+// Err joins the findings that stop a start; nil if there are none.
+func (r *Report) Err() error {
+	var errs []error
+	for i := range r.Findings {
+		if f := &r.Findings[i]; f.Severity == Error {
+			errs = append(errs, errors.New(f.String()))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Warnings are the findings that do not stop a start.
+func (r *Report) Warnings() []Finding {
+	var w []Finding
+	for _, f := range r.Findings {
+		if f.Severity == Warning {
+			w = append(w, f)
+		}
+	}
+	return w
+}
+
+// MissingError says that a stream or consumer does not exist.
+type MissingError struct {
+	What string // "stream" or "consumer"
+	Name string // "LOGS", "LOGS/flushline"
+}
+
+func (e *MissingError) Error() string {
+	return fmt.Sprintf("%s %s does not exist; create it with: flushline setup -c FILE", e.What, e.Name)
+}
+
+// mendBySetup is the command for what setup is ready to change.
+const mendBySetup = "flushline setup --update -c FILE"
+
+// Verify compares a stream and its consumer with what keeps data safe and
+// flowing. A missing one is a *MissingError. Other errors are about asking.
+func Verify(ctx context.Context, conn *Conn, consumer Consumer, cfg *Config) (Report, error) {
+	stream, err := conn.stream(ctx, consumer.Stream)
+	if err != nil {
+		return Report{}, err
+	}
+	durable, err := conn.consumer(ctx, consumer)
+	if err != nil {
+		return Report{}, err
+	}
+	return Report{append(streamFindings(stream, consumer), consumerFindings(durable, consumer, cfg)...)}, nil
+}
+
+// streamInfo keeps the configuration as the server wrote it, too, so that an
+// update does not reset what this version does not know.
+type streamInfo struct {
+	jetstream.StreamInfo
+	raw rawConfig
+}
+
+type consumerInfo struct {
+	jetstream.ConsumerInfo
+	raw rawConfig
+}
+
+type rawConfig map[string]json.RawMessage
+
+func (c *Conn) stream(ctx context.Context, name string) (*streamInfo, error) {
+	var info streamInfo
+	if err := c.info(ctx, "STREAM.INFO."+name, &info.StreamInfo, &info.raw); err != nil {
+		if isCode(err, jetstream.JSErrCodeStreamNotFound) {
+			return nil, &MissingError{"stream", name}
+		}
+		return nil, fmt.Errorf("couldn't ask for stream %s: %w", name, err)
+	}
+	return &info, nil
+}
+
+func (c *Conn) consumer(ctx context.Context, one Consumer) (*consumerInfo, error) {
+	var info consumerInfo
+	if err := c.info(ctx, "CONSUMER.INFO."+one.Stream+"."+one.Durable, &info.ConsumerInfo, &info.raw); err != nil {
+		switch {
+		case isCode(err, jetstream.JSErrCodeConsumerNotFound):
+			return nil, &MissingError{"consumer", one.Stream + "/" + one.Durable}
+		case isCode(err, jetstream.JSErrCodeStreamNotFound):
+			return nil, &MissingError{"stream", one.Stream}
+		}
+		return nil, fmt.Errorf("couldn't ask for consumer %s/%s: %w", one.Stream, one.Durable, err)
+	}
+	return &info, nil
+}
+
+// info decodes one answer twice: typed, and its configuration as it came.
+func (c *Conn) info(ctx context.Context, op string, typed any, raw *rawConfig) error {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	var answer json.RawMessage
+	if err := c.Request(ctx, op, nil, &answer); err != nil {
+		return explainSilence(err, c.prefix+op)
+	}
+	if err := json.Unmarshal(answer, typed); err != nil {
+		return fmt.Errorf("couldn't decode the answer of %s: %w", op, err)
+	}
+	var config struct {
+		Config rawConfig `json:"config"`
+	}
+	if err := json.Unmarshal(answer, &config); err != nil {
+		return fmt.Errorf("couldn't decode the answer of %s: %w", op, err)
+	}
+	*raw = config.Config
+	return nil
+}
+
+// apiTimeout bounds one JetStream API request; a cluster that elects a leader
+// needs a few seconds.
+const apiTimeout = 10 * time.Second
+
+func isCode(err error, code jetstream.ErrorCode) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && api.ErrorCode == code
+}
+
+// explainSilence adds what silence means: the server does not answer requests
+// that the user may not make.
+func explainSilence(err error, subject string) error {
+	if !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return fmt.Errorf("%w: no answer; may this user publish to %s and subscribe to _INBOX.>?", err, subject)
+}
+
+// object collects the findings of one stream or consumer.
+type object struct {
+	name     string
+	cli      string // `nats` command that edits it
+	findings []Finding
+}
+
+// setting is one comparison: a row of the tables in verify_*.go.
+type setting struct {
+	bad      bool
+	severity Severity
+	field    string
+	found    any
+	wanted   any
+	why      string
+	change   any    // what setup writes; nil: setup leaves it alone
+	mend     string // when neither setup nor the plain edit command does it
+}
+
+func (o *object) check(settings []setting) []Finding {
+	for _, s := range settings {
+		if !s.bad {
+			continue
+		}
+		f := Finding{
+			Severity: s.severity, Object: o.name, Field: s.field, Found: show(s.found), Wanted: show(s.wanted),
+			Why: s.why, Mend: s.mend, change: s.change,
+		}
+		if f.Mend == "" {
+			f.Mend = o.cli
+			if s.change != nil {
+				f.Mend = mendBySetup
+			}
+		}
+		o.findings = append(o.findings, f)
+	}
+	return o.findings
+}
+
+func show(v any) string {
+	switch v := v.(type) {
+	case []string:
+		if len(v) == 0 {
+			return "none"
+		}
+		return strings.Join(v, ", ")
+	case string:
+		if v == "" {
+			return "none"
+		}
+		return v
+	}
+	return fmt.Sprint(v)
+}
