@@ -30,7 +30,7 @@ func (f *Files) frames(r io.Reader, path string, each func(Sighting)) error {
 			continue
 		}
 		for _, log := range g.Logs {
-			s := f.log(log, path)
+			s := f.log(&g, log, path)
 			s.Intact = s.Intact && s.Key == frame.Key
 			each(s)
 		}
@@ -38,10 +38,10 @@ func (f *Files) frames(r io.Reader, path string, each func(Sighting)) error {
 }
 
 // log is the sighting of a log in protobuf form.
-func (f *Files) log(l *protocol.Log, path string) Sighting {
+func (f *Files) log(g *protocol.LogGroup, l *protocol.Log, path string) Sighting {
 	fields := make([][2]string, 0, len(l.Contents))
 	for _, c := range l.Contents {
 		fields = append(fields, [2]string{c.Key, c.Value})
 	}
-	return f.sight(fields, int64(l.Time), path)
+	return f.sight(fields, attributes(g, l), path)
 }

@@ -43,9 +43,31 @@ func Keys(n int, projects ...string) []protocol.Key {
 const (
 	fieldID   = "ledger_id"
 	fieldKey  = "ledger_key"
-	fieldTime = "ledger_time"
+	fieldSent = "ledger_sent" // what stands beside the contents, see sentWith
 	fieldCRC  = "ledger_crc"
 )
+
+const tagHost = "host.name"
+
+// sentWith is what a log is sent with beside its contents: its time and what its
+// group says of all logs.
+func sentWith(seconds, nanos int64, host, source, topic string) string {
+	return fmt.Sprintf("%d.%09d %s %s %s", seconds, nanos, host, source, topic)
+}
+
+func attributes(g *protocol.LogGroup, l *protocol.Log) string {
+	var nanos int64
+	if l.TimeNs != nil {
+		nanos = int64(*l.TimeNs)
+	}
+	var host string
+	for _, t := range g.LogTags {
+		if t.Key == tagHost {
+			host = t.Value
+		}
+	}
+	return sentWith(int64(l.Time), nanos, host, g.Source, g.Topic)
+}
 
 func (l *Load) key(n uint64) protocol.Key { return l.Keys[n%uint64(len(l.Keys))] }
 
@@ -59,13 +81,14 @@ func (l *Load) group(n uint64) *protocol.LogGroup {
 		Category: key.Logstore,
 		Topic:    "access",
 		Source:   fmt.Sprintf("10.2.%d.%d", rng.IntN(256), rng.IntN(256)),
-		LogTags:  []*protocol.LogTag{{Key: "host.name", Value: fmt.Sprintf("web-%02d", rng.IntN(40))}},
+		LogTags:  []*protocol.LogTag{{Key: tagHost, Value: fmt.Sprintf("web-%02d", rng.IntN(40))}},
 	}
 	at := l.Start.Add(time.Duration(n) * time.Millisecond)
 	for i := range l.logs(n) {
 		nanos := uint32(at.Nanosecond())
 		log := &protocol.Log{Time: uint32(at.Unix()), TimeNs: &nanos}
-		for _, f := range l.fields(rng, key, at, ID{Group: n, Log: i}) {
+		sent := attributes(g, log)
+		for _, f := range l.fields(rng, key, sent, ID{Group: n, Log: i}) {
 			log.Contents = append(log.Contents, &protocol.Log_Content{Key: f[0], Value: f[1]})
 		}
 		g.Logs = append(g.Logs, log)
@@ -79,11 +102,11 @@ var (
 	agents  = []string{"curl/8.5.0", `Mozilla/5.0 (X11; Linux x86_64) "quoted"`, "kube-probe/1.31", `back\slash`}
 )
 
-func (l *Load) fields(rng *rand.Rand, key protocol.Key, at time.Time, id ID) [][2]string {
+func (l *Load) fields(rng *rand.Rand, key protocol.Key, sent string, id ID) [][2]string {
 	fields := [][2]string{
 		{fieldID, id.text(l.Run)},
 		{fieldKey, key.String()},
-		{fieldTime, strconv.FormatInt(at.Unix(), 10)},
+		{fieldSent, sent},
 		{"method", methods[rng.IntN(len(methods))]},
 		{"path", paths[rng.IntN(len(paths))]},
 		{"status", strconv.Itoa(200 + 100*rng.IntN(4))},

@@ -95,7 +95,7 @@ func sightings(t *testing.T, files *Files, m *jetstream.RawStreamMsg) []Sighting
 	}
 	var seen []Sighting
 	for _, log := range g.Logs {
-		seen = append(seen, files.log(log, m.Subject))
+		seen = append(seen, files.log(&g, log, m.Subject))
 	}
 	return seen
 }

@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
@@ -25,7 +24,7 @@ type Sighting struct {
 	ID         ID
 	Known      bool // ID was readable and of this run
 	Key        protocol.Key
-	Intact     bool // contents match the checksum, and the time and key they were sent with
+	Intact     bool // contents, time, tags and key are as they were sent
 }
 
 // Files says how a flusher's files are read.
@@ -50,7 +49,7 @@ type Tally struct {
 // Read goes through all files below a root, in the order of their paths, and
 // calls each for every log. Names that end in .gz or .zst are decompressed, names
 // with .pb are LogGroup frames, all others are JSON lines of the shape
-// {"contents":{...},"tags":{...},"time":N}.
+// {"contents":{...},"tags":{...},"time":N,"time_ns":N}.
 func Read(f Files, each func(Sighting)) (Tally, error) {
 	var t Tally
 	err := filepath.WalkDir(f.Root, func(path string, d fs.DirEntry, err error) error {
@@ -122,12 +121,6 @@ func tearIsNoError(err error) error {
 	return err
 }
 
-type line struct {
-	Contents map[string]string `json:"contents"`
-	Tags     map[string]string `json:"tags"`
-	Time     int64             `json:"time"`
-}
-
 // lines returns io.ErrUnexpectedEOF for a last line without its end.
 func (f *Files) lines(r io.Reader, path string, each func(Sighting)) error {
 	br := bufio.NewReaderSize(r, 1<<16)
@@ -141,20 +134,32 @@ func (f *Files) lines(r io.Reader, path string, each func(Sighting)) error {
 		case err != nil:
 			return err
 		}
-		var l line
-		if json.Unmarshal(raw, &l) != nil {
-			each(Sighting{File: path, Unreadable: true})
-			continue
-		}
-		fields := make([][2]string, 0, len(l.Contents))
-		for k, v := range l.Contents {
-			fields = append(fields, [2]string{k, v})
-		}
-		each(f.sight(fields, l.Time, path))
+		each(f.Line(raw, path))
 	}
 }
 
-func (f *Files) sight(fields [][2]string, at int64, path string) Sighting {
+// line is the shape of a log as JSON; a group's source and topic are tags there.
+type line struct {
+	Contents map[string]string `json:"contents"`
+	Tags     map[string]string `json:"tags"`
+	Time     int64             `json:"time"`
+	TimeNs   int64             `json:"time_ns"`
+}
+
+// Line is the sighting of one JSON line, found in a file or sent to a server.
+func (f *Files) Line(raw []byte, path string) Sighting {
+	var l line
+	if json.Unmarshal(raw, &l) != nil {
+		return Sighting{File: path, Unreadable: true}
+	}
+	fields := make([][2]string, 0, len(l.Contents))
+	for k, v := range l.Contents {
+		fields = append(fields, [2]string{k, v})
+	}
+	return f.sight(fields, sentWith(l.Time, l.TimeNs, l.Tags[tagHost], l.Tags["host.ip"], l.Tags["log.topic"]), path)
+}
+
+func (f *Files) sight(fields [][2]string, arrived, path string) Sighting {
 	s := Sighting{File: path}
 	var key, sum, sent string
 	covered := fields[:0:0]
@@ -164,7 +169,7 @@ func (f *Files) sight(fields [][2]string, at int64, path string) Sighting {
 			s.ID, s.Known = parseID(f.Run, kv[1])
 		case fieldKey:
 			key = kv[1]
-		case fieldTime:
+		case fieldSent:
 			sent = kv[1]
 		case fieldCRC:
 			sum = kv[1]
@@ -175,7 +180,6 @@ func (f *Files) sight(fields [][2]string, at int64, path string) Sighting {
 	if p := strings.Split(key, "/"); len(p) == 3 {
 		s.Key = protocol.Key{Project: p[0], Logstore: p[1], Config: p[2]}
 	}
-	s.Intact = sum == checksum(covered) && sent == strconv.FormatInt(at, 10) &&
-		(f.Place == nil || f.Place(path, s.Key))
+	s.Intact = sum == checksum(covered) && sent == arrived && (f.Place == nil || f.Place(path, s.Key))
 	return s
 }
