@@ -120,43 +120,57 @@ type emptyReader struct{}
 func (emptyReader) Read([]byte) (int, error) { return 0, io.EOF }
 func (emptyReader) ReadByte() (byte, error)  { return 0, io.EOF }
 
-var zstdDecoders = sync.Pool{New: func() any {
-	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-		zstd.WithDecoderMaxMemory(1<<31), zstd.WithDecodeAllCapLimit(true))
-	if err != nil {
-		panic(err) // only for options out of range
-	}
-	return d
-}}
+var (
+	// zstdWhole decodes into memory it is given and takes no more.
+	zstdWhole = zstdPool(zstd.WithDecodeAllCapLimit(true))
+	// zstdStream keeps a window, which is as large as the frame claims: 8 MiB is
+	// what RFC 8878 asks readers to support.
+	zstdStream = zstdPool(zstd.WithDecoderMaxWindow(8<<20), zstd.WithDecodeBuffersBelow(0))
+)
 
-// unzstd gives the decoder exactly the memory it may use and, if the frames hold
-// more, four times that.
-func unzstd(value []byte, bound int) ([]byte, error) {
-	const slack = 16 // the decoder copies in words and wants room for the last one
-	d := zstdDecoders.Get().(*zstd.Decoder)
-	defer zstdDecoders.Put(d)
-	for size := hint(zstdClaim(value), len(value), bound); ; size = min(4*size, bound) {
-		b, err := d.DecodeAll(value, make([]byte, 0, size+slack))
-		switch {
-		case err == nil && len(b) > bound:
-			return nil, errTooLarge
-		case err == nil:
-			return b, nil
-		case !errors.Is(err, zstd.ErrDecoderSizeExceeded):
-			return nil, err
-		case size == bound:
-			return nil, errTooLarge
+func zstdPool(options ...zstd.DOption) *sync.Pool {
+	options = append(options, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(1<<31))
+	return &sync.Pool{New: func() any {
+		d, err := zstd.NewReader(nil, options...)
+		if err != nil {
+			panic(err) // only for options out of range
 		}
-	}
+		return d
+	}}
 }
 
-// zstdClaim is the content size the first frame claims, or 0.
+// unzstd decodes at once what claims a plausible size, and as a stream what does
+// not, or turns out to be more than its first frame.
+func unzstd(value []byte, bound int) ([]byte, error) {
+	claimed := zstdClaim(value)
+	if claimed > bound {
+		return nil, errTooLarge
+	}
+	if claimed >= 0 && claimed <= hint(claimed, len(value), bound) {
+		const slack = 16 // the decoder copies in words and wants room for the last one
+		d := zstdWhole.Get().(*zstd.Decoder)
+		b, err := d.DecodeAll(value, make([]byte, 0, claimed+slack))
+		zstdWhole.Put(d)
+		if err == nil && len(b) <= bound {
+			return b, nil
+		}
+	}
+	d := zstdStream.Get().(*zstd.Decoder)
+	defer zstdStream.Put(d)
+	defer func() { _ = d.Reset(nil) }() // so that the pool does not keep value
+	if err := d.Reset(bytes.NewReader(value)); err != nil {
+		return nil, err
+	}
+	return readAll(d, hint(claimed, len(value), bound), bound)
+}
+
+// zstdClaim is the content size the first frame claims, or -1.
 func zstdClaim(value []byte) int {
 	var h zstd.Header
-	if h.Decode(value) != nil || !h.HasFCS || h.FrameContentSize > 1<<31-1 {
-		return 0
+	if h.Decode(value) != nil || !h.HasFCS {
+		return -1
 	}
-	return int(h.FrameContentSize)
+	return int(min(h.FrameContentSize, 1<<31-1))
 }
 
 var lz4Readers = sync.Pool{New: func() any { return lz4.NewReader(nil) }}
