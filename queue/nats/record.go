@@ -1,0 +1,122 @@
+package nats
+
+import (
+	"encoding/json"
+	"math/rand/v2"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/flushline/flushline/queue"
+)
+
+// record is a held message: the delivery that the worker sees, and what it takes
+// to settle it.
+type record struct {
+	queue.Delivery
+	strand *strand
+	seq    uint64
+	stored int64 // broker time, Unix nanoseconds; the delivery forgets its own
+	reply  string
+	newer  atomic.Pointer[string] // reply of a later delivery of the same message
+	marked int64                  // last mark of life, Unix nanoseconds; guarded by book.mu
+	state  atomic.Uint32          // held, released, or acked with the generation above it
+}
+
+const (
+	stateHeld uint32 = iota
+	stateReleased
+	stateAcked
+	stateBits = 2
+)
+
+// recordSlab is how many records are allocated together.
+const recordSlab = 16
+
+func (r *record) acked() (generation uint32, ok bool) {
+	s := r.state.Load()
+	return s >> stateBits, s&(1<<stateBits-1) == stateAcked
+}
+
+func (r *record) held() bool { return r.state.Load() == stateHeld }
+
+// answer is the reply subject to settle with: the newest one known. It may be
+// called while a redelivery replaces it; whoever replaces it looks at the state
+// afterwards, so one of the two sees the other.
+func (r *record) answer() string {
+	if p := r.newer.Load(); p != nil {
+		return *p
+	}
+	return r.reply
+}
+
+var (
+	ackBody  = []byte("+ACK")
+	markBody = []byte("+WPI")
+)
+
+// Ack implements queue.Settler. What cannot be sent now is sent when the
+// incarnation is confirmed on the next connection: book.unsafe finds it.
+func (r *record) Ack(*queue.Delivery) {
+	s := r.strand
+	r.state.Store(s.generation.Load()<<stateBits | stateAcked)
+	s.send(r.answer(), ackBody)
+	s.settled()
+}
+
+// Release implements queue.Settler. The strand has ended: one of its messages
+// comes back at once, unless the strand is lost or the server away; then after
+// the ack wait.
+func (r *record) Release(*queue.Delivery) {
+	r.state.Store(stateReleased)
+	r.strand.send(r.answer(), nakBody())
+	r.strand.settled()
+}
+
+// nakBody delays the redelivery a little, so that the other pods share it.
+func nakBody() []byte {
+	b, _ := json.Marshal(struct { // a struct of one integer cannot fail
+		Delay time.Duration `json:"delay"`
+	}{rand.N(500 * time.Millisecond)})
+	return append([]byte("-NAK "), b...)
+}
+
+// fill makes r the delivery of m at p.
+func (r *record) fill(s *strand, m *nats.Msg, p position, cost int64) {
+	r.strand, r.seq, r.stored, r.reply = s, p.stream, p.time, m.Reply
+	at := time.Unix(0, p.time)
+	headers, origin, ok := convertHeaders(m.Header)
+	if !ok {
+		origin = s.seed.At(0, int64(p.stream), at)
+	}
+	r.Init(queue.Message{
+		Value:    m.Data,
+		Headers:  headers,
+		Subject:  m.Subject,
+		Position: int64(p.stream),
+		Time:     at,
+	}, origin, p.attempt, cost, r, s.give)
+}
+
+// convertHeaders also finds the origin that a message brings along.
+func convertHeaders(h nats.Header) (headers []queue.Header, origin queue.Origin, ok bool) {
+	if len(h) == 0 {
+		return nil, origin, false
+	}
+	n := 0
+	for _, values := range h {
+		n += len(values)
+	}
+	headers = make([]queue.Header, 0, n)
+	for key, values := range h {
+		for _, v := range values {
+			headers = append(headers, queue.Header{Key: key, Value: v})
+		}
+		if len(key) == len(queue.HeaderOrigin) && len(values) > 0 && strings.EqualFold(key, queue.HeaderOrigin) {
+			origin, ok = queue.ParseOrigin(values[0])
+		}
+	}
+	return headers, origin, ok
+}
