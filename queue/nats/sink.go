@@ -171,8 +171,7 @@ func (s *Sink) burst(ctx context.Context, ps []*put) {
 			break
 		}
 		f, err := s.js.PublishMsgAsync(p.msg, jetstream.WithExpectStream(s.stream), jetstream.WithRetryAttempts(0))
-		if err != nil {
-			p.note(err)
+		if p.note(err); err != nil && !p.final {
 			break
 		}
 		futures[i] = f
@@ -201,6 +200,9 @@ func (p *put) await(ctx context.Context, f jetstream.PubAckFuture) {
 
 // note keeps an error and decides whether trying again can help.
 func (p *put) note(err error) {
+	if err == nil {
+		return
+	}
 	p.err = explainPut(err)
 	var api *jetstream.APIError
 	p.final = errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrBadHeaderMsg) || errors.Is(err, nats.ErrBadSubject) ||
