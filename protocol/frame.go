@@ -132,7 +132,7 @@ func (r *FrameReader) next() (Frame, error) {
 	case err != nil:
 		return Frame{}, r.ended(err)
 	case binary.LittleEndian.Uint32(head[40:]) != crc32.Checksum(head[:40], castagnoli):
-		return Frame{}, r.wrongSum(head[40:], "the checksum of its head is wrong")
+		return Frame{}, r.wrongSum(head[40:], false, "the checksum of its head is wrong")
 	}
 	return r.body(head[:])
 }
@@ -152,7 +152,7 @@ func (r *FrameReader) body(head []byte) (Frame, error) {
 	}
 	body, tail := b[:key+data], b[key+data:]
 	if le.Uint32(tail) != crc32.Update(crc32.Checksum(head, castagnoli), castagnoli, body) {
-		return Frame{}, r.wrongSum(tail, "its checksum is wrong")
+		return Frame{}, r.wrongSum(tail, true, "its checksum is wrong")
 	}
 	f := Frame{Offset: r.offset, Data: body[key:len(body):len(body)]}
 	copy(f.ID.Origin[:], head[20:])
@@ -191,27 +191,41 @@ func (r *FrameReader) ended(err error) error {
 	return fmt.Errorf("couldn't read the frame at byte %d: %w", r.offset, err)
 }
 
+// notAFrame explains a head without our magic; err is why it is short, if it is.
 func (r *FrameReader) notAFrame(head []byte, err error) error {
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return r.ended(err)
 	}
-	if string(head[:min(len(head), 3)]) == frameMagic[:min(len(head), 3)] {
-		return r.corrupt(fmt.Sprintf("version %d is not known; a newer flushline wrote it", head[3]))
+	same := 0
+	for same < len(head) && same < len(frameMagic) && head[same] == frameMagic[same] {
+		same++
 	}
-	return r.wrongSum(head, "it does not begin like a frame")
+	reason := "it does not begin like a frame"
+	if same == len(frameMagic)-1 {
+		reason = fmt.Sprintf("version %d is not known; a newer flushline wrote it", head[same])
+	}
+	if !zeros(head[same:]) {
+		return r.corrupt(reason)
+	}
+	return r.wrongSum(head[same:], false, reason)
 }
 
 // wrongSum tells a tail that was never written from bytes that changed: a file
-// system that lost power gives zeros from some page to the end of the file.
-func (r *FrameReader) wrongSum(seen []byte, reason string) error {
-	if !zeros(seen) {
+// system that lost power gives zeros from some page to the end of the file. seen
+// is where the checksum should be, and a page may begin inside it. If the frame
+// is whole and nothing follows, it must be zero altogether: one in 256 checksums
+// ends in zero, and damage must not pass for a tail that may be cut off.
+func (r *FrameReader) wrongSum(seen []byte, whole bool, reason string) error {
+	if seen[len(seen)-1] != 0 {
 		return r.corrupt(reason)
 	}
+	torn := !whole || zeros(seen)
 	buf := make([]byte, 4<<10)
 	for {
 		n, err := r.r.Read(buf)
+		torn = torn || n > 0
 		switch {
-		case !zeros(buf[:n]):
+		case !zeros(buf[:n]), err != nil && !torn:
 			return r.corrupt(reason)
 		case err != nil:
 			return r.ended(err)

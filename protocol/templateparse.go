@@ -119,7 +119,7 @@ var guesses = map[string]string{
 
 func unknownPlaceholder(inner string) error {
 	name := strings.ToLower(strings.TrimSpace(inner))
-	if layout, ok := strings.CutPrefix(name, "time:"); ok {
+	if layout, ok := strings.CutPrefix(inner, "time:"); ok {
 		layout, _ = goLayout(layout)
 		return fmt.Errorf("{%s} is not known: write {date:%s}", inner, layout)
 	}
