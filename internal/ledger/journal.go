@@ -37,6 +37,13 @@ func OpenJournal(path string) (*Journal, error) {
 // Close ends writing.
 func (j *Journal) Close() error { return j.file.Close() }
 
+// Tried is how many groups were numbered so far: the next one's number.
+func (j *Journal) Tried() uint64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.next
+}
+
 // try numbers a group and writes it down before it is published.
 func (j *Journal) try(load *Load) (uint64, error) {
 	j.mu.Lock()

@@ -1,0 +1,144 @@
+//go:build unix
+
+package e2e
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/url"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// broker is a nats-server child with a store of its own. After a restart it has
+// the same port and the same name.
+type broker struct {
+	name string
+	dir  string
+	sync bool
+	url  string
+	proc *process
+	nc   *nats.Conn // the test's own connection; reconnects at once
+	js   jetstream.JetStream
+}
+
+const (
+	streamName  = "LOGS"
+	durableName = "flushline"
+)
+
+func startBroker(t *testing.T, sync bool) *broker {
+	t.Helper()
+	b := &broker{name: "e2e-" + rand.Text(), dir: t.TempDir(), sync: sync}
+	b.start(t)
+	var err error
+	b.nc, err = nats.Connect(b.url, nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond),
+		nats.ReconnectJitter(0, 0), nats.Timeout(5*time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.nc.Close)
+	if b.js, err = jetstream.New(b.nc); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// start runs the child and makes sure that it is the one that answers.
+func (b *broker) start(t *testing.T) {
+	t.Helper()
+	port := "-1"
+	if b.url != "" {
+		u, err := url.Parse(b.url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		port = u.Port()
+	}
+	p, out := start(t, "natsserver", bin+"/natsserver",
+		"-name", b.name, "-dir", b.dir, "-port", port, fmt.Sprintf("-sync=%t", b.sync))
+	line, err := out.ReadString('\n')
+	if err != nil {
+		t.Fatalf("natsserver did not start: %v", err)
+	}
+	b.proc, b.url = p, strings.TrimSpace(line)
+	b.isOurs(t)
+}
+
+func (b *broker) isOurs(t *testing.T) {
+	t.Helper()
+	nc, err := nats.Connect(b.url, nats.Timeout(10*time.Second))
+	if err != nil {
+		t.Fatalf("couldn't connect to the server that was just started: %v", err)
+	}
+	defer nc.Close()
+	if got := nc.ConnectedServerName(); got != b.name {
+		t.Fatalf("%s is answered by server %q, not by our child %q", b.url, got, b.name)
+	}
+}
+
+func (b *broker) crash(*testing.T) { b.proc.kill() }
+
+func (b *broker) halt(t *testing.T) {
+	t.Helper()
+	b.proc.signal(syscall.SIGTERM)
+	select {
+	case <-b.proc.ended:
+	case <-time.After(30 * time.Second):
+		t.Fatal("natsserver did not end within 30s of SIGTERM")
+	}
+}
+
+// consumer is the durable's state.
+func (b *broker) consumer(t *testing.T) *jetstream.ConsumerInfo {
+	t.Helper()
+	info, err := b.tryConsumer(t.Context())
+	if err != nil {
+		t.Fatalf("couldn't ask for the consumer: %v", err)
+	}
+	return info
+}
+
+func (b *broker) tryConsumer(ctx context.Context) (*jetstream.ConsumerInfo, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	c, err := b.js.Consumer(ctx, streamName, durableName)
+	if err != nil {
+		return nil, err
+	}
+	return c.CachedInfo(), nil
+}
+
+func (b *broker) lastSeq(t *testing.T) uint64 {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	s, err := b.js.Stream(ctx, streamName)
+	if err != nil {
+		t.Fatalf("couldn't ask for the stream: %v", err)
+	}
+	return s.CachedInfo().State.LastSeq
+}
+
+// drained waits until every message of the stream is acknowledged.
+func (b *broker) drained(t *testing.T, within time.Duration) {
+	t.Helper()
+	last := b.lastSeq(t)
+	var info *jetstream.ConsumerInfo
+	for deadline := time.Now().Add(within); ; time.Sleep(50 * time.Millisecond) {
+		info = b.consumer(t)
+		if info.AckFloor.Stream == last && info.NumPending == 0 && info.NumAckPending == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the ack floor is %d of %d after %s; %d pending, %d awaiting acknowledgement",
+				info.AckFloor.Stream, last, within, info.NumPending, info.NumAckPending)
+		}
+	}
+}

@@ -1,0 +1,8 @@
+// Package e2e runs the real program against a real nats-server, each in a
+// process of its own, hurts both, and judges what is left by the delivery ledger.
+//
+// Each scenario has two sizes: a short one that is part of `go test`, and the
+// full one behind FLUSHLINE_LONG=1 (`make e2e-long`). In all kill tests one route
+// waits a second in its batch and one destination is slow: with only a fast file
+// flusher, an acknowledgement before Flush goes unnoticed.
+package e2e

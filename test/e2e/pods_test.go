@@ -1,0 +1,125 @@
+//go:build unix
+
+package e2e
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/flushline/flushline/internal/ledger"
+)
+
+// Three workers share one durable and one is never ready: the other two go on as
+// if they were alone. Rates are bound by the destination, so that a busy machine
+// does not decide, and are taken with and without the third in turn.
+func TestABlockedWorkerDoesNotSlowTheOthers(t *testing.T) {
+	const window = 1000
+	phase := size(2500*time.Millisecond, 10*time.Second)
+	r := newRig(t, false)
+	// Ten lanes, five groups each tenth of a second: 500 groups a second and worker.
+	r.slow.delay = 100 * time.Millisecond
+	good := func(name string) string {
+		return r.write(t, name, window, fmt.Sprintf(`
+  - name: all
+    flushers:
+      - {type: http, url: %q, batch: {groups: 5}, flush_timeout: 8s}
+`, r.slow.server.URL))
+	}
+	never := r.write(t, "never", window, fmt.Sprintf(`
+  - name: all
+    flushers:
+      - {type: gated, path: "%[1]s/never", gate: "%[1]s/no-such-file", flush_timeout: 8s}
+`, r.dir))
+	r.setup(t, never)
+	load := r.load(10)
+	load.Groups = size(20_000, 60_000)
+	r.produce(t, load)
+
+	one := r.pod(t, "flushline", "w1", good("w1"))
+	two := r.pod(t, "flushline", "w2", good("w2"))
+	seen := r.slow.logs.Load()
+	eventually(t, time.Minute, "logs flow", func() bool { return r.slow.logs.Load() > seen+1000 })
+	var alone, beside float64
+	for range 2 {
+		alone += r.rate(phase)
+		third := r.pod(t, "program", "never", never)
+		eventually(t, time.Minute, "the third holds its window", func() bool { return third.full(t, window) })
+		beside += r.rate(phase)
+		third.terminate(t)
+	}
+	t.Logf("two alone %.0f logs/s, beside the third %.0f logs/s", alone/2, beside/2)
+	if r.broker.consumer(t).NumPending == 0 {
+		t.Fatal("the queue ran empty: the rates say nothing")
+	}
+	if beside < 0.9*alone {
+		t.Errorf("beside a worker that is never ready the others keep %.0f %%, want at least 90 %%", 100*beside/alone)
+	}
+	if never, err := filepath.Glob(r.dir + "/never-*"); err != nil || len(never) > 0 {
+		t.Errorf("the worker that is never ready flushed %v (%v)", never, err)
+	}
+	one.terminate(t)
+	two.terminate(t)
+}
+
+// rate is how many logs a second arrive.
+func (r *rig) rate(over time.Duration) float64 {
+	begin, from := time.Now(), r.slow.logs.Load()
+	<-time.After(over)
+	return float64(r.slow.logs.Load()-from) / time.Since(begin).Seconds()
+}
+
+// Workers join, leave and are killed under load: nothing is lost.
+func TestWorkersComeAndGo(t *testing.T) {
+	lasts := size(8*time.Second, 2*time.Minute)
+	rng := seeded(t)
+	r := newRig(t, false)
+	configs := map[string]string{}
+	names := []string{"w1", "w2", "w3"}
+	for _, name := range names {
+		configs[name] = r.config(t, name, 1000)
+	}
+	r.setup(t, configs["w1"])
+	load := r.load(50)
+	load.Rate = 500
+	stop := r.producing(t, load)
+
+	pods := map[string]*pod{}
+	var joined, left, killed int
+	for end := time.Now().Add(lasts); time.Now().Before(end); pause(rng) {
+		name := names[rng.IntN(len(names))]
+		switch p := pods[name]; {
+		case p == nil:
+			pods[name] = r.pod(t, "flushline", name, configs[name])
+			joined++
+		case rng.IntN(2) == 0:
+			// It may not have begun yet; then it has nothing to drain either.
+			p.address(t, "metrics")
+			p.terminate(t)
+			delete(pods, name)
+			left++
+		default:
+			p.kill()
+			delete(pods, name)
+			killed++
+		}
+	}
+	t.Logf("%d joined, %d left, %d were killed", joined, left, killed)
+	stop()
+	for _, name := range names {
+		if pods[name] == nil {
+			pods[name] = r.pod(t, "flushline", name, configs[name])
+		}
+	}
+	r.broker.drained(t, time.Minute)
+	for _, p := range pods {
+		p.terminate(t)
+	}
+	r.judge(t, (*ledger.Verdict).Kept)
+}
+
+func pause(rng *rand.Rand) {
+	<-time.After(time.Duration(200+rng.IntN(1000)) * time.Millisecond)
+}

@@ -1,0 +1,79 @@
+//go:build unix
+
+package e2e
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/flushline/flushline/internal/ledger"
+)
+
+// receiver is an HTTP destination that stores JSON lines in a file and answers
+// then: what it answered with 200 is in the file, whatever happens to the worker.
+type receiver struct {
+	dir    string
+	server *httptest.Server
+	delay  time.Duration // before a request is stored
+	run    string
+
+	mu     sync.Mutex
+	file   *os.File
+	logs   atomic.Int64
+	newest atomic.Uint64 // the highest group number seen
+}
+
+func startReceiver(t *testing.T, run string, delay time.Duration) *receiver {
+	t.Helper()
+	r := &receiver{dir: t.TempDir(), delay: delay, run: run}
+	var err error
+	if r.file, err = os.Create(filepath.Join(r.dir, "received.jsonl")); err != nil {
+		t.Fatal(err)
+	}
+	r.server = httptest.NewServer(r)
+	t.Cleanup(func() {
+		r.server.CloseClientConnections()
+		r.server.Close()
+		r.file.Close()
+	})
+	return r
+}
+
+// ServeHTTP stores nothing for a worker that died while it waited: had the worker
+// acknowledged already, the logs would be lost, and the ledger would show it.
+func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		return
+	}
+	select {
+	case <-time.After(r.delay):
+	case <-req.Context().Done():
+		return
+	}
+	if err := r.store(body); err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+	}
+}
+
+func (r *receiver) store(body []byte) error {
+	files := ledger.Files{Run: r.run}
+	for raw := range bytes.Lines(body) {
+		s := files.Line(raw, "")
+		r.logs.Add(1)
+		for old := r.newest.Load(); s.ID.Group > old && !r.newest.CompareAndSwap(old, s.ID.Group); old = r.newest.Load() {
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, err := r.file.Write(body)
+	return err
+}

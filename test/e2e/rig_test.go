@@ -1,0 +1,273 @@
+//go:build unix
+
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/flushline/flushline/internal/ledger"
+	"github.com/flushline/flushline/protocol"
+	"github.com/flushline/flushline/worker"
+)
+
+const (
+	ackWait = 6 * time.Second // the shortest that is accepted
+	drain   = 10 * time.Second
+	slow    = 50 * time.Millisecond // what the slow destination takes for a request
+)
+
+// rig is a broker, three kinds of traffic with their destinations, and a ledger.
+type rig struct {
+	broker  *broker
+	run     string
+	dir     string // of what workers write
+	path    string // of the journal
+	journal *ledger.Journal
+	slow    *receiver // project slow
+	both    *receiver // project both, beside a file
+}
+
+func newRig(t *testing.T, sync bool) *rig {
+	t.Helper()
+	const run = "r"
+	r := &rig{broker: startBroker(t, sync), run: run, dir: t.TempDir(), path: filepath.Join(t.TempDir(), "journal")}
+	r.slow, r.both = startReceiver(t, run, slow), startReceiver(t, run, slow/5)
+	var err error
+	if r.journal, err = ledger.OpenJournal(r.path); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.journal.Close() })
+	return r
+}
+
+// load is traffic for all routes; the caller sets how much.
+func (r *rig) load(keys int) ledger.Load {
+	return ledger.Load{Run: r.run, Keys: ledger.Keys(keys, "waits", "slow", "both"), Logs: 2, Bytes: 200, Start: time.Now()}
+}
+
+// config is a worker's configuration: its name is in what it writes, so that
+// workers on one machine do not share files.
+func (r *rig) config(t *testing.T, name string, window int) string {
+	t.Helper()
+	return r.write(t, name, window, fmt.Sprintf(`
+  - name: waits
+    match: {project: waits}
+    flushers:
+      - {type: file, path: "%[1]s/waits/%[2]s/{project}/{logstore}.jsonl.gz", batch: {wait: 1s}, flush_timeout: 8s}
+  - name: slow
+    match: {project: slow}
+    flushers:
+      - {type: http, url: %[3]q, flush_timeout: 8s}
+  - name: both
+    match: {project: both}
+    flushers:
+      - {type: file, name: file, path: "%[1]s/both/%[2]s/{project}/{logstore}.pb.zst", format: loggroup, flush_timeout: 8s}
+      - {type: http, name: http, url: %[4]q, flush_timeout: 8s}
+`, r.dir, name, r.slow.server.URL, r.both.server.URL))
+}
+
+// write makes a configuration file with the given routes.
+func (r *rig) write(t *testing.T, name string, window int, routes string) string {
+	t.Helper()
+	file := filepath.Join(r.dir, name+".yaml")
+	content := fmt.Sprintf(`source:
+  nats: {url: %q, stream: %s, durable: %s, subjects: [logs.>], ack_wait: %s}
+routes:%sdrain: {timeout: %s}
+limits: {window: %d}
+admin: {listen: 127.0.0.1:0}
+metrics: {listen: 127.0.0.1:0}
+`, r.broker.url, streamName, durableName, ackWait, routes, drain, window)
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// setup makes stream, consumer and companions by the program's own command.
+func (r *rig) setup(t *testing.T, config string) {
+	t.Helper()
+	out, err := exec.Command(bin+"/flushline", "setup", "-c", config).CombinedOutput()
+	if err != nil {
+		t.Fatalf("flushline setup: %v\n%s", err, out)
+	}
+}
+
+// produce publishes until the load's groups are confirmed.
+func (r *rig) produce(t *testing.T, load ledger.Load) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	if err := ledger.Produce(ctx, r.broker.nc, load, r.journal); err != nil {
+		t.Fatal(err)
+	}
+	if ctx.Err() != nil {
+		t.Fatalf("couldn't publish %d groups within 5 minutes", load.Groups)
+	}
+}
+
+// producing publishes in the background until the returned function is called.
+func (r *rig) producing(t *testing.T, load ledger.Load) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- ledger.Produce(ctx, r.broker.nc, load, r.journal) }()
+	return func() {
+		t.Helper()
+		cancel()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// judge compares what was confirmed with what each of the four destinations got.
+func (r *rig) judge(t *testing.T, want func(*ledger.Verdict) bool) {
+	t.Helper()
+	if err := r.journal.Close(); err != nil {
+		t.Fatal(err)
+	}
+	book, err := ledger.LoadBook(r.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d groups confirmed of %d tried", book.Confirmed(), len(book))
+	for _, d := range []struct{ name, root, project string }{
+		{"waits (file, a second in its batch)", r.dir + "/waits", "waits"},
+		{"slow (http)", r.slow.dir, "slow"},
+		{"both (file)", r.dir + "/both", "both"},
+		{"both (http)", r.both.dir, "both"},
+	} {
+		r.judgeOne(t, book, d.name, d.root, func(k protocol.Key) bool { return k.Project == d.project }, want)
+	}
+	r.noDeadLetters(t)
+}
+
+func (r *rig) judgeOne(t *testing.T, book ledger.Book, name, root string, of ledger.Of, want func(*ledger.Verdict) bool) {
+	t.Helper()
+	files := ledger.Files{Root: root, Run: r.run, Place: inItsFile}
+	verdict, tally, err := ledger.Judge(book, files, of)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%s: %d files, %d torn\n%s", name, tally.Files, tally.Torn, verdict)
+	if !want(verdict) {
+		t.Errorf("%s did not get what it should", name)
+	}
+}
+
+// inItsFile holds files named by the key to it.
+func inItsFile(path string, k protocol.Key) bool {
+	return !strings.Contains(path, "store") || strings.Contains(path, k.Project+"/"+k.Logstore)
+}
+
+func (r *rig) noDeadLetters(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	s, err := r.broker.js.Stream(ctx, streamName+"_"+durableName+"_DLQ")
+	if err != nil {
+		t.Fatalf("couldn't ask for the dead letters: %v", err)
+	}
+	if n := s.CachedInfo().State.Msgs; n != 0 {
+		t.Errorf("%d dead letters, want none", n)
+	}
+}
+
+// pod is one running worker.
+type pod struct{ *process }
+
+// pod starts `run` of one of the two programs.
+func (r *rig) pod(t *testing.T, program, name, config string) *pod {
+	t.Helper()
+	p, out := start(t, name, bin+"/"+program, "run", "-c", config)
+	go func() { _, _ = io.Copy(io.Discard, out) }()
+	return &pod{p}
+}
+
+// terminate is a clean stop: exit code 0, within the drain.
+func (p *pod) terminate(t *testing.T) time.Duration {
+	t.Helper()
+	code, took := p.stop(t, drain+10*time.Second)
+	if code != 0 {
+		t.Errorf("%s ended with code %d", p.name, code)
+	}
+	if took > drain {
+		t.Errorf("%s took %s to end, the drain is %s", p.name, took, drain)
+	}
+	return took
+}
+
+// address is where a listener of the pod is, as its log says.
+func (p *pod) address(t *testing.T, listener string) string {
+	t.Helper()
+	var found string
+	eventually(t, 20*time.Second, p.name+" says where its "+listener+" listens", func() bool {
+		for raw := range strings.Lines(p.log.String()) {
+			var l struct{ Msg, For, Address string }
+			if json.Unmarshal([]byte(raw), &l) == nil && l.Msg == "listening" && l.For == listener {
+				found = l.Address
+			}
+		}
+		return found != "" || !p.running()
+	})
+	if found == "" {
+		t.Fatalf("%s ended before it listened", p.name)
+	}
+	return found
+}
+
+func get(t *testing.T, url string) (int, []byte) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, body
+}
+
+// status is the pod's snapshot; its equation must hold.
+func (p *pod) status(t *testing.T) *worker.Status {
+	t.Helper()
+	code, body := get(t, "http://"+p.address(t, "admin")+"/status")
+	var s worker.Status
+	if err := json.Unmarshal(body, &s); code != http.StatusOK || err != nil {
+		t.Fatalf("/status of %s: %d, %v\n%s", p.name, code, err, body)
+	}
+	for i := range s.Sources {
+		if c := &s.Sources[i].Counts; !c.Balanced() {
+			t.Errorf("the equation of %s does not hold: %+v", s.Sources[i].Name, *c)
+		}
+	}
+	if s.Defects != 0 {
+		t.Errorf("%s counted %d defects", p.name, s.Defects)
+	}
+	return &s
+}
+
+// full says that the pod holds its window.
+func (p *pod) full(t *testing.T, window int) bool {
+	t.Helper()
+	s := p.status(t)
+	return len(s.Strands) == 1 && s.Strands[0].Held >= int64(window)
+}
