@@ -22,7 +22,7 @@ type batch struct {
 	size  int64 // pass two will allocate
 	need  int64 // reserved in the work pool; 0: none
 
-	attempt int // calls of Flush so far
+	attempt int // calls of Flush so far, the one it is on its way to included
 	backoff *batchBackoff
 	nextTry time.Time
 

@@ -61,7 +61,7 @@ func (s *strand) releaseRest(reason queue.Reason) {
 		if m.done.Load() {
 			continue
 		}
-		if s.w.insideFlush(m) {
+		if reason == queue.Stopping && s.w.insideFlush(m) {
 			s.w.unfinished.Store(true)
 		}
 		if m.settle((*queue.Delivery).Release) {

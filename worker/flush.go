@@ -20,13 +20,16 @@ const (
 // ensure has the lane an instance that was told what it has to know. False: the
 // token went elsewhere.
 func (l *lane) ensure(r *runner) bool {
-	if l.inst != nil && l.inst.spent.Load() {
-		l.setInstance(nil)
+	if l.inst != nil && l.inst.spent.Load() && !l.setInstance(nil) {
+		return false
 	}
 	if l.inst == nil && !l.open(r) {
 		return false
 	}
-	if l.w.urgent.Load() && !l.inst.urgent {
+	if l.w.urgent.Load() && !l.inst.urgent.Load() {
+		if !l.setInstance(l.inst) {
+			return false
+		}
 		inst, c := l.inst, l.call
 		c.inst = inst
 		c.begin(r, otherLimit)
@@ -45,7 +48,8 @@ func (l *lane) ensure(r *runner) bool {
 // open makes and Inits the lane's instance.
 func (l *lane) open(r *runner) bool {
 	l.mu.Lock()
-	if l.idleLocked(time.Now()) {
+	if l.gone || l.idleLocked(time.Now()) {
+		l.scheduled = false
 		l.mu.Unlock()
 		return false
 	}
@@ -102,6 +106,7 @@ func (l *lane) setInstance(inst *instance) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.gone {
+		l.scheduled = false
 		return false
 	}
 	l.inst = inst
@@ -153,19 +158,16 @@ func (l *lane) attempt(r *runner, b *batch, turn bool) bool {
 		return false
 	}
 	l.askAgain = 0
-	b.attempt++
 	inst := l.inst
 	inst.calls.Add(1)
 	for _, p := range b.parts {
 		p.m.holds.Add(1)
 	}
 	if inst.concurrent > 1 {
-		l.w.runners.all.Add(1)
-		go func() {
-			defer l.w.runners.all.Done()
+		l.w.runners.spawn(func() {
 			l.flight(&runner{own: true}, &call{lane: l}, inst, b)
 			l.flightEnded()
-		}()
+		})
 		return true
 	}
 	return l.flight(r, l.call, inst, b)
@@ -243,7 +245,9 @@ func (l *lane) flight(r *runner, c *call, inst *instance, b *batch) bool {
 		l.late(b, inst, err)
 		return false
 	}
-	l.noteTime(took)
+	if c == l.call { // not one of several flights
+		l.noteTime(took)
+	}
 	l.giveWork(b)
 	l.finish(b, err)
 	return true

@@ -38,7 +38,7 @@ type instance struct {
 
 	concurrent int
 	hint       flushers.Hint
-	urgent     bool           // what it was told
+	urgent     atomic.Bool    // what it was told
 	calls      sync.WaitGroup // Flush calls inside it, abandoned ones included
 	stopped    chan struct{}  // closed when Stop returned or was given up
 	stopOnce   sync.Once
@@ -83,7 +83,7 @@ func (inst *instance) isReady() (ready bool, err error) {
 
 func (inst *instance) setUrgent(flag bool) (err error) {
 	defer contain(&err)
-	inst.urgent = flag
+	inst.urgent.Store(flag)
 	inst.f.SetUrgent(flag)
 	return nil
 }
@@ -121,8 +121,10 @@ func (inst *instance) stop(urgent bool, patience time.Duration) {
 func (inst *instance) stopNow(urgent bool) {
 	defer close(inst.stopped)
 	inst.calls.Wait()
-	if err := inst.setUrgent(urgent); err != nil {
-		inst.log.Error("SetUrgent failed", zap.Error(err))
+	if !inst.urgent.Load() || !urgent { // it may have been told already
+		if err := inst.setUrgent(urgent); err != nil {
+			inst.log.Error("SetUrgent failed", zap.Error(err))
+		}
 	}
 	if err := inst.stopCall(); err != nil {
 		inst.log.Error("Stop failed", zap.Error(err))

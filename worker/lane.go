@@ -294,7 +294,7 @@ func (l *lane) popLocked() *part {
 // where the next batch takes them with what came since; a failed batch as it is.
 func (l *lane) putBackLocked(b *batch) {
 	l.landLocked(b)
-	if b.attempt > 0 {
+	if b.attempt--; b.attempt > 0 {
 		l.retry = append([]*batch{b}, l.retry...)
 		return
 	}
@@ -313,6 +313,7 @@ func (l *lane) putBackLocked(b *batch) {
 }
 
 func (l *lane) takeOffLocked(b *batch, now time.Time) *batch {
+	b.attempt++
 	l.flights = append(l.flights, b)
 	l.setLocked(flushing, l.why, now)
 	return b

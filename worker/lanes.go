@@ -98,7 +98,7 @@ func (w *Worker) stopInstances(lanes []*lane) {
 			continue
 		}
 		e := l.entry
-		w.runners.all.Go(func() {
+		w.runners.spawn(func() {
 			inst.stop(false, otherLimit)
 			e.mu.Lock()
 			defer e.mu.Unlock()

@@ -25,7 +25,8 @@ type runners struct {
 	head     int
 	active   []*runner
 	watching bool
-	all      sync.WaitGroup // every goroutine that runs a lane
+	live     int             // goroutines started here
+	quiet    []chan struct{} // closed when none is left
 }
 
 // runner is one goroutine that runs lanes.
@@ -46,8 +47,7 @@ func (rs *runners) schedule(lanes []*lane) {
 	defer rs.mu.Unlock()
 	for _, l := range lanes {
 		if l.slow.Load() {
-			rs.all.Add(1)
-			go rs.runOwn(l)
+			rs.spawnLocked(func() { l.run(&runner{own: true}) })
 			continue
 		}
 		rs.queue = append(rs.queue, l)
@@ -66,16 +66,14 @@ func (rs *runners) staffLocked() {
 	}
 	r := &runner{}
 	rs.active = append(rs.active, r)
-	rs.all.Add(1)
-	go rs.serve(r)
+	rs.spawnLocked(func() { rs.serve(r) })
 	if !rs.watching {
 		rs.watching = true
-		go rs.watch()
+		rs.spawnLocked(rs.watch)
 	}
 }
 
 func (rs *runners) serve(r *runner) {
-	defer rs.all.Done()
 	for {
 		l := rs.next(r)
 		if l == nil {
@@ -88,9 +86,43 @@ func (rs *runners) serve(r *runner) {
 	}
 }
 
-func (rs *runners) runOwn(l *lane) {
-	defer rs.all.Done()
-	l.run(&runner{own: true})
+// spawn runs f on a goroutine that idle waits for.
+func (rs *runners) spawn(f func()) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	rs.spawnLocked(f)
+}
+
+func (rs *runners) spawnLocked(f func()) {
+	rs.live++
+	go func() {
+		defer rs.ended()
+		f()
+	}()
+}
+
+func (rs *runners) ended() {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	if rs.live--; rs.live == 0 {
+		for _, ch := range rs.quiet {
+			close(ch)
+		}
+		rs.quiet = nil
+	}
+}
+
+// idle is closed as soon as no lane runs.
+func (rs *runners) idle() <-chan struct{} {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	ch := make(chan struct{})
+	if rs.live == 0 {
+		close(ch)
+	} else {
+		rs.quiet = append(rs.quiet, ch)
+	}
+	return ch
 }
 
 // next pops a lane, or ends the runner.

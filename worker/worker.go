@@ -165,12 +165,10 @@ func (w *Worker) wakeLanes() {
 
 // awaitRunners waits for lanes that run, but not for calls that hang.
 func (w *Worker) awaitRunners(patience time.Duration) {
-	done := make(chan struct{})
-	go func() { w.runners.all.Wait(); close(done) }()
 	t := time.NewTimer(patience)
 	defer t.Stop()
 	select {
-	case <-done:
+	case <-w.runners.idle():
 	case <-t.C:
 		w.cfg.Logger.Warn("calls into flushers have not returned; they are left behind")
 	}

@@ -90,7 +90,7 @@ func (i *instance) IsReady(project, logstore string, logstoreKey int64) bool {
 		i.violate("IsReady got logstoreKey %d, want %d", logstoreKey, want)
 	}
 	ready := i.script.askReady(key)
-	i.ready.Store(ready)
+	i.answered(ready)
 	return ready
 }
 

@@ -21,7 +21,7 @@ type instance struct {
 
 	busy     atomic.Int32 // calls other than Flush
 	flushing atomic.Int32
-	ready    atomic.Bool // the last IsReady said so, and no Flush came since
+	ready    atomic.Int32 // true answers of IsReady that no Flush has used; more than one only if Concurrent
 	inited   atomic.Bool
 	failed   atomic.Bool
 	stopped  atomic.Bool
@@ -91,6 +91,19 @@ func (i *instance) checkKey(call string, key protocol.Key) {
 	}
 }
 
+// answered notes an answer of IsReady. Concurrent flushes may begin in any order
+// after their questions, so each true answer is good for one of them.
+func (i *instance) answered(ready bool) {
+	switch {
+	case i.script.Concurrent > 1 && ready:
+		i.ready.Add(1)
+	case ready:
+		i.ready.Store(1)
+	case i.script.Concurrent <= 1:
+		i.ready.Store(0)
+	}
+}
+
 func (i *instance) flush(ctx context.Context, b *flushers.Batch) error {
 	i.checkLife("Flush")
 	if n := i.busy.Load(); n > 0 {
@@ -100,7 +113,8 @@ func (i *instance) flush(ctx context.Context, b *flushers.Batch) error {
 		i.violate("%d Flush calls at a time", n)
 	}
 	defer i.flushing.Add(-1)
-	if !i.ready.Swap(false) {
+	if i.ready.Add(-1) < 0 {
+		i.ready.Store(0)
 		i.violate("Flush came without a true IsReady before it")
 	}
 	i.checkBatch(b)
