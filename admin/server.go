@@ -18,7 +18,7 @@ func Listen(ctx context.Context, option, addr string) (net.Listener, error) {
 	case err == nil:
 		return ln, nil
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("couldn't listen on %s: the port is taken, perhaps by another flushline; set %s to another address, or to \"none\": %w", addr, option, err)
+		return nil, fmt.Errorf("couldn't listen on %s: the port is taken, perhaps by another flushline; set %s to another address, or to \"\" for none: %w", addr, option, err)
 	default:
 		return nil, fmt.Errorf("couldn't listen on %s: check %s: %w", addr, option, err)
 	}

@@ -5,7 +5,6 @@ package cmd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -136,5 +135,3 @@ func noArgs(c *cobra.Command, args []string) error {
 	}
 	return nil
 }
-
-var errNoConfig = errors.New("no configuration: give one with -c FILE or FLUSHLINE_CONFIG")

@@ -13,6 +13,7 @@ const (
 	exitDone        = 0
 	exitFailed      = 1   // an operation that is none of the below failed
 	exitUsage       = 64  // the command line or the configuration
+	exitIncomplete  = 65  // a job ended and not everything arrived
 	exitUnavailable = 69  // broker, companion, destination or worker not usable at start
 	exitDefect      = 70  // an error in this program
 	exitInterrupted = 130 // interrupted again while stopping

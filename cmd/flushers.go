@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/flushline/flushline/configs"
 	"github.com/flushline/flushline/flushers"
 	"github.com/flushline/flushline/option"
 )
@@ -186,7 +187,8 @@ func (p *program) flushersDescribe(name string, asYAML, asJSON bool) error {
 	fmt.Fprintf(p.stdout, "nil means %s; data that comes twice is stored %s; tested against %s\n",
 		k.Durability, repeats(k.Idempotence), orDash(k.TestedAgainst))
 	describeFields(p.stdout, fields, "")
-	fmt.Fprintln(p.stdout, "\nEvery entry also takes name, batch, retry, flush_timeout, rate and allow_enqueued.")
+	fmt.Fprintln(p.stdout, "\nEvery entry also takes:")
+	describeFields(p.stdout, configs.EntryFields(), "")
 	return nil
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"os"
 	"slices"
@@ -335,11 +334,23 @@ type publisher struct {
 	sink       queue.Sink
 	maxPayload int
 	subject    func(protocol.Key) string
-	closers    []io.Closer
+	close      func()
 }
 
-func (p *publisher) close() {
-	for _, c := range slices.Backward(p.closers) {
-		_ = c.Close() // what was published is confirmed: nothing hangs on this
+const publishPatience = 10 * time.Second
+
+// subjects says where a key is published: the given subject, or below the first
+// of the source's that ends in ".>".
+func subjects(given string, filters []string) func(protocol.Key) string {
+	if given != "" {
+		return func(protocol.Key) string { return given }
 	}
+	prefix := "logs"
+	for _, f := range filters {
+		if p, ok := strings.CutSuffix(f, ".>"); ok && !strings.ContainsAny(p, "*") {
+			prefix = p
+			break
+		}
+	}
+	return func(key protocol.Key) string { return subjectOf(prefix, key) }
 }

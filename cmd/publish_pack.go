@@ -32,11 +32,10 @@ func (k *packer) pack(p *parcel) ([]queue.Message, error) {
 			{Key: protocol.HeaderProject, Value: p.key.Project},
 			{Key: protocol.HeaderLogstore, Value: p.key.Logstore},
 			{Key: protocol.HeaderConfig, Value: p.key.Config},
+			// Both are said even when they are the defaults: the worker's may differ.
 			{Key: protocol.HeaderContentType, Value: protocol.TypeLogGroup},
+			{Key: protocol.HeaderContentEncoding, Value: encodings[i].String()},
 		}}
-		if e := encodings[i]; e != protocol.EncodingNone {
-			ms[i].Headers = append(ms[i].Headers, queue.Header{Key: protocol.HeaderContentEncoding, Value: e.String()})
-		}
 	}
 	if p.id != nil && len(ms) == 1 {
 		ms[0].Headers = append(ms[0].Headers,

@@ -19,9 +19,7 @@ type listeners struct {
 	public  net.Listener // nil: none
 }
 
-// noListener switches a listener off.
-const noListener = "none"
-
+// listen binds both; an empty address switches a listener off.
 func listen(ctx context.Context, controlAddr, publicAddr, token string) (l *listeners, err error) {
 	l = &listeners{}
 	defer func() {
@@ -29,7 +27,7 @@ func listen(ctx context.Context, controlAddr, publicAddr, token string) (l *list
 			l.close()
 		}
 	}()
-	if controlAddr != noListener {
+	if controlAddr != "" {
 		if l.control, err = admin.Listen(ctx, "admin.listen", controlAddr); err != nil {
 			return l, unavailable(err)
 		}
@@ -37,7 +35,7 @@ func listen(ctx context.Context, controlAddr, publicAddr, token string) (l *list
 			return l, usage(fmt.Errorf("admin.listen %s can be reached from other machines: set admin.token, or listen on %s", controlAddr, defaultAdmin))
 		}
 	}
-	if publicAddr != noListener {
+	if publicAddr != "" {
 		if l.public, err = admin.Listen(ctx, "metrics.listen", publicAddr); err != nil {
 			return l, unavailable(err)
 		}

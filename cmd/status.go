@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -148,6 +149,23 @@ func (a *adminOptions) flags(p *program, c *cobra.Command) {
 	configFlag(p, c, &a.config)
 	c.Flags().StringVar(&a.address, "admin", "", "the worker's admin `URL` or host:port (default: admin.listen of the configuration, else "+defaultAdmin+")")
 	a.token, _ = p.env("FLUSHLINE_ADMIN_TOKEN")
+}
+
+// open finds the address and the token.
+func (a *adminOptions) open(p *program) (*adminClient, error) {
+	address, token := a.address, a.token
+	if a.config != "" && (address == "" || token == "") {
+		cfg, _, err := p.load(a.config)
+		if err != nil {
+			return nil, err
+		}
+		address = cmp.Or(address, cfg.Admin.Listen)
+		token = cmp.Or(token, cfg.Admin.Token.Reveal())
+		if address == "" {
+			return nil, usage(fmt.Errorf("admin.listen is empty in %s: this worker has no admin listener to ask", a.config))
+		}
+	}
+	return newAdminClient(cmp.Or(address, defaultAdmin), token)
 }
 
 // adminClient asks one worker.

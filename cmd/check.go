@@ -1,0 +1,149 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flushline/flushline/configs"
+	"github.com/flushline/flushline/option"
+)
+
+func newCheck(p *program) *cobra.Command {
+	var config string
+	var connect bool
+	var patience time.Duration
+	c := &cobra.Command{
+		Use:   "check [FILE]",
+		Short: "Say everything that is wrong with a configuration, and what it means",
+		Long: `Reads a configuration, prints every error and warning with its line, and what the
+routes come to. Nothing is consumed, created or changed. With --connect it also
+asks the broker for stream, consumer and companions, and each destination whether
+it is ready.
+
+Exit codes: 0 right; 64 errors in the configuration; 69 with --connect, broker or
+a destination not usable.`,
+		Example: `  flushline check flushline.yaml
+  flushline check -c flushline.yaml --connect`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return fmt.Errorf("one FILE at a time, got %q", args)
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				config = args[0]
+			}
+			ctx, stop := interruptible(c.Context())
+			defer stop()
+			return p.check(ctx, config, connect, patience)
+		},
+	}
+	configFlag(p, c, &config)
+	c.Flags().BoolVar(&connect, "connect", false, "ask the broker and each destination, too")
+	c.Flags().DurationVar(&patience, "patience", 10*time.Second, "with --connect, wait this `LONG` for each answer")
+	return c
+}
+
+func (p *program) check(ctx context.Context, path string, connect bool, patience time.Duration) error {
+	if path == "" {
+		return usage(errNoConfig)
+	}
+	cfg, report := configs.Load(path, p.kinds)
+	fmt.Fprint(p.stdout, report.String())
+	if cfg == nil {
+		return shown(exitUsage)
+	}
+	if err := printRoutes(p.stdout, cfg); err != nil {
+		return err
+	}
+	if !connect {
+		fmt.Fprintf(p.stdout, "\n%s is right\n", path)
+		return nil
+	}
+	fmt.Fprintln(p.stdout)
+	v := &visit{cfg: cfg, out: p.stdout, patience: patience}
+	v.broker(ctx)
+	v.destinations(ctx)
+	if v.failed > 0 {
+		return shown(exitUnavailable)
+	}
+	return nil
+}
+
+// printRoutes shows what the configuration comes to with its defaults.
+func printRoutes(w io.Writer, cfg *configs.Config) error {
+	t := &table{w: tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)}
+	t.row("SOURCE", "CONSUMERS", "DEAD LETTERS", "HELD, WORK", "WINDOW", "DRAIN")
+	t.row(describeSource(cfg), consumers(cfg), deadLetters(cfg),
+		cfg.Limits.InFlight.String()+", "+cfg.Limits.Work.String(), number(int64(cfg.Limits.Window)), option.FormatDuration(cfg.Drain.Timeout))
+	t.head("ROUTE", "PROJECT", "LOGSTORE", "CONFIG", "FLUSHER", "TYPE", "BATCH", "RETRY", "FLUSH TIMEOUT", "WHEN BLOCKED")
+	for i := range cfg.Routes {
+		r := &cfg.Routes[i]
+		for j := range r.Flushers {
+			e := &r.Flushers[j]
+			t.row(r.Name, r.Match.Project, r.Match.Logstore, r.Match.Config, e.Name, e.Kind.Name, describeBatch(&e.Batch),
+				option.FormatDuration(e.Retry.Initial)+" to "+option.FormatDuration(e.Retry.Max), option.FormatDuration(e.FlushTimeout), r.WhenBlocked)
+		}
+	}
+	return t.w.Flush()
+}
+
+func describeSource(cfg *configs.Config) string {
+	if e := cfg.Source.Embedded; e != nil {
+		return "embedded in " + e.Dir + ", on " + e.Listen
+	}
+	return "nats " + redactURL(cfg.Source.NATS.URL)
+}
+
+func consumers(cfg *configs.Config) string {
+	if e := cfg.Source.Embedded; e != nil {
+		return e.Stream + "/" + e.Durable
+	}
+	text := ""
+	for i, c := range cfg.Source.NATS.List() {
+		if i > 0 {
+			text += ", "
+		}
+		text += strandName(c)
+	}
+	return text
+}
+
+func deadLetters(cfg *configs.Config) string {
+	switch {
+	case cfg.DeadLetter.None:
+		return "none: the strand stops"
+	case cfg.DeadLetter.File != "":
+		return "files in " + cfg.DeadLetter.File
+	}
+	return "beside the source"
+}
+
+func describeBatch(b *configs.Batch) string {
+	text := ""
+	add := func(s string) {
+		if text != "" {
+			text += " or "
+		}
+		text += s
+	}
+	if b.Groups > 0 {
+		add(number(int64(b.Groups)) + " groups")
+	}
+	if b.Bytes > 0 {
+		add(b.Bytes.String())
+	}
+	if b.Wait > 0 {
+		add(option.FormatDuration(b.Wait))
+	}
+	if text == "" {
+		return "natural"
+	}
+	return text
+}

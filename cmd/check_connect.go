@@ -1,0 +1,211 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/flushline/flushline/configs"
+	"github.com/flushline/flushline/flushers"
+	"github.com/flushline/flushline/protocol"
+	"github.com/flushline/flushline/queue/nats"
+)
+
+// visit asks everything a configuration names, prints a line for each answer and
+// counts those that would keep a worker from working.
+type visit struct {
+	cfg      *configs.Config
+	out      io.Writer
+	patience time.Duration
+	failed   int
+}
+
+func (v *visit) good(format string, args ...any) { fmt.Fprintf(v.out, "√ "+format+"\n", args...) }
+func (v *visit) note(format string, args ...any) { fmt.Fprintf(v.out, "~ "+format+"\n", args...) }
+func (v *visit) bad(format string, args ...any) {
+	v.failed++
+	fmt.Fprintf(v.out, "x "+format+"\n", args...)
+}
+
+// broker asks for streams, consumers and companions; it changes none.
+func (v *visit) broker(ctx context.Context) {
+	if e := v.cfg.Source.Embedded; e != nil {
+		v.note("the embedded queue in %s is started by `run`: there is nothing to ask before", e.Dir)
+		return
+	}
+	client := *v.cfg.Source.NATS
+	client.ConnectTimeout = v.patience
+	conn, err := nats.Connect(ctx, &client, nil)
+	if err != nil {
+		v.bad("%v", err)
+		return
+	}
+	defer conn.Close()
+	v.good("nats %s answers", redactURL(client.URL))
+	for _, one := range client.List() {
+		v.consumer(ctx, conn, one, &client)
+	}
+	if !v.cfg.DeadLetter.None && v.cfg.DeadLetter.File == "" {
+		v.companions(ctx, conn, &client)
+	}
+}
+
+func (v *visit) consumer(ctx context.Context, conn *nats.Conn, one nats.Consumer, client *nats.Config) {
+	ctx, cancel := context.WithTimeout(ctx, v.patience)
+	defer cancel()
+	report, err := nats.Verify(ctx, conn, one, client)
+	if err != nil {
+		v.bad("%v", namingFile(err, v.cfg.File))
+		return
+	}
+	broken := false
+	for i := range report.Findings {
+		f := &report.Findings[i]
+		text := strings.ReplaceAll(f.String(), "-c FILE", "-c "+v.cfg.File)
+		if f.Severity == nats.Error {
+			broken = true
+			v.bad("%s", text)
+		} else {
+			v.note("%s", text)
+		}
+	}
+	if !broken {
+		v.good("stream %s, consumer %s: %s", one.Stream, one.Durable, pending(ctx, conn, one))
+	}
+}
+
+func pending(ctx context.Context, conn *nats.Conn, one nats.Consumer) string {
+	js, err := conn.JetStream()
+	if err != nil {
+		return err.Error()
+	}
+	c, err := js.Consumer(ctx, one.Stream, one.Durable)
+	if err != nil {
+		return err.Error()
+	}
+	info := c.CachedInfo()
+	return fmt.Sprintf("%s to deliver, %s delivered and not acknowledged", number(int64(info.NumPending)), number(int64(info.NumAckPending)))
+}
+
+func (v *visit) companions(ctx context.Context, conn *nats.Conn, client *nats.Config) {
+	ctx, cancel := context.WithTimeout(ctx, v.patience)
+	defer cancel()
+	steps, err := nats.Plan(ctx, conn, client, nats.SetupOptions{DeadLetters: true})
+	if err != nil {
+		v.bad("%v", namingFile(err, v.cfg.File))
+		return
+	}
+	for i := range steps {
+		switch s := &steps[i]; {
+		case s.What != "companion":
+		case s.Action == nats.Create:
+			v.note("dead letter stream %s is not there yet: `flushline setup -c %s` or the first `run` makes it", s.Name, v.cfg.File)
+		case s.Action == nats.Refuse:
+			v.bad("dead letter stream %s: %s", s.Name, strings.ReplaceAll(s.Why, "-c FILE", "-c "+v.cfg.File))
+		default:
+			v.good("dead letter stream %s", s.Name)
+		}
+	}
+}
+
+// destinations starts one instance of each flusher entry, asks whether it is
+// ready and stops it. Nothing is flushed.
+func (v *visit) destinations(ctx context.Context) {
+	for i := range v.cfg.Routes {
+		r := &v.cfg.Routes[i]
+		for j := range r.Flushers {
+			e := &r.Flushers[j]
+			name := r.Name + "/" + e.Name
+			if err := v.destination(ctx, e, sampleKey(r.Match)); err != nil {
+				v.bad("%s (%s): %v", name, e.Kind.Name, err)
+				continue
+			}
+			v.good("%s (%s) is ready", name, e.Kind.Name)
+		}
+	}
+}
+
+func (v *visit) destination(ctx context.Context, e *configs.Entry, key protocol.Key) error {
+	ctx, cancel := context.WithTimeout(ctx, v.patience)
+	defer cancel()
+	f := e.New()
+	err := within(ctx, "Init", func() error { return f.Init(&probeContext{ctx: ctx, key: key}) })
+	if err != nil {
+		return err // an instance that was not Inited has nothing to stop
+	}
+	err = within(ctx, "IsReady", func() error { return awaitReady(ctx, f, key) })
+	stopping, cancelStop := context.WithTimeout(context.WithoutCancel(ctx), v.patience)
+	defer cancelStop()
+	return errors.Join(err, within(stopping, "Stop", f.Stop))
+}
+
+func awaitReady(ctx context.Context, f flushers.Flusher, key protocol.Key) error {
+	for !f.IsReady(key.Project, key.Logstore, key.LogstoreKey()) {
+		if !waitUntil(ctx, time.Now().Add(100*time.Millisecond)) {
+			return errors.New("it says that it is not ready")
+		}
+	}
+	return nil
+}
+
+// within gives a call of a flusher until ctx ends, and contains its panic. A
+// call that hangs is left behind: the program ends soon.
+func within(ctx context.Context, name string, call func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		defer func() {
+			if r := recover(); r != nil {
+				done <- fmt.Errorf("panic: %v", r)
+			}
+		}()
+		done <- call()
+	}()
+	var err error
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		err = errors.New("no answer in time")
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// sampleKey is a key that a route matches.
+func sampleKey(m configs.Match) protocol.Key {
+	return protocol.Key{Project: fit(m.Project, "sample"), Logstore: fit(m.Logstore, "sample"), Config: fit(m.Config, "sample")}
+}
+
+// probeContext is what an instance gets when it is only asked.
+type probeContext struct {
+	ctx    context.Context
+	key    protocol.Key
+	shared flushers.Shared
+}
+
+var _ flushers.Context = (*probeContext)(nil)
+
+func (c *probeContext) GetConfigName() string              { return c.key.Config }
+func (c *probeContext) GetProject() string                 { return c.key.Project }
+func (c *probeContext) GetLogstore() string                { return c.key.Logstore }
+func (c *probeContext) GetRuntimeContext() context.Context { return c.ctx }
+func (c *probeContext) Logger() *zap.Logger                { return zap.NewNop() }
+func (c *probeContext) Metrics() flushers.Metrics          { return uncounted{} }
+
+func (c *probeContext) Shared(key string, open func() (io.Closer, error)) (io.Closer, func(), error) {
+	return c.shared.Get(key, open)
+}
+
+// uncounted is metrics that nobody reads.
+type uncounted struct{}
+
+func (uncounted) Counter(string, string) flushers.Counter { return uncounted{} }
+func (uncounted) Gauge(string, string) flushers.Gauge     { return uncounted{} }
+func (uncounted) Add(int64)                               {}
+func (uncounted) Set(int64)                               {}

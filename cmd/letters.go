@@ -1,0 +1,58 @@
+package cmd
+
+import (
+	"context"
+	"strings"
+
+	"github.com/flushline/flushline/queue"
+)
+
+// letterBoxes sends each dead letter to the companion of the consumer it came
+// from, when a source has several.
+type letterBoxes struct {
+	first queue.Sink            // of what names no consumer we know
+	of    map[string]queue.Sink // by strand: "LOGS/flushline"
+}
+
+var _ queue.Sink = (*letterBoxes)(nil)
+
+func (b *letterBoxes) Describe() string {
+	return b.first.Describe() + " and its siblings"
+}
+
+// Put keeps the order within each companion.
+func (b *letterBoxes) Put(ctx context.Context, ms []queue.Message) []error {
+	places := map[queue.Sink][]int{}
+	for i := range ms {
+		box := b.box(&ms[i])
+		places[box] = append(places[box], i)
+	}
+	var errs []error
+	for box, indexes := range places {
+		batch := make([]queue.Message, len(indexes))
+		for k, i := range indexes {
+			batch[k] = ms[i]
+		}
+		for k, err := range box.Put(ctx, batch) {
+			if err == nil {
+				continue
+			}
+			if errs == nil {
+				errs = make([]error, len(ms))
+			}
+			errs[indexes[k]] = err
+		}
+	}
+	return errs
+}
+
+// box reads x-flushline-source: source, strand and position.
+func (b *letterBoxes) box(m *queue.Message) queue.Sink {
+	from, _ := m.Header(queue.HeaderSource)
+	if fields := strings.Fields(from); len(fields) == 3 {
+		if box, ok := b.of[fields[1]]; ok {
+			return box
+		}
+	}
+	return b.first
+}

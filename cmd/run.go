@@ -1,0 +1,254 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/flushline/flushline/admin"
+	"github.com/flushline/flushline/configs"
+	"github.com/flushline/flushline/worker"
+)
+
+func newRun(p *program) *cobra.Command {
+	var config string
+	c := &cobra.Command{
+		Use:   "run",
+		Short: "Run the worker until it is told to stop",
+		Long: `Consumes the source, routes, flushes and acknowledges. SIGTERM or SIGINT stops it:
+no new messages, what is held is finished within drain.timeout, the rest goes back
+to the queue. A second signal gives back at once, a third leaves without goodbye.
+
+GOMEMLIMIT and GOGC are set to fit limits.in_flight and limits.work, unless the
+environment sets them.
+
+Exit codes: 0 stopped in order, also when something was given back; 64 usage or
+configuration; 69 broker, companion or listener not usable at start; 70 a defect
+of flushline; 75 the drain's deadline passed with a Flush unfinished; 130
+interrupted a third time.`,
+		Example: "  flushline run -c flushline.yaml",
+		Args:    noArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return p.runWorker(c.Context(), config) },
+	}
+	configFlag(p, c, &config)
+	return c
+}
+
+func (p *program) runWorker(ctx context.Context, path string) error {
+	cfg, report, err := p.load(path)
+	if err != nil {
+		return err
+	}
+	log := p.logger(cfg)
+	defer func() { _ = log.Sync() }() // a pipe that is gone takes no last line
+	for i := range report.Problems {
+		log.Warn(report.Line(&report.Problems[i]))
+	}
+	boundMemory(p.env, memoryBudget(cfg))
+	s := &service{cfg: cfg, log: log}
+	return s.run(ctx)
+}
+
+func memoryBudget(cfg *configs.Config) int64 {
+	budget := int64(cfg.Limits.InFlight + cfg.Limits.Work)
+	if cfg.Source.Embedded != nil {
+		budget += embeddedServer
+	}
+	return budget
+}
+
+// service is a worker with what has to live as long as it does.
+type service struct {
+	cfg   *configs.Config
+	log   *zap.Logger
+	stage stage
+
+	// beside runs next to the worker, which stops when it returns; nil: nothing
+	// does. Then the first signal calls endBeside and the second stops the worker.
+	beside    companionship
+	endBeside func()
+}
+
+// companionship is what a command does beside a worker.
+type companionship interface {
+	prepare(*worker.Config)
+	play(ctx context.Context, w *worker.Worker, q *queues, adminAddr string)
+}
+
+// run is the life of the process: everything long-lived starts here.
+func (s *service) run(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	whole, end := context.WithCancel(context.WithoutCancel(ctx)) // outlives the stop
+	defer end()
+	s.stage.open(s.cfg)
+	first, second := stop, s.stage.hurry
+	if s.beside != nil {
+		first, second = s.endBeside, stop
+	}
+	leave := steps(whole, first, second)
+
+	adminAddr, waitListeners, err := s.listen(whole)
+	if err != nil {
+		return err
+	}
+	defer func() { end(); _ = waitListeners() }() // what broke was logged where it broke
+
+	q, err := openQueues(ctx, s.cfg, s.log)
+	if err != nil {
+		if ctx.Err() != nil {
+			s.log.Info("stopped before the source was joined")
+			return nil
+		}
+		return err
+	}
+	defer q.close()
+	w, err := worker.New(s.workerConfig(q))
+	if err != nil {
+		return usage(err)
+	}
+	s.stage.worker.Store(w)
+	s.log.Info("running", zap.String("config", s.cfg.File), zap.String("deployment", s.cfg.Source.Deployment()), zap.String("version", Version))
+	if s.beside != nil {
+		go func() {
+			defer stop()
+			s.beside.play(ctx, w, q, adminAddr)
+		}()
+	}
+	return s.consume(ctx, w, q, leave)
+}
+
+func (s *service) listen(ctx context.Context) (adminAddr string, wait func() error, err error) {
+	metrics, err := admin.Metrics(&s.stage, s.cfg.Hash)
+	if err != nil {
+		return "", nil, err
+	}
+	token := s.cfg.Admin.Token.Reveal()
+	l, err := listen(ctx, s.cfg.Admin.Listen, s.cfg.Metrics.Listen, token)
+	if err != nil {
+		return "", nil, err
+	}
+	if l.control != nil {
+		adminAddr = l.control.Addr().String()
+	}
+	return adminAddr, l.serve(ctx, &s.stage, metrics, token, s.log), nil
+}
+
+func (s *service) workerConfig(q *queues) worker.Config {
+	c := s.cfg.Worker()
+	c.Version, c.Host, c.Logger = Version, hostName(), s.log
+	c.DeadLetter.Sink = q.letters
+	if s.beside != nil {
+		s.beside.prepare(&c)
+	}
+	return c
+}
+
+// consume runs the worker to its end, or to the third signal.
+func (s *service) consume(ctx context.Context, w *worker.Worker, q *queues, leave <-chan error) error {
+	done := make(chan error, 1)
+	go func() {
+		defer func() {
+			if r := recover(); r != nil {
+				done <- &coded{exitDefect, fmt.Errorf("this is a defect, please report it: %v\n%s", r, debug.Stack())}
+			}
+		}()
+		done <- w.Run(ctx, q.source)
+	}()
+	select {
+	case err := <-leave:
+		return err
+	case err := <-done:
+		s.summary(w.Status())
+		return ended(err, w.Status().Defects)
+	}
+}
+
+// ended maps what Run returned to an exit code.
+func ended(err error, defects int64) error {
+	var c *coded
+	switch {
+	case errors.As(err, &c):
+		return err
+	case errors.Is(err, worker.ErrDrainDeadline):
+		return &coded{exitTryAgain, err}
+	case err != nil:
+		return unavailable(err)
+	case defects > 0:
+		return &coded{exitDefect, fmt.Errorf("%d messages were settled twice: this is a defect, please report it", defects)}
+	}
+	return nil
+}
+
+// summary is the last line of the log: what became of everything.
+func (s *service) summary(st *worker.Status) {
+	for i := range st.Sources {
+		src := &st.Sources[i]
+		s.log.Info("stopped",
+			zap.String("source", src.Name), zap.Duration("after", st.Now.Sub(st.Started).Round(time.Millisecond)),
+			zap.Int64("messages", src.Messages), zap.Int64("acknowledged", src.Acknowledged), zap.Int64("given_back", src.Released),
+			zap.Int64("parts", src.Counts.Received), zap.Int64("flushed", src.Counts.Flushed),
+			zap.Any("dead_lettered", src.Counts.DeadLettered), zap.Any("skipped", src.Counts.Skipped), zap.Any("released", src.Counts.Released))
+	}
+}
+
+// stage is the worker for those who ask before there is one: probes and status
+// answer while the broker is still being reached.
+type stage struct {
+	worker  atomic.Pointer[worker.Worker]
+	early   worker.Status
+	started time.Time
+}
+
+var (
+	_ admin.Worker         = (*stage)(nil)
+	_ prometheus.Collector = (*stage)(nil)
+)
+
+func (s *stage) open(cfg *configs.Config) {
+	s.started = time.Now()
+	s.early = worker.Status{
+		Version: Version, Deployment: cfg.Source.Deployment(), Host: hostName(), State: "starting", Started: s.started,
+	}
+}
+
+// Status implements admin.Worker.
+func (s *stage) Status() *worker.Status {
+	if w := s.worker.Load(); w != nil {
+		return w.Status()
+	}
+	st := s.early
+	st.Now = time.Now()
+	return &st
+}
+
+// Resume implements admin.Worker.
+func (s *stage) Resume() []string {
+	if w := s.worker.Load(); w != nil {
+		return w.Resume()
+	}
+	return nil
+}
+
+func (s *stage) hurry() {
+	if w := s.worker.Load(); w != nil {
+		w.Hurry()
+	}
+}
+
+// Describe announces nothing: what there is to collect is known only later.
+func (s *stage) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (s *stage) Collect(out chan<- prometheus.Metric) {
+	if w := s.worker.Load(); w != nil {
+		w.Collector().Collect(out)
+	}
+}

@@ -1,0 +1,106 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flushline/flushline/queue/nats"
+)
+
+type setupOptions struct {
+	config   string
+	update   bool
+	dryRun   bool
+	replicas int
+}
+
+func newSetup(p *program) *cobra.Command {
+	var o setupOptions
+	c := &cobra.Command{
+		Use:   "setup",
+		Short: "Make what a configuration needs at the broker: stream, consumer, dead letter stream",
+		Long: `Makes the stream, the consumer and the dead letter stream where they are missing,
+and leaves alone what is right. What exists with settings that lose or stall data
+is refused; --update changes it where the server allows that.
+
+Exit codes: 0 all is there and right; 64 usage or configuration; 69 the broker
+cannot be reached, or something could not be made or is refused.`,
+		Example: `  flushline setup -c flushline.yaml --dry-run
+  flushline setup -c flushline.yaml --replicas 3`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			ctx, stop := interruptible(c.Context())
+			defer stop()
+			return p.setup(ctx, &o)
+		},
+	}
+	configFlag(p, c, &o.config)
+	f := c.Flags()
+	f.BoolVar(&o.update, "update", false, "change what exists with settings that lose or stall data")
+	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan and change nothing")
+	f.IntVar(&o.replicas, "replicas", 1, "replicas of streams that are made")
+	return c
+}
+
+func (p *program) setup(ctx context.Context, o *setupOptions) error {
+	if o.replicas < 1 || o.replicas > 5 {
+		return usage(errors.New("--replicas must be 1 to 5"))
+	}
+	cfg, err := p.loadShown(o.config)
+	if err != nil {
+		return err
+	}
+	if e := cfg.Source.Embedded; e != nil {
+		fmt.Fprintf(p.stdout, "nothing to set up: `flushline run` makes the embedded queue in %s\n", e.Dir)
+		return nil
+	}
+	conn, err := nats.Connect(ctx, cfg.Source.NATS, nil)
+	if err != nil {
+		return unavailable(err)
+	}
+	defer conn.Close()
+	plan, err := nats.Plan(ctx, conn, cfg.Source.NATS, nats.SetupOptions{
+		Update: o.update, Replicas: o.replicas,
+		DeadLetters: !cfg.DeadLetter.None && cfg.DeadLetter.File == "",
+	})
+	if err != nil {
+		return unavailable(err)
+	}
+	return p.carryOut(ctx, plan, o)
+}
+
+// carryOut prints each step and, unless it is a dry run, applies it. It goes on
+// after a failure, so that one run shows everything.
+func (p *program) carryOut(ctx context.Context, plan []nats.Step, o *setupOptions) error {
+	var errs []error
+	changed := 0
+	for i := range plan {
+		s := &plan[i]
+		fmt.Fprintln(p.stdout, strings.ReplaceAll(s.String(), "-c FILE", "-c "+o.config))
+		switch {
+		case s.Action == nats.Refuse:
+			errs = append(errs, fmt.Errorf("%s %s is refused", s.What, s.Name))
+		case s.Action != nats.OK:
+			changed++
+			if !o.dryRun {
+				errs = append(errs, s.Apply(ctx))
+			}
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return unavailable(err)
+	}
+	switch {
+	case o.dryRun && changed > 0:
+		fmt.Fprintf(p.stdout, "\n%d to do, nothing was changed (--dry-run)\n", changed)
+	case changed == 0:
+		fmt.Fprintln(p.stdout, "\neverything is there")
+	default:
+		fmt.Fprintf(p.stdout, "\ndone; next: flushline run -c %s\n", o.config)
+	}
+	return nil
+}
