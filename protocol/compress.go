@@ -22,13 +22,21 @@ func Compress(dst, src []byte, e Encoding) ([]byte, error) {
 	case EncodingNone:
 		return append(dst, src...), nil
 	case EncodingGzip:
-		return compressStream(&gzipWriters, dst, src)
+		zw, err := pooled(&gzipWriters, openGzipWriter)
+		if err != nil {
+			return dst, err
+		}
+		return compressStream(&gzipWriters, zw, dst, src)
 	case EncodingZstd:
-		enc := zstdEncoders.Get().(*zstd.Encoder)
+		enc, err := pooled(&zstdEncoders, openZstdEncoder)
+		if err != nil {
+			return dst, err
+		}
 		defer zstdEncoders.Put(enc)
 		return enc.EncodeAll(src, dst), nil
 	case EncodingLZ4:
-		return compressStream(&lz4Writers, dst, src)
+		zw, _ := lz4Writers.Get().(*lz4.Writer)
+		return compressStream(&lz4Writers, zw, dst, src)
 	case EncodingSnappy:
 		n := snappy.MaxEncodedLen(len(src))
 		if n < 0 {
@@ -40,32 +48,24 @@ func Compress(dst, src []byte, e Encoding) ([]byte, error) {
 	return dst, fmt.Errorf("couldn't compress: %v is no encoding", e)
 }
 
-var zstdEncoders = sync.Pool{New: func() any {
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest),
+var (
+	zstdEncoders, gzipWriters sync.Pool
+	lz4Writers                = sync.Pool{New: func() any { return lz4.NewWriter(nil) }}
+)
+
+func openZstdEncoder() (*zstd.Encoder, error) {
+	return zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest),
 		zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true), zstd.WithZeroFrames(true))
-	if err != nil {
-		panic(err) // only for options out of range
-	}
-	return enc
-}}
+}
+
+func openGzipWriter() (*gzip.Writer, error) { return gzip.NewWriterLevel(nil, gzip.BestSpeed) }
 
 type resetWriter interface {
 	io.WriteCloser
 	Reset(w io.Writer)
 }
 
-var gzipWriters = sync.Pool{New: func() any {
-	zw, err := gzip.NewWriterLevel(nil, gzip.BestSpeed)
-	if err != nil {
-		panic(err) // only for a level out of range
-	}
-	return zw
-}}
-
-var lz4Writers = sync.Pool{New: func() any { return lz4.NewWriter(nil) }}
-
-func compressStream(pool *sync.Pool, dst, src []byte) ([]byte, error) {
-	zw := pool.Get().(resetWriter)
+func compressStream(pool *sync.Pool, zw resetWriter, dst, src []byte) ([]byte, error) {
 	out := bytes.NewBuffer(dst)
 	zw.Reset(out)
 	if _, err := zw.Write(src); err != nil {

@@ -8,7 +8,6 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
@@ -49,10 +48,17 @@ func tooLarge(bound int64, limit string, received int) error {
 	return undecodable("%d bytes received become more than %d (limit %q)", received, bound, limit)
 }
 
-func decompressors(e Encoding, value []byte, bound int) ([]byte, error) {
+// decompressors contains panics of the libraries: the bytes come from outside,
+// and one message must not end the process.
+func decompressors(e Encoding, value []byte, bound int) (body []byte, err error) {
 	if len(value) == 0 {
 		return nil, errors.New("the value is empty, not even a header")
 	}
+	defer func() {
+		if p := recover(); p != nil {
+			body, err = nil, fmt.Errorf("the decompressor panicked: %v", p)
+		}
+	}()
 	switch e {
 	case EncodingGzip:
 		return gunzip(value, bound)
@@ -63,7 +69,7 @@ func decompressors(e Encoding, value []byte, bound int) ([]byte, error) {
 	case EncodingSnappy:
 		return unsnappy(value, bound)
 	}
-	return nil, fmt.Errorf("no such encoding")
+	return nil, errors.New("no such encoding")
 }
 
 // hint is how much to allocate for a value that claims a size (or 0).
@@ -98,12 +104,19 @@ func readAll(r io.Reader, size, bound int) ([]byte, error) {
 	}
 }
 
+// pooled takes from a pool or opens. Readers go back to their pools when they
+// have forgotten the value they read, and never after a panic.
+func pooled[T any](pool *sync.Pool, open func() (T, error)) (T, error) {
+	if v, ok := pool.Get().(T); ok {
+		return v, nil
+	}
+	return open()
+}
+
 var gzipReaders = sync.Pool{New: func() any { return new(gzip.Reader) }}
 
 func gunzip(value []byte, bound int) ([]byte, error) {
-	zr := gzipReaders.Get().(*gzip.Reader)
-	defer gzipReaders.Put(zr)
-	defer func() { _ = zr.Reset(emptyReader{}) }() // so that the pool does not keep value
+	zr, _ := gzipReaders.Get().(*gzip.Reader)
 	if err := zr.Reset(bytes.NewReader(value)); err != nil {
 		return nil, err
 	}
@@ -111,7 +124,10 @@ func gunzip(value []byte, bound int) ([]byte, error) {
 	if n := len(value); n >= 4 {
 		claimed = int(le32(value, n-4) & (1<<31 - 1)) // ISIZE of RFC 1952: the size modulo 2^32
 	}
-	return readAll(zr, hint(claimed, len(value), bound), bound)
+	b, err := readAll(zr, hint(claimed, len(value), bound), bound)
+	_ = zr.Reset(emptyReader{}) // fails, as there is no header; it forgets value all the same
+	gzipReaders.Put(zr)
+	return b, err
 }
 
 // emptyReader is also an io.ByteReader, so that no reader makes a buffer for it.
@@ -120,23 +136,20 @@ type emptyReader struct{}
 func (emptyReader) Read([]byte) (int, error) { return 0, io.EOF }
 func (emptyReader) ReadByte() (byte, error)  { return 0, io.EOF }
 
-var (
-	// zstdWhole decodes into memory it is given and takes no more.
-	zstdWhole = zstdPool(zstd.WithDecodeAllCapLimit(true))
-	// zstdStream keeps a window, which is as large as the frame claims: 8 MiB is
-	// what RFC 8878 asks readers to support.
-	zstdStream = zstdPool(zstd.WithDecoderMaxWindow(8<<20), zstd.WithDecodeBuffersBelow(0))
-)
+var zstdWhole, zstdStream sync.Pool
 
-func zstdPool(options ...zstd.DOption) *sync.Pool {
-	options = append(options, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(1<<31))
-	return &sync.Pool{New: func() any {
-		d, err := zstd.NewReader(nil, options...)
-		if err != nil {
-			panic(err) // only for options out of range
-		}
-		return d
-	}}
+// openZstdWhole makes a decoder that decodes into memory it is given and takes
+// no more.
+func openZstdWhole() (*zstd.Decoder, error) {
+	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxMemory(1<<31), zstd.WithDecodeAllCapLimit(true))
+}
+
+// openZstdStream makes a decoder that keeps a window, as large as the frame
+// claims: 8 MiB is what RFC 8878 asks readers to support.
+func openZstdStream() (*zstd.Decoder, error) {
+	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxMemory(1<<31), zstd.WithDecoderMaxWindow(8<<20), zstd.WithDecodeBuffersBelow(0))
 }
 
 // unzstd decodes at once what claims a plausible size, and as a stream what does
@@ -147,21 +160,32 @@ func unzstd(value []byte, bound int) ([]byte, error) {
 		return nil, errTooLarge
 	}
 	if claimed >= 0 && claimed <= hint(claimed, len(value), bound) {
-		const slack = 16 // the decoder copies in words and wants room for the last one
-		d := zstdWhole.Get().(*zstd.Decoder)
-		b, err := d.DecodeAll(value, make([]byte, 0, claimed+slack))
-		zstdWhole.Put(d)
-		if err == nil && len(b) <= bound {
+		if b, err := unzstdWhole(value, claimed); err == nil && len(b) <= bound {
 			return b, nil
 		}
 	}
-	d := zstdStream.Get().(*zstd.Decoder)
-	defer zstdStream.Put(d)
-	defer func() { _ = d.Reset(nil) }() // so that the pool does not keep value
+	d, err := pooled(&zstdStream, openZstdStream)
+	if err != nil {
+		return nil, err
+	}
 	if err := d.Reset(bytes.NewReader(value)); err != nil {
 		return nil, err
 	}
-	return readAll(d, hint(claimed, len(value), bound), bound)
+	b, err := readAll(d, hint(claimed, len(value), bound), bound)
+	_ = d.Reset(nil)
+	zstdStream.Put(d)
+	return b, err
+}
+
+func unzstdWhole(value []byte, claimed int) ([]byte, error) {
+	const slack = 16 // the decoder copies in words and wants room for the last one
+	d, err := pooled(&zstdWhole, openZstdWhole)
+	if err != nil {
+		return nil, err
+	}
+	b, err := d.DecodeAll(value, make([]byte, 0, claimed+slack))
+	zstdWhole.Put(d)
+	return b, err
 }
 
 // zstdClaim is the content size the first frame claims, or -1.
@@ -176,7 +200,7 @@ func zstdClaim(value []byte) int {
 var lz4Readers = sync.Pool{New: func() any { return lz4.NewReader(nil) }}
 
 func unlz4(value []byte, bound int) ([]byte, error) {
-	zr := lz4Readers.Get().(*lz4.Reader)
+	zr, _ := lz4Readers.Get().(*lz4.Reader)
 	zr.Reset(bytes.NewReader(value))
 	b, err := readAll(zr, hint(0, len(value), bound), bound)
 	if err == nil { // after an error its buffers are in doubt
@@ -190,13 +214,18 @@ const snappyFramed = "\xff\x06\x00\x00sNaPpY" // no legal block begins so
 
 var snappyReaders = sync.Pool{New: func() any { return snappy.NewReader(emptyReader{}) }}
 
+func unsnappyFramed(value []byte, bound int) ([]byte, error) {
+	zr, _ := snappyReaders.Get().(*snappy.Reader)
+	zr.Reset(bytes.NewReader(value))
+	b, err := readAll(zr, hint(0, len(value), bound), bound)
+	zr.Reset(emptyReader{})
+	snappyReaders.Put(zr)
+	return b, err
+}
+
 func unsnappy(value []byte, bound int) ([]byte, error) {
 	if bytes.HasPrefix(value, []byte(snappyFramed)) {
-		zr := snappyReaders.Get().(*s2.Reader)
-		defer snappyReaders.Put(zr)
-		defer zr.Reset(emptyReader{})
-		zr.Reset(bytes.NewReader(value))
-		return readAll(zr, hint(0, len(value), bound), bound)
+		return unsnappyFramed(value, bound)
 	}
 	// The densest element of a block copies 64 bytes and takes 3.
 	const densest = 22

@@ -185,7 +185,7 @@ func (r *FrameReader) read(n int) ([]byte, error) {
 
 // ended explains an error inside a frame.
 func (r *FrameReader) ended(err error) error {
-	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("%w that begins at byte %d", ErrTorn, r.offset)
 	}
 	return fmt.Errorf("couldn't read the frame at byte %d: %w", r.offset, err)

@@ -50,7 +50,7 @@ func TestFramesRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want, file := drawFrames(t)
 		got, end, err := readFrames(iotest.OneByteReader(bytes.NewReader(file)), 0)
-		if err != io.EOF || end != int64(len(file)) {
+		if !errors.Is(err, io.EOF) || end != int64(len(file)) {
 			t.Fatalf("ended at %d of %d with %v", end, len(file), err)
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -157,7 +157,7 @@ func TestFrameReaderErrors(t *testing.T) {
 		if !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
 		}
-		if _, again := fr.Next(); again != err {
+		if _, again := fr.Next(); !errors.Is(again, err) {
 			t.Errorf("%s: the error is not final: %v", c.name, again)
 		}
 	}
@@ -186,7 +186,7 @@ func FuzzFrameReader(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		frames, end, err := readFrames(bytes.NewReader(data), 1<<20)
 		var c *protocol.CorruptFrameError
-		if err != io.EOF && !errors.Is(err, protocol.ErrTorn) && !errors.As(err, &c) {
+		if !errors.Is(err, io.EOF) && !errors.Is(err, protocol.ErrTorn) && !errors.As(err, &c) {
 			t.Fatalf("%T %v", err, err)
 		}
 		var again []byte

@@ -100,7 +100,7 @@ func jsonMembers(object []byte) ([]jsonMember, error) {
 func jsonError(dec *json.Decoder, err error) error {
 	var syntax *json.SyntaxError
 	switch {
-	case errors.Is(err, io.ErrUnexpectedEOF) || err == io.EOF:
+	case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF):
 		return fmt.Errorf("the object is cut off at byte %d", dec.InputOffset())
 	case errors.As(err, &syntax):
 		return fmt.Errorf("byte %d: %w", dec.InputOffset(), err)
