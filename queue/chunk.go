@@ -42,8 +42,10 @@ func wrap(m Message) (Message, error) {
 	if err != nil {
 		return m, fmt.Errorf("couldn't compress a message of %d bytes: %w", len(m.Value), err)
 	}
-	defer enc.Close()
 	z := enc.EncodeAll(m.Value, nil)
+	if err := enc.Close(); err != nil {
+		return m, fmt.Errorf("couldn't compress a message of %d bytes: %w", len(m.Value), err)
+	}
 	if len(z) < len(m.Value) {
 		m.Value = z
 		m.Headers = append(slices.Clip(m.Headers), Header{HeaderWrapped, "zstd"})

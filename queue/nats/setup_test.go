@@ -216,8 +216,6 @@ func TestStreamSettingsAreVerified(t *testing.T) {
 			if _, err := b.js(conn).CreateStream(t.Context(), c); err != nil {
 				t.Fatal(err)
 			}
-			b := *b
-			b.T = t
 			if _, err := nats.Setup(t.Context(), conn, &mine, nats.SetupOptions{Update: true}); err != nil {
 				t.Fatalf("setup must obey somebody's choice: %v", err)
 			}

@@ -97,7 +97,11 @@ func TestLetterSubjectsAreMendedNeverRefused(t *testing.T) {
 		t.Fatal(errs)
 	}
 	for i, m := range b.stored(conn, dlq) {
-		if got := strings.TrimPrefix(m.Subject, dlq+"."); got != tests[i].want && !(strings.HasSuffix(tests[i].want, "long.") && strings.HasPrefix(got, tests[i].want)) {
+		got := strings.TrimPrefix(m.Subject, dlq+".")
+		if strings.HasSuffix(tests[i].want, "long.") && len(got) > len(tests[i].want) {
+			got = got[:len(tests[i].want)]
+		}
+		if got != tests[i].want {
 			t.Errorf("%.40q is stored under %q, want %q", tests[i].given, got, tests[i].want)
 		}
 	}

@@ -84,6 +84,24 @@ func originSurvives(b *bench) {
 	c.stop()
 }
 
+// What was parked, dead-lettered or replayed keeps the ids of its first queue.
+func originIsCarried(b *bench) {
+	var want queue.Origin
+	copy(want[:], "sixteen bytes ..")
+	b.put(
+		queue.Message{Value: []byte("m000:"), Headers: []queue.Header{{Key: "X-Flushline-Origin", Value: want.String()}}},
+		queue.Message{Value: []byte("m001:"), Headers: []queue.Header{{Key: queue.HeaderOrigin, Value: "not an origin"}}},
+	)
+	c := b.start(limit)
+	for _, d := range c.collect(2) {
+		if (d.Origin() == want) != (name(d) == "m000") || d.Origin() == (queue.Origin{}) {
+			b.Errorf("%s has origin %s", name(d), d.Origin())
+		}
+		ack(d)
+	}
+	c.stop()
+}
+
 func roomIsRespected(b *bench) {
 	b.publish(120, 2*kib)
 	c := b.start(limit)

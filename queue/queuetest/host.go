@@ -56,7 +56,7 @@ func (s *Serving) End(ctx context.Context) (*queue.End, error) {
 	cause := context.Cause(s.Ctx)
 	var end *queue.End
 	if !errors.As(cause, &end) {
-		return nil, fmt.Errorf("strand %s ended with cause %v, want an *queue.End", s.Info().Name, cause)
+		return nil, fmt.Errorf("strand %s ended without an *queue.End as its cause: %w", s.Info().Name, cause)
 	}
 	return end, nil
 }

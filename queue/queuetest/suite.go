@@ -80,6 +80,7 @@ var tests = []struct {
 	{"every message is delivered", usual, everyMessageIsDelivered},
 	{"value and headers arrive as they were published", usual, headersArrive},
 	{"an origin is unique and survives redelivery", usual, originSurvives},
+	{"an origin in the headers wins over the position", usual, originIsCarried},
 	{"a fetch returns at most its room", usual, roomIsRespected},
 	{"one message passes although it is larger than the room", usual, oversizePasses},
 	{"a fetch waits for a message", usual, fetchWaits},
