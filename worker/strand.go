@@ -144,7 +144,9 @@ func (s *strand) room() (queue.Room, string, string) {
 		}
 		return queue.Room{}, strandBytesFull, "the strand holds its share of `limits.in_flight`"
 	}
-	return queue.Room{Messages: int(min(left, fetchMessages)), Bytes: max(fetchBytes/8, min(bytes, fetchBytes))}, strandFetching, ""
+	// Each byte that comes is one more held and one less free: a third of the
+	// distance to the threshold reaches it.
+	return queue.Room{Messages: int(min(left, fetchMessages)), Bytes: max(1, min(bytes/3, fetchBytes))}, strandFetching, ""
 }
 
 // One Fetch returns at most this much, so that lanes start while intake goes on.
