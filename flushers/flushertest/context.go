@@ -38,7 +38,7 @@ func (p *Process) Context(t testing.TB, key protocol.Key) flushers.Context {
 
 // ContextWith is Context with a runtime context of the caller's.
 func (p *Process) ContextWith(t testing.TB, ctx context.Context, key protocol.Key) flushers.Context {
-	return &lane{process: p, key: key, ctx: ctx, logger: zaptest.NewLogger(t)}
+	return &lane{process: p, key: key, ctx: ctx, logger: zaptest.NewLogger(t, zaptest.Level(zap.WarnLevel))}
 }
 
 // Metric is the value of a counter or gauge that instances of this process made.

@@ -1,0 +1,92 @@
+package file
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/flushline/flushline/option"
+	"github.com/flushline/flushline/protocol"
+)
+
+// Validate finds what a single option cannot tell.
+func (f *Flusher) Validate() []option.Problem {
+	var problems []option.Problem
+	if f.Path.IsZero() {
+		problems = append(problems, option.Errorf("path", "it is empty"))
+	} else if err := checkTemplate(f.Path.String()); err != nil {
+		problems = append(problems, option.Errorf("path", "%v", err))
+	}
+	if _, err := f.encoding(); err != nil {
+		problems = append(problems, option.Errorf("compression", "%v", err))
+	}
+	if f.MaxSize < 1 || f.OpenFiles < 1 {
+		problems = append(problems, option.Errorf("max_size", "max_size and open_files must be at least 1"))
+	}
+	return problems
+}
+
+var suffixes = map[string]protocol.Encoding{".gz": protocol.EncodingGzip, ".zst": protocol.EncodingZstd}
+
+func suffixOf(e protocol.Encoding) string {
+	for suffix, encoding := range suffixes {
+		if encoding == e {
+			return suffix
+		}
+	}
+	return ""
+}
+
+// encoding is what the option says, or the suffix of the path; they must agree.
+func (f *Flusher) encoding() (protocol.Encoding, error) {
+	suffix := path.Ext(f.Path.String())
+	implied, found := suffixes[suffix]
+	if f.Compression == "" {
+		return implied, nil
+	}
+	e, err := protocol.ParseEncoding(f.Compression)
+	if err != nil {
+		return 0, err
+	}
+	if found && e != implied {
+		return 0, fmt.Errorf("%s contradicts the suffix %s of path: remove compression, or change the suffix", f.Compression, suffix)
+	}
+	return e, nil
+}
+
+var placeholder = regexp.MustCompile(`\{\{|\}\}|%?\{([^{}]*)\}`)
+
+// checkTemplate looks at the text between the placeholders: values are made safe
+// when they are filled in, the text itself stays as it is.
+func checkTemplate(text string) error {
+	return checkPath(placeholder.ReplaceAllStringFunc(text, func(m string) string {
+		if m == "{{" || m == "}}" {
+			return m[:1]
+		}
+		if layout, ok := strings.CutPrefix(m, "{date:"); ok {
+			return time.Unix(0, 0).UTC().Format(strings.TrimSuffix(layout, "}"))
+		}
+		return "x"
+	}))
+}
+
+// checkPath has one rule for all systems, so that a configuration can move.
+func checkPath(p string) error {
+	if i := strings.IndexFunc(p, func(r rune) bool { return r < ' ' || r == 0x7f || strings.ContainsRune(`\<>:"|?*`, r) }); i >= 0 {
+		return fmt.Errorf("%q cannot stand in a file name", p[i:i+1])
+	}
+	if strings.HasPrefix(p, "/") {
+		return fmt.Errorf("%q is absolute: paths are below root; set root to the directory", p)
+	}
+	for _, c := range strings.Split(p, "/") {
+		switch c {
+		case "":
+			return fmt.Errorf("a component of %q is empty", p)
+		case ".", "..":
+			return fmt.Errorf("%q has the component %q: paths are below root and cannot leave it", p, c)
+		}
+	}
+	return nil
+}
