@@ -6,6 +6,7 @@ import (
 	"github.com/flushline/flushline/flushers"
 	"github.com/flushline/flushline/option"
 	"github.com/flushline/flushline/queue/nats"
+	"github.com/flushline/flushline/queue/nats/embedded"
 	"github.com/flushline/flushline/worker"
 )
 
@@ -26,7 +27,8 @@ type Config struct {
 
 // Source is where messages come from. Exactly one of the queues is set.
 type Source struct {
-	NATS *nats.Config
+	NATS     *nats.Config
+	Embedded *embedded.Config
 
 	Key    Key
 	Decode Decode
@@ -35,8 +37,11 @@ type Source struct {
 // Deployment names the work that all pods share: the durable's name. Several
 // consumers in one source are one deployment, named after the first.
 func (s *Source) Deployment() string {
-	if s.NATS != nil {
+	switch {
+	case s.NATS != nil:
 		return s.NATS.List()[0].Durable
+	case s.Embedded != nil:
+		return s.Embedded.Durable
 	}
 	return ""
 }

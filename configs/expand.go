@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,7 +11,11 @@ import (
 	"github.com/flushline/flushline/option"
 )
 
-var reference = regexp.MustCompile(`\$?\$\{[^}]*\}?`)
+var (
+	reference = regexp.MustCompile(`\$?\$\{[^}]*\}?`)
+	// onlyReference is a value that is one reference and nothing else.
+	onlyReference = regexp.MustCompile(`^\$\{(env|file):[^}]+\}$`)
+)
 
 // expander puts the values of ${env:NAME} and ${file:PATH} in their place.
 type expander struct {
@@ -48,20 +53,22 @@ func (e *expander) scalar(n *option.Node) {
 		replaced = true
 		return value
 	})
-	switch {
-	case failed:
+	if failed {
 		n.Kind, n.Text = option.Broken, ""
-	case replaced:
+	}
+	if replaced {
 		n.Written = written
 	}
 }
 
+// resolve finds one value. What is no reference may be part of a secret: its text
+// is not repeated.
 func (e *expander) resolve(ref string) (string, error) {
 	body, closed := strings.CutSuffix(ref[2:], "}")
 	scheme, name, ok := strings.Cut(body, ":")
 	switch {
 	case !closed:
-		return "", fmt.Errorf("%q is not closed: write ${env:NAME}, or $${ for the text itself", ref)
+		return "", errors.New("a ${ is not closed: write ${env:NAME}, or $${ for the text itself")
 	case ok && scheme == "env" && name != "":
 		value, set := os.LookupEnv(name)
 		if !set {
@@ -71,7 +78,7 @@ func (e *expander) resolve(ref string) (string, error) {
 	case ok && scheme == "file" && name != "":
 		return e.file(name)
 	}
-	return "", fmt.Errorf("%s refers to nothing: write ${env:NAME} or ${file:PATH}, or $%s for the text itself", ref, ref)
+	return "", errors.New("a ${...} refers to nothing: write ${env:NAME} or ${file:PATH}, or $${ for the text itself")
 }
 
 // file reads a small file, such as a mounted secret.

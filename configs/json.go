@@ -30,9 +30,21 @@ func parseJSON(src string) (*option.Node, []option.Problem) {
 	at := int(j.dec.InputOffset())
 	var syntax *json.SyntaxError
 	if errors.As(err, &syntax) {
-		at = max(int(syntax.Offset)-1, 0)
+		at = j.culprit(syntax)
 	}
 	return nil, []option.Problem{{Pos: j.pos(at, 1), Message: "syntax: " + err.Error()}}
+}
+
+// culprit is the offset of the character that an error quotes. Offsets of errors
+// count it or not, depending on where in the standard library they come from.
+func (j *jsonReader) culprit(err *json.SyntaxError) int {
+	_, quoted, _ := strings.Cut(err.Error(), "invalid character '")
+	for _, at := range []int{int(err.Offset) - 1, int(err.Offset)} {
+		if at >= 0 && at < len(j.src) && quoted != "" && strings.HasPrefix(quoted, j.src[at:at+1]) {
+			return at
+		}
+	}
+	return max(int(err.Offset)-1, 0)
 }
 
 type jsonReader struct {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 
 	"github.com/flushline/flushline/option"
 )
@@ -93,7 +94,18 @@ func (r *Report) Line(p *option.Problem) string {
 func (r *Report) finish() {
 	option.Sort(r.Problems)
 	for i := range r.Problems {
-		r.Problems[i].Message = userInfo.ReplaceAllString(r.Problems[i].Message, "://***@")
-		r.Problems[i].Hint = userInfo.ReplaceAllString(r.Problems[i].Hint, "://***@")
+		p := &r.Problems[i]
+		p.Message, p.Hint = clean(p.Message), clean(p.Hint)
 	}
+}
+
+// clean takes passwords out of URLs, and what a terminal would obey.
+func clean(text string) string {
+	text = userInfo.ReplaceAllString(text, "://***@")
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, text)
 }

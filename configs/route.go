@@ -23,6 +23,10 @@ type routeBlock struct {
 	Flushers    *option.Node `option:"flushers,required" help:"Each gets every group that matches."`
 }
 
+func defaultRoute() *routeBlock {
+	return &routeBlock{WhenBlocked: WhenBlockedWait, Match: Match{Project: "*", Logstore: "*", Config: "*"}}
+}
+
 // ForeignKeys are what routes will have.
 func (r *routeBlock) ForeignKeys() []option.ForeignKey {
 	return []option.ForeignKey{
@@ -101,8 +105,8 @@ func (l *loader) route(n *option.Node, index int) Route {
 	if p := n.Get("name"); p != nil && p.Value.Text != "" && p.Value.Written == "" {
 		path = "routes." + p.Value.Text
 	}
-	b := routeBlock{WhenBlocked: WhenBlockedWait, Match: Match{Project: "*", Logstore: "*", Config: "*"}}
-	l.decode(n, n.Pos, path, &b)
+	b := defaultRoute()
+	l.decode(n, n.Pos, path, b)
 	if b.WhenBlocked == whenBlockedPark {
 		l.errorf(n.Place(n.Pos, "when_blocked"), path, "write wait", "when_blocked: park is not available in this version")
 	}

@@ -6,11 +6,13 @@ import (
 
 	"github.com/flushline/flushline/option"
 	"github.com/flushline/flushline/queue/nats"
+	"github.com/flushline/flushline/queue/nats/embedded"
 )
 
 // sourceBlock is the block `source`: one key for each queue.
 type sourceBlock struct {
-	NATS *natsBlock `option:"nats" help:"JetStream consumers of a NATS server."`
+	NATS     *natsBlock     `option:"nats" help:"JetStream consumers of a NATS server."`
+	Embedded *embeddedBlock `option:"embedded" help:"A JetStream server inside the process, that other programs publish to."`
 }
 
 // ForeignKeys are the queues this version does not have.
@@ -36,6 +38,17 @@ type natsBlock struct {
 // Defaults are those of the two.
 func (b *natsBlock) Defaults() { b.Config, b.payloadBlock = nats.DefaultConfig(), defaultPayload() }
 
+// embeddedBlock is `source.embedded`.
+type embeddedBlock struct {
+	embedded.Config
+	payloadBlock
+}
+
+// Defaults are those of the two.
+func (b *embeddedBlock) Defaults() {
+	b.Config, b.payloadBlock = embedded.DefaultConfig(), defaultPayload()
+}
+
 // source decodes the block `source`.
 func (l *loader) source(n *option.Node, at option.Pos) Source {
 	var b sourceBlock
@@ -53,12 +66,14 @@ func (l *loader) source(n *option.Node, at option.Pos) Source {
 	case len(given) == 0 && (n.Kind == option.Map || n.Kind == option.Null):
 		l.errorf(at, "source", "write nats: or embedded: below it", "source names no queue")
 	}
-	var s Source
-	if b.NATS != nil {
-		s = Source{NATS: &b.NATS.Config, Key: b.NATS.Key, Decode: b.NATS.Decode}
+	switch {
+	case b.NATS != nil:
 		l.companions(at, n, b.NATS.List())
+		return Source{NATS: &b.NATS.Config, Key: b.NATS.Key, Decode: b.NATS.Decode}
+	case b.Embedded != nil:
+		return Source{Embedded: &b.Embedded.Config, Key: b.Embedded.Key, Decode: b.Embedded.Decode}
 	}
-	return s
+	return Source{}
 }
 
 // companions must not be one another, nor a stream that is read.

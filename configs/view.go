@@ -69,7 +69,8 @@ func (v *view) hideAll(n *option.Node) {
 	for i := range n.Pairs {
 		v.hideAll(n.Pairs[i].Value)
 	}
-	if n.Kind == option.List || n.Kind == option.Map || n.Kind == option.Null || n.Written != "" || n.Pos.Line == 0 {
+	if n.Kind == option.List || n.Kind == option.Map || n.Kind == option.Null || n.Pos.Line == 0 ||
+		onlyReference.MatchString(n.Written) {
 		return
 	}
 	pos := n.Pos

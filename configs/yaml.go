@@ -43,7 +43,7 @@ func parseYAML(src string) (root *option.Node, problems []option.Problem) {
 			continue
 		}
 		if root != nil {
-			y.problem(y.pos(doc.Body.GetToken()), "one file per configuration", "a second document begins here")
+			y.problem(y.node(doc.Body, 0).Pos, "write one file for each configuration", "a second document begins here")
 			break
 		}
 		root = y.node(doc.Body, 0)

@@ -191,6 +191,9 @@ func (d *decoder) validate(b *blockState, at Pos, path string, v reflect.Value) 
 	}
 	for _, p := range found {
 		p.Pos = b.place(at, p.Path)
+		if !strings.Contains(p.Message, last(p.Path)) && p.Path != "" {
+			p.Message = last(p.Path) + ": " + p.Message
+		}
 		p.Path = join(path, p.Path)
 		d.problems = append(d.problems, p)
 	}

@@ -59,7 +59,8 @@ func Sort(problems []Problem) {
 // the struct could not be decoded; the paths it returns are relative to the
 // struct, and positions are filled in. Never put the value of a Secret into a
 // message. Validate may also return one error, joined from one for each problem;
-// each begins with the path it is about ("ack_wait is 2s: ...").
+// each begins with the path it is about ("ack_wait is 2s: ..."). A message that
+// does not name its key gets it in front.
 type Validator interface{ Validate() []Problem }
 
 // Defaulter is implemented by option structs (by their pointer) that decoding

@@ -73,13 +73,17 @@ func setScalar(n *Node, f *Field, v reflect.Value) error {
 	if f.Type == TypeDuration {
 		return setDuration(n.Text, f, v)
 	}
-	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	fresh := reflect.New(v.Type())
+	if u, ok := fresh.Interface().(encoding.TextUnmarshaler); ok {
 		if err := u.UnmarshalText([]byte(n.Text)); err != nil {
 			return err
 		}
 		if f.Type == TypeSize {
-			return f.limit(float64(v.Int()), n.Text)
+			if err := f.limit(float64(fresh.Elem().Int()), n.Text); err != nil {
+				return err
+			}
 		}
+		v.Set(fresh.Elem())
 		return nil
 	}
 	switch f.Type {
@@ -206,10 +210,10 @@ func found(n *Node, secret bool) string {
 		return "a list"
 	case n.Kind == Map:
 		return "a block of keys"
-	case n.Written != "":
-		return "the value of " + n.Written
 	case secret:
 		return "another type of value"
+	case n.Written != "":
+		return "the value of " + n.Written
 	case n.Kind == Bool:
 		return n.Text
 	case n.Kind == String:
