@@ -40,7 +40,7 @@ func eachSample(b *testing.B, f func(b *testing.B, data []byte)) {
 		b.Run(s.name, func(b *testing.B) {
 			b.SetBytes(int64(len(data)))
 			b.ReportAllocs()
-			f(b, data)
+			reportCPU(b, len(data), func() { f(b, data) })
 		})
 	}
 }

@@ -35,7 +35,10 @@ func Compress(dst, src []byte, e Encoding) ([]byte, error) {
 		defer zstdEncoders.Put(enc)
 		return enc.EncodeAll(src, dst), nil
 	case EncodingLZ4:
-		zw, _ := lz4Writers.Get().(*lz4.Writer)
+		zw, err := pooled(&lz4Writers, openLZ4Writer)
+		if err != nil {
+			return dst, err
+		}
 		return compressStream(&lz4Writers, zw, dst, src)
 	case EncodingSnappy:
 		n := snappy.MaxEncodedLen(len(src))
@@ -48,10 +51,7 @@ func Compress(dst, src []byte, e Encoding) ([]byte, error) {
 	return dst, fmt.Errorf("couldn't compress: %v is no encoding", e)
 }
 
-var (
-	zstdEncoders, gzipWriters sync.Pool
-	lz4Writers                = sync.Pool{New: func() any { return lz4.NewWriter(nil) }}
-)
+var zstdEncoders, gzipWriters, lz4Writers sync.Pool
 
 func openZstdEncoder() (*zstd.Encoder, error) {
 	return zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest),
@@ -59,6 +59,13 @@ func openZstdEncoder() (*zstd.Encoder, error) {
 }
 
 func openGzipWriter() (*gzip.Writer, error) { return gzip.NewWriterLevel(nil, gzip.BestSpeed) }
+
+// openLZ4Writer makes blocks smaller than the default of 4 MiB, which every reader
+// has to have in memory.
+func openLZ4Writer() (*lz4.Writer, error) {
+	zw := lz4.NewWriter(nil)
+	return zw, zw.Apply(lz4.BlockSizeOption(lz4.Block256Kb))
+}
 
 type resetWriter interface {
 	io.WriteCloser

@@ -141,7 +141,7 @@ func TestCompressAppendsAndIsSafeForConcurrentUse(t *testing.T) {
 // whole; it never panics.
 func TestDamagedCompression(t *testing.T) {
 	t.Parallel()
-	data := sample(5).AppendMarshal(nil)
+	data := sample(2).AppendMarshal(nil)
 	values := foreign(t, data)
 	for _, e := range encodings[1:] {
 		values[e.String()] = compress(t, data, e)

@@ -92,6 +92,7 @@ func TestTemplateErrorsSayWhatToWrite(t *testing.T) {
 		"{level}":                "or {content.level} for a content of that name",
 		"{}":                     "{} is not known",
 		"a {project":             `character 3: a { that is never closed: close it with }, or write {{ for a brace`,
+		"{date:2006{tag.x}":      `character 1: a { that is never closed`,
 		"a } b":                  `character 3: a } without {: write }} for a brace`,
 		"%{+yyyy.MM.dd}":         "%{+yyyy.MM.dd} takes the time of flushing: write {date:2006.01.02} for the log's time",
 		"%{content.a:b}":         "%{content.a:b} has an operator, which is not supported: write {content.a}",

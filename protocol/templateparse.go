@@ -47,8 +47,8 @@ func (p *templateParser) step() error {
 
 func (p *templateParser) placeholder(skip int, parse func(string) (part, error)) error {
 	rest := p.text[p.at+skip:]
-	end := strings.IndexByte(rest, '}')
-	if end < 0 {
+	end := strings.IndexAny(rest, "{}")
+	if end < 0 || rest[end] == '{' {
 		return fmt.Errorf("a { that is never closed: close it with }, or write {{ for a brace")
 	}
 	found, err := parse(rest[:end])
