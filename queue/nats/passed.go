@@ -43,11 +43,11 @@ func (p *passed) add(s sample) {
 			p.step(step, s)
 		}
 	}
-	gone := int64(s.end) - int64(s.delivered) - int64(s.pending)
-	if gone <= 0 {
-		gone = 0
+	if p.seen {
+		// The end of one sample earlier: servers count a message as pending some time
+		// after it is in the stream, and it must not look lost meanwhile.
+		p.ahead = max(p.ahead, int64(p.last.end)-int64(s.delivered)-int64(s.pending))
 	}
-	p.ahead = max(p.ahead, gone)
 	if s.pending == 0 && s.delivered >= s.end {
 		p.ahead = 0 // all of it has been passed and counted there
 	}

@@ -32,6 +32,7 @@ type strand struct {
 
 	wake chan struct{} // Fetch has a reason to look again
 	kick chan struct{} // the watch has a reason to ask the server
+	stir chan struct{} // the first message after a silence is held
 	mind chan struct{} // the keeper has a reason to confirm acknowledgements
 
 	// What nats.go's goroutine and Fetch share.
@@ -90,6 +91,7 @@ func newStrand(s *Source, one Consumer, b *birth, h queue.Host, end func(string)
 		wake:     make(chan struct{}, 1),
 		kick:     make(chan struct{}, 1),
 		mind:     make(chan struct{}, 1),
+		stir:     make(chan struct{}, 1),
 		asker:    newAsker(),
 		book:     newBook(),
 	}
@@ -260,7 +262,9 @@ func (s *strand) accept(batch []*nats.Msg, since time.Time) (out []*queue.Delive
 		bytes += cost
 	}
 	clear(batch)
-	s.unsettled.Add(int64(len(out)))
+	if s.unsettled.Add(int64(len(out))) == int64(len(out)) {
+		poke(s.stir)
+	}
 	if b.top > 0 {
 		s.position.Store(int64(b.top))
 	}

@@ -46,19 +46,26 @@ func (c *counter) still(n int64, now time.Time) time.Duration {
 // watch runs until ctx ends, also while the strand drains.
 func (s *strand) watch(ctx context.Context) {
 	w := &watcher{strand: s}
+	t := time.NewTimer(0)
+	defer t.Stop()
 	for {
 		changed := s.conn.changed.wait()
-		next := w.look(ctx, time.Now())
-		t := time.NewTimer(next)
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return
-		case <-changed:
-		case <-s.kick:
-		case <-t.C:
+		looked := time.Now()
+		next := w.look(ctx, looked)
+		t.Reset(next)
+		for waiting := true; waiting; {
+			select {
+			case <-ctx.Done():
+				return
+			case <-s.stir: // something is held from now on
+				t.Reset(max(0, min(next, watchClosely)-time.Since(looked)))
+				continue
+			case <-changed:
+			case <-s.kick:
+			case <-t.C:
+			}
+			waiting = false
 		}
-		t.Stop()
 	}
 }
 
@@ -75,6 +82,9 @@ func (w *watcher) look(ctx context.Context, now time.Time) time.Duration {
 	w.mu.Lock()
 	doubts := w.doubts
 	w.mu.Unlock()
+	// The stream first: what is published between the two answers then counts as
+	// pending, not as lost.
+	stream := w.askStreamNow(ctx, now)
 	info, err := w.conn.askConsumer(ctx, w.consumer)
 	if ctx.Err() != nil {
 		return watchClosely
@@ -88,7 +98,7 @@ func (w *watcher) look(ctx context.Context, now time.Time) time.Duration {
 		return watchIdle
 	}
 	w.confirm(line, doubts)
-	w.learn(info, w.askStreamNow(ctx, now))
+	w.learn(info, stream)
 	w.checkFlow(info, now)
 	if w.busy() {
 		return watchClosely
