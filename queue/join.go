@@ -31,7 +31,8 @@ type Whole struct {
 	Positions []int64 // of every message that it was made of, duplicates included
 }
 
-// Gap is a message of which chunks are missing.
+// Gap is a message of which chunks are missing. A put that failed halfway leaves
+// one behind, and the whole message again beside it.
 type Gap struct {
 	ID        string  // HeaderPartOf
 	Parts     int     // chunks it was cut into

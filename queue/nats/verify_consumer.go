@@ -18,7 +18,7 @@ func consumerFindings(info *consumerInfo, one Consumer, cfg *Config) []Finding {
 	o := &object{name: "consumer " + one.Stream + "/" + one.Durable, cli: "nats consumer edit " + name}
 	anew := "nats consumer rm " + name + ", then flushline setup -c FILE (it cannot be changed in place; what is not acknowledged and all that the stream still holds is delivered again)"
 	settings := append(whatLoses(c, one, anew), whatRepeats(c, cfg, anew)...)
-	return o.check(append(settings, whatStalls(c, cfg, anew)...))
+	return o.check(append(settings, whatStalls(c, name, cfg, anew)...))
 }
 
 func whatLoses(c *jetstream.ConsumerConfig, one Consumer, anew string) []setting {
@@ -78,7 +78,7 @@ func whatRepeats(c *jetstream.ConsumerConfig, cfg *Config, anew string) []settin
 	}
 }
 
-func whatStalls(c *jetstream.ConsumerConfig, cfg *Config, anew string) []setting {
+func whatStalls(c *jetstream.ConsumerConfig, where string, cfg *Config, anew string) []setting {
 	need := podWindow * cfg.MaxPods
 	paused := c.PauseUntil != nil && time.Now().Before(*c.PauseUntil)
 	return []setting{
@@ -99,16 +99,20 @@ func whatStalls(c *jetstream.ConsumerConfig, cfg *Config, anew string) []setting
 			why: "it is shared by all pods (max_pods), each with up to two pull requests: some would be refused", mend: anew,
 		},
 		{
-			bad: c.MaxRequestBatch > 0, severity: Error, field: "max_batch", found: c.MaxRequestBatch, wanted: "0 (no limit)",
-			why: "larger pull requests are refused", change: 0,
+			bad: c.MaxRequestBatch > 0, severity: Warning, field: "max_batch", found: c.MaxRequestBatch, wanted: "0 (no limit)",
+			why: "it is obeyed: many small pull requests, slower delivery", change: 0,
 		},
 		{
-			bad: c.MaxRequestExpires > 0, severity: Error, field: "max_expires", found: c.MaxRequestExpires, wanted: "0 (no limit)",
-			why: "longer pull requests are refused", change: 0,
+			bad: c.MaxRequestExpires >= time.Second, severity: Warning, field: "max_expires", found: c.MaxRequestExpires, wanted: "0 (no limit)",
+			why: "it is obeyed: pull requests are made again that often", change: 0,
 		},
 		{
-			bad: c.MaxRequestMaxBytes > 0, severity: Error, field: "max_bytes", found: c.MaxRequestMaxBytes, wanted: "0 (no limit)",
-			why: "larger pull requests are refused, and a message larger than that is never delivered", change: 0,
+			bad: c.MaxRequestExpires > 0 && c.MaxRequestExpires < time.Second, severity: Error, field: "max_expires", found: c.MaxRequestExpires, wanted: "0 (no limit)",
+			why: "so short a pull request cannot carry the heartbeats that tell a dead server from an empty stream", change: 0,
+		},
+		{
+			bad: c.MaxRequestMaxBytes > 0, severity: Warning, field: "max_bytes", found: c.MaxRequestMaxBytes, wanted: "0 (no limit)",
+			why: "it is obeyed: small pull requests, and each larger message costs a refused one first", change: 0,
 		},
 		{
 			bad: c.ReplayPolicy != jetstream.ReplayInstantPolicy, severity: Error, field: "replay_policy", found: c.ReplayPolicy, wanted: jetstream.ReplayInstantPolicy,
@@ -120,7 +124,7 @@ func whatStalls(c *jetstream.ConsumerConfig, cfg *Config, anew string) []setting
 		},
 		{
 			bad: paused, severity: Warning, field: "pause_until", found: pauseEnd(c.PauseUntil), wanted: "none",
-			why: "nothing is delivered until then", mend: "nats consumer resume STREAM DURABLE",
+			why: "nothing is delivered until then", mend: "nats consumer resume " + where,
 		},
 		{
 			bad: c.RateLimit > 0, severity: Warning, field: "rate_limit_bps", found: c.RateLimit, wanted: "0 (no limit)",
