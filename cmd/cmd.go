@@ -48,9 +48,13 @@ func (p *program) run(ctx context.Context, args []string, extra []flushers.Kind)
 		return report(p.stderr, usage(err))
 	}
 	p.kinds = kinds
-	root := newRoot(p)
+	root, began := newRoot(p)
 	root.SetArgs(args)
-	return report(p.stderr, root.ExecuteContext(ctx))
+	err = root.ExecuteContext(ctx)
+	if err != nil && !*began {
+		err = usage(err) // the command line was refused before a command ran
+	}
+	return report(p.stderr, err)
 }
 
 const rootLong = `flushline takes LogGroups from a queue, routes them by project, logstore and
@@ -63,8 +67,9 @@ Start here:
   flushline run   -c flushline.yaml       the worker
 ` + exitHelp
 
-func newRoot(p *program) *cobra.Command {
-	root := &cobra.Command{
+// newRoot builds the command tree; began is set when one of its commands runs.
+func newRoot(p *program) (root *cobra.Command, began *bool) {
+	root, began = &cobra.Command{
 		Use:                "flushline",
 		Short:              "Moves LogGroups from a queue to where they are kept",
 		Long:               rootLong,
@@ -73,7 +78,7 @@ func newRoot(p *program) *cobra.Command {
 		SilenceUsage:       true,
 		DisableSuggestions: true, // knownCommand does it better
 		RunE:               func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
+	}, new(bool)
 	root.SetIn(p.stdin)
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
@@ -83,13 +88,13 @@ func newRoot(p *program) *cobra.Command {
 		newStatus(p), newResume(p), newFlushers(p), newSchema(p), newVersion(p),
 	)
 	root.InitDefaultCompletionCmd()
-	usageErrors(root)
-	return root
+	usageErrors(root, began)
+	return root, began
 }
 
-// usageErrors makes wrong arguments of any command exit with 64 and say what
-// was meant and which help to read.
-func usageErrors(c *cobra.Command) {
+// usageErrors makes wrong arguments of any command say what was meant and which
+// help to read, and notes when one runs: errors before that exit with 64.
+func usageErrors(c *cobra.Command, began *bool) {
 	check := c.Args
 	if check == nil {
 		check = cobra.ArbitraryArgs
@@ -106,8 +111,14 @@ func usageErrors(c *cobra.Command) {
 		}
 		return nil
 	}
+	if run := c.RunE; run != nil {
+		c.RunE = func(c *cobra.Command, args []string) error {
+			*began = true
+			return run(c, args)
+		}
+	}
 	for _, sub := range c.Commands() {
-		usageErrors(sub)
+		usageErrors(sub, began)
 	}
 }
 

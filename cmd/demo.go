@@ -67,11 +67,11 @@ routes:
     match: {project: shop}
     when_blocked: wait
     flushers:
-      - {type: file, name: archive, path: %q}
+      - {type: file, name: archive, root: %[1]q, path: "shop/{logstore}/{config}.jsonl"}
   - name: everything-else
     when_blocked: wait
     flushers:
-      - {type: file, name: archive, path: %q}
+      - {type: file, name: archive, root: %[1]q, path: "{project}/{logstore}/{config}.jsonl"}
 limits: {window: 200}   # small, so that a pause is soon to be seen
 `
 
@@ -133,11 +133,11 @@ func (p *program) demoRoutes(o *demoOptions, dir string) (*configs.Config, error
 	if o.config != "" {
 		return p.loadShown(o.config)
 	}
-	archive := func(name string) string {
-		return filepath.Join(dir, "archive", name, "{project}", "{logstore}", "{config}.jsonl")
+	archive := filepath.Join(dir, "archive")
+	if err := os.Mkdir(archive, 0o750); err != nil {
+		return nil, unavailable(fmt.Errorf("couldn't make the directory for files: %w", err))
 	}
-	text := fmt.Sprintf(demoConfig, archive("shop"), archive("else"))
-	cfg, report := configs.Parse("demo", []byte(text), p.kinds)
+	cfg, report := configs.Parse("demo", fmt.Appendf(nil, demoConfig, archive), p.kinds)
 	if cfg == nil {
 		return nil, &coded{exitDefect, fmt.Errorf("the demo's own configuration is wrong: %w", report.Err())}
 	}

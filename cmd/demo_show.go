@@ -34,6 +34,7 @@ type show struct {
 	began        time.Time
 	produced     atomic.Int64 // groups that the queue confirmed; one a message
 	acknowledged int64        // as the broker says
+	foreign      int64        // messages that others published
 	flushed      int64        // as the worker says
 	failed       error
 }
@@ -127,15 +128,13 @@ func (s *show) tell(ctx context.Context, w *worker.Worker, done <-chan error) {
 }
 
 func (s *show) line(st *worker.Status) {
-	var acknowledged, lag int64
+	var acknowledged int64
 	for i := range st.Sources {
 		acknowledged += st.Sources[i].Acknowledged
 	}
-	for i := range st.Strands {
-		lag += max(st.Strands[i].Queue.Lag, 0)
-	}
-	fmt.Fprintf(s.out, "%5s   produced %s  flushed %s  acknowledged %s  in the queue %s%s\n",
-		span(time.Since(s.began).Round(time.Second)), number(s.produced.Load()), number(flushedGroups(st)), number(acknowledged), number(lag), trouble(st))
+	produced := max(s.produced.Load(), acknowledged) // a message may be acknowledged before its publish is confirmed
+	fmt.Fprintf(s.out, "%5s   produced %s  flushed %s  acknowledged %s  lag %s%s\n",
+		span(time.Since(s.began).Round(time.Second)), number(produced), number(flushedGroups(st)), number(acknowledged), number(produced-acknowledged), trouble(st))
 }
 
 // trouble says in a few words what does not move.
@@ -169,8 +168,9 @@ func (s *show) settle(ctx context.Context, w *worker.Worker, q *queues) {
 	produced := s.produced.Load()
 	moved, told := time.Now(), time.Now()
 	for ctx.Err() == nil && time.Since(moved) < settlePatience {
-		left, err := unacknowledged(ctx, q)
+		left, stored, err := owed(ctx, q)
 		if err == nil {
+			s.foreign = stored - produced
 			if now := produced - left; now != s.acknowledged {
 				s.acknowledged, moved = now, time.Now()
 			}
@@ -186,25 +186,34 @@ func (s *show) settle(ctx context.Context, w *worker.Worker, q *queues) {
 	}
 }
 
-// unacknowledged asks the broker how many messages the consumer still owes.
-func unacknowledged(ctx context.Context, q *queues) (int64, error) {
+// owed asks the broker how many messages the consumer still has to acknowledge,
+// and how many were ever stored.
+func owed(ctx context.Context, q *queues) (left, stored int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	js, err := q.source.Conn().JetStream()
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	c, err := js.Consumer(ctx, q.broker.cfg.Stream, q.broker.cfg.Durable)
 	if err != nil {
-		return 0, fmt.Errorf("couldn't ask for the consumer: %w", err)
+		return 0, 0, fmt.Errorf("couldn't ask for the consumer: %w", err)
+	}
+	stream, err := js.Stream(ctx, q.broker.cfg.Stream)
+	if err != nil {
+		return 0, 0, fmt.Errorf("couldn't ask for the stream: %w", err)
 	}
 	info := c.CachedInfo()
-	return int64(info.NumPending) + int64(info.NumAckPending), nil
+	return int64(info.NumPending) + int64(info.NumAckPending), int64(stream.CachedInfo().State.LastSeq), nil
 }
 
 // end prints the one summary line and what to try next.
 func (s *show) end(o *demoOptions) error {
 	produced := s.produced.Load()
+	if s.foreign > 0 {
+		fmt.Fprintf(s.out, "\nothers published %s messages to the demo's queue, too\n", number(s.foreign))
+		produced, s.acknowledged = produced+s.foreign, s.acknowledged+s.foreign
+	}
 	fmt.Fprintf(s.out, "\nproduced %d flushed %d acknowledged %d\n", produced, s.flushed, s.acknowledged)
 	switch {
 	case s.failed != nil:

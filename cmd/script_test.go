@@ -1,0 +1,144 @@
+package cmd_test
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/flushline/flushline/cmd"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"flushline": func() { os.Exit(cmd.Main()) },
+	})
+}
+
+// Each script of testdata is one story as its user meets it. $NATS is a JetStream
+// server of its own without any stream, $ADMIN and $METRICS are free addresses.
+func TestStories(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			for _, name := range []string{"ADMIN", "METRICS"} {
+				address, err := freeAddress()
+				if err != nil {
+					return err
+				}
+				env.Setenv(name, address)
+			}
+			url, err := startServer(env)
+			env.Setenv("NATS", url)
+			env.Setenv("GOMAXPROCS", "2")
+			return err
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":  exits,
+			"await":  await,
+			"subst":  substitute,
+			"counts": counts,
+		},
+	})
+}
+
+func freeAddress() (string, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return ln.Addr().String(), ln.Close()
+}
+
+func startServer(env *testscript.Env) (string, error) {
+	s, err := server.NewServer(&server.Options{
+		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: env.WorkDir + "/.nats", NoLog: true, NoSigs: true,
+	})
+	if err != nil {
+		return "", err
+	}
+	s.Start()
+	env.Defer(func() {
+		s.Shutdown()
+		s.WaitForShutdown()
+	})
+	if !s.ReadyForConnections(20 * time.Second) {
+		return "", errors.New("the server of the story is not ready")
+	}
+	return s.ClientURL(), nil
+}
+
+// exits CODE COMMAND...: runs it and compares its exit code.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	var exit *exec.ExitError
+	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// await REGEXP COMMAND...: runs it until it succeeds and prints what matches.
+func await(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: await REGEXP COMMAND...")
+	}
+	want := regexp.MustCompile("(?m)" + args[0])
+	var last string
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		err := ts.Exec(args[1], args[2:]...)
+		last = fmt.Sprintf("%v\n%s%s", err, ts.ReadFile("stdout"), ts.ReadFile("stderr"))
+		if err == nil && want.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+	}
+	ts.Fatalf("%q did not come within 30s; the last answer:\n%s", args[0], last)
+}
+
+// subst FILE...: puts the story's variables ($NATS, $WORK, ...) into files.
+func substitute(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: subst FILE...")
+	}
+	for _, name := range args {
+		path := ts.MkAbs(name)
+		text := os.Expand(ts.ReadFile(name), func(v string) string {
+			if strings.Contains(v, ":") {
+				return "${" + v + "}" // of the configuration itself
+			}
+			return ts.Getenv(v)
+		})
+		ts.Check(os.WriteFile(path, []byte(text), 0o600))
+	}
+}
+
+// counts REGEXP N: compares how often the last output has it.
+func counts(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: counts REGEXP N")
+	}
+	if got := len(regexp.MustCompile("(?m)"+args[0]).FindAllString(ts.ReadFile("stdout"), -1)); strconv.Itoa(got) != args[1] {
+		ts.Fatalf("%d times %q, want %s:\n%s", got, args[0], args[1], ts.ReadFile("stdout"))
+	}
+}
