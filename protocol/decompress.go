@@ -104,8 +104,7 @@ func readAll(r io.Reader, size, bound int) ([]byte, error) {
 	}
 }
 
-// pooled takes from a pool or opens. Readers go back to their pools when they
-// have forgotten the value they read, and never after a panic.
+// pooled takes from a pool or opens. Nothing goes back after a panic.
 func pooled[T any](pool *sync.Pool, open func() (T, error)) (T, error) {
 	if v, ok := pool.Get().(T); ok {
 		return v, nil
@@ -113,20 +112,28 @@ func pooled[T any](pool *sync.Pool, open func() (T, error)) (T, error) {
 	return open()
 }
 
-var gzipReaders = sync.Pool{New: func() any { return new(gzip.Reader) }}
+// gzipReader owns what it reads from: emptied, it holds no value, whatever the
+// library keeps of it.
+type gzipReader struct {
+	src bytes.Reader
+	zr  gzip.Reader
+}
+
+var gzipReaders = sync.Pool{New: func() any { return new(gzipReader) }}
 
 func gunzip(value []byte, bound int) ([]byte, error) {
-	zr, _ := gzipReaders.Get().(*gzip.Reader)
-	if err := zr.Reset(bytes.NewReader(value)); err != nil {
+	r, _ := gzipReaders.Get().(*gzipReader)
+	r.src.Reset(value)
+	if err := r.zr.Reset(&r.src); err != nil {
 		return nil, err
 	}
 	claimed := 0
 	if n := len(value); n >= 4 {
 		claimed = int(le32(value, n-4) & (1<<31 - 1)) // ISIZE of RFC 1952: the size modulo 2^32
 	}
-	b, err := readAll(zr, hint(claimed, len(value), bound), bound)
-	_ = zr.Reset(emptyReader{}) // fails, as there is no header; it forgets value all the same
-	gzipReaders.Put(zr)
+	b, err := readAll(&r.zr, hint(claimed, len(value), bound), bound)
+	r.src.Reset(nil)
+	gzipReaders.Put(r)
 	return b, err
 }
 
@@ -184,8 +191,33 @@ func unzstdWhole(value []byte, claimed int) ([]byte, error) {
 		return nil, err
 	}
 	b, err := d.DecodeAll(value, make([]byte, 0, claimed+slack))
+	if claimed > zstdKeep {
+		forgetMessage(d)
+	}
 	zstdWhole.Put(d)
 	return b, err
+}
+
+// zstdKeep is how large a message may be that a pooled decoder still refers to:
+// so much memory per CPU nobody is charged for.
+const zstdKeep = 64 << 10
+
+// tinyFrame has a block with everything a block can have that refers to input:
+// Huffman coded literals and sequences.
+var tinyFrame = sync.OnceValues(func() ([]byte, error) {
+	text := make([]byte, 400)
+	for i := range text {
+		text[i] = "eeeeettttaaoonisr "[i*i*i%257%18] // skewed letters without repetition
+	}
+	return Compress(nil, append(text, text...), EncodingZstd)
+})
+
+// forgetMessage decodes something small: a decoder refers to input and output of
+// its last block until the next one.
+func forgetMessage(d *zstd.Decoder) {
+	if frame, err := tinyFrame(); err == nil {
+		_, _ = d.DecodeAll(frame, make([]byte, 0, 1<<10))
+	}
 }
 
 // zstdClaim is the content size the first frame claims, or -1.
