@@ -24,13 +24,10 @@ func TestAPauseCostsNothing(t *testing.T) {
 	pause, resume := size(ackWait+2*time.Second, 3*ackWait), size(2*time.Second, time.Second)
 	r := newRig(t, false)
 	gate, out := filepath.Join(r.dir, "gate"), filepath.Join(r.dir, "gated")
-	if err := os.Mkdir(out, 0o755); err != nil {
-		t.Fatal(err)
-	}
 	config := r.write(t, "w1", window, fmt.Sprintf(`
   - name: all
     flushers:
-      - {type: gated, path: "%s/out", gate: %q, flush_timeout: 8s}
+      - {type: gated, path: %q, gate: %q, flush_timeout: 8s}
 `, out, gate))
 	r.setup(t, config)
 	open(t, gate)
@@ -56,8 +53,8 @@ func TestAPauseCostsNothing(t *testing.T) {
 			t.Fatalf("%d messages are held, the window is %d", info.NumAckPending, window)
 		case info.NumRedelivered != 0 || info.Delivered.Consumer != info.Delivered.Stream:
 			t.Fatalf("messages were delivered again: %+v", info)
-		case info.Delivered != before.Delivered:
-			t.Fatalf("messages were fetched during the pause: %+v, then %+v", before.Delivered, info.Delivered)
+		case info.Delivered.Consumer != before.Delivered.Consumer:
+			t.Fatalf("messages were fetched during the pause: %d, then %d", before.Delivered.Consumer, info.Delivered.Consumer)
 		}
 	}
 	if code, body := get(t, "http://"+p.address(t, "metrics")+"/readyz"); code != http.StatusOK {
@@ -96,7 +93,7 @@ func open(t *testing.T, gate string) {
 // lines counts what stands in the files of a directory.
 func lines(t *testing.T, dir string) int {
 	t.Helper()
-	names, err := filepath.Glob(filepath.Join(dir, "*.jsonl"))
+	names, err := filepath.Glob(filepath.Join(dir, "*", "*.jsonl"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ type process struct {
 func start(t *testing.T, name string, bin string, args ...string) (*process, *bufio.Reader) {
 	t.Helper()
 	p := &process{name: name, cmd: exec.Command(bin, args...), ended: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), "GORACE=halt_on_error=0 exitcode=66")
+	p.cmd.Env = append(os.Environ(), "GORACE=exitcode=66 atexit_sleep_ms=0")
 	p.cmd.Stderr = &p.log
 	stdin, err := p.cmd.StdinPipe()
 	if err != nil {

@@ -21,8 +21,7 @@ import (
 )
 
 const (
-	ackWait = 6 * time.Second // the shortest that is accepted
-	drain   = 10 * time.Second
+	ackWait = 6 * time.Second       // the shortest that is accepted
 	slow    = 50 * time.Millisecond // what the slow destination takes for a request
 )
 
@@ -30,6 +29,7 @@ const (
 type rig struct {
 	broker  *broker
 	run     string
+	drain   time.Duration
 	dir     string // of what workers write
 	path    string // of the journal
 	journal *ledger.Journal
@@ -40,7 +40,7 @@ type rig struct {
 func newRig(t *testing.T, sync bool) *rig {
 	t.Helper()
 	const run = "r"
-	r := &rig{broker: startBroker(t, sync), run: run, dir: t.TempDir(), path: filepath.Join(t.TempDir(), "journal")}
+	r := &rig{broker: startBroker(t, sync), run: run, drain: 10 * time.Second, dir: t.TempDir(), path: filepath.Join(t.TempDir(), "journal")}
 	r.slow, r.both = startReceiver(t, run, slow), startReceiver(t, run, slow/5)
 	var err error
 	if r.journal, err = ledger.OpenJournal(r.path); err != nil {
@@ -62,16 +62,19 @@ func (r *rig) config(t *testing.T, name string, window int) string {
 	return r.write(t, name, window, fmt.Sprintf(`
   - name: waits
     match: {project: waits}
+    when_blocked: wait
     flushers:
-      - {type: file, path: "%[1]s/waits/%[2]s/{project}/{logstore}.jsonl.gz", batch: {wait: 1s}, flush_timeout: 8s}
+      - {type: file, root: %[1]q, path: "waits/%[2]s/{project}/{logstore}.jsonl.gz", batch: {wait: 1s}, flush_timeout: 8s}
   - name: slow
     match: {project: slow}
+    when_blocked: wait
     flushers:
       - {type: http, url: %[3]q, flush_timeout: 8s}
   - name: both
     match: {project: both}
+    when_blocked: wait
     flushers:
-      - {type: file, name: file, path: "%[1]s/both/%[2]s/{project}/{logstore}.pb.zst", format: loggroup, flush_timeout: 8s}
+      - {type: file, name: file, root: %[1]q, path: "both/%[2]s/{project}/{logstore}.pb.zst", format: loggroup, flush_timeout: 8s}
       - {type: http, name: http, url: %[4]q, flush_timeout: 8s}
 `, r.dir, name, r.slow.server.URL, r.both.server.URL))
 }
@@ -86,7 +89,7 @@ routes:%sdrain: {timeout: %s}
 limits: {window: %d}
 admin: {listen: 127.0.0.1:0}
 metrics: {listen: 127.0.0.1:0}
-`, r.broker.url, streamName, durableName, ackWait, routes, drain, window)
+`, r.broker.url, streamName, durableName, ackWait, routes, r.drain, window)
 	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +99,7 @@ metrics: {listen: 127.0.0.1:0}
 // setup makes stream, consumer and companions by the program's own command.
 func (r *rig) setup(t *testing.T, config string) {
 	t.Helper()
-	out, err := exec.Command(bin+"/flushline", "setup", "-c", config).CombinedOutput()
+	out, err := exec.Command(bin+"/program", "setup", "-c", config).CombinedOutput()
 	if err != nil {
 		t.Fatalf("flushline setup: %v\n%s", err, out)
 	}
@@ -194,15 +197,13 @@ func (r *rig) pod(t *testing.T, program, name, config string) *pod {
 	return &pod{p}
 }
 
-// terminate is a clean stop: exit code 0, within the drain.
+// terminate is a clean stop: it must end with 0. How long it may take is the
+// caller's to say.
 func (p *pod) terminate(t *testing.T) time.Duration {
 	t.Helper()
-	code, took := p.stop(t, drain+10*time.Second)
+	code, took := p.stop(t, time.Minute)
 	if code != 0 {
 		t.Errorf("%s ended with code %d", p.name, code)
-	}
-	if took > drain {
-		t.Errorf("%s took %s to end, the drain is %s", p.name, took, drain)
 	}
 	return took
 }

@@ -31,6 +31,9 @@ func TestCleanStopsUnderLoadMakeNoDuplicates(t *testing.T) {
 		before := r.broker.consumer(t).NumAckPending
 		held += before
 		took := p.terminate(t)
+		if took > r.drain {
+			t.Errorf("stop %d took %s, the drain is %s", i+1, took, r.drain)
+		}
 		after := r.broker.consumer(t).NumAckPending
 		t.Logf("stop %d: %d held, took %s, %d given back", i+1, before, took.Round(time.Millisecond), after)
 	}

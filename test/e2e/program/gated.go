@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/flushline/flushline/flushers"
 	"github.com/flushline/flushline/protocol"
@@ -11,7 +12,7 @@ import (
 func gatedKind() flushers.Kind {
 	return flushers.Kind{
 		Name:    "gated",
-		Summary: "Appends JSON lines to a file, and is ready while another file exists.",
+		Summary: "Appends JSON lines to files, and is ready while another file exists.",
 		New:     func() flushers.Flusher { return &gated{} },
 	}
 }
@@ -19,15 +20,15 @@ func gatedKind() flushers.Kind {
 // gated is ready while the file Gate exists. It counts on nothing: each Flush
 // opens the file, appends, and syncs it.
 type gated struct {
-	Path string `option:"path,required" help:"File that logs are appended to; the logstore's name is added."`
+	Path string `option:"path,required" help:"Directory of the files, one for each project and logstore."`
 	Gate string `option:"gate,required" help:"Ready while this file exists."`
 
 	file string
 }
 
 func (g *gated) Init(c flushers.Context) error {
-	g.file = g.Path + "-" + c.GetProject() + "-" + c.GetLogstore() + ".jsonl"
-	return nil
+	g.file = filepath.Join(g.Path, c.GetProject(), c.GetLogstore()+".jsonl")
+	return os.MkdirAll(filepath.Dir(g.file), 0o755)
 }
 
 func (g *gated) Description() string { return gatedKind().Summary }
