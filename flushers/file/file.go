@@ -70,11 +70,11 @@ func newFlusher() *Flusher {
 
 // Flusher is one instance; its exported fields are the options.
 type Flusher struct {
-	Path        protocol.Template `option:"path,required" help:"Template of the file's path below root; the host and a number are put before the extension." example:"archive/{project}/{logstore}/{date:2006-01-02}.jsonl"`
+	Path        protocol.Template `option:"path,required" alias:"FilePath" help:"Template of the file's path below root; the host and a number are put before the extension." example:"archive/{project}/{logstore}/{date:2006-01-02}.jsonl"`
 	Root        string            `option:"root" help:"Directory that no file leaves, symbolic links included. It must exist." example:"/var/lib/flushline"`
 	Format      string            `option:"format" enum:"jsonl,loggroup" help:"jsonl: a JSON object a line and log, as iLogtail's custom_single. loggroup: frames with the LogGroup's protobuf, its key and its id, which backfill reads."`
 	Compression string            `option:"compression" enum:"none,gzip,zstd" help:"One member or frame for each Flush. Default: by the suffix of path, .gz or .zst; a path without one gets it."`
-	MaxSize     option.Bytes      `option:"max_size" min:"1" help:"A file that would become larger is closed and the next number begun. A Flush is never split."`
+	MaxSize     option.Bytes      `option:"max_size" alias:"MaxFileSize" min:"1" help:"A file that would become larger is closed and the next number begun. A Flush is never split."`
 	MaxAge      time.Duration     `option:"max_age" min:"0s" help:"A file older than this is closed at the next Flush; 0s: never." example:"1h"`
 	Host        string            `option:"host" help:"Name of this worker in file names and for {host}. Default: the host name, which in Kubernetes is the pod's."`
 	OpenFiles   int               `option:"open_files" min:"1" help:"Files that the process keeps open, over all entries; the smallest value counts. The one unused for longest is closed for another."`
@@ -177,9 +177,10 @@ func (f *Flusher) FlushBatch(ctx context.Context, b *flushers.Batch) error {
 }
 
 func (f *Flusher) write(ctx context.Context, p *piece) error {
-	data, err := p.data, error(nil)
-	if f.layout.encoding != protocol.EncodingNone {
-		if data, err = protocol.Compress(nil, p.data, f.layout.encoding); err != nil {
+	data := p.data
+	if f.layout.encoding != protocol.EncodingNone && len(data) > 0 {
+		var err error
+		if data, err = protocol.Compress(nil, data, f.layout.encoding); err != nil {
 			return err
 		}
 	}

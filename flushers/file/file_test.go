@@ -165,7 +165,7 @@ func TestFramesCarryIDKeyAndUntouchedBytes(t *testing.T) {
 				t.Errorf("%s: frame %v %v %x, want that of group %d", name, frame.ID, frame.Key, frame.Data, i)
 			}
 		}
-		if _, err := r.Next(); err != io.EOF {
+		if _, err := r.Next(); !errors.Is(err, io.EOF) {
 			t.Errorf("%s: %v after the last frame", name, err)
 		}
 	}
@@ -393,6 +393,19 @@ func TestValidate(t *testing.T) {
 		if f.release != nil {
 			stop(t, f)
 		}
+	}
+}
+
+func TestPlaceTellsEntriesThatExcludeEachOther(t *testing.T) {
+	t.Parallel()
+	lines, packed := newFlusher(), newFlusher()
+	at("logs", "a.jsonl")(lines)
+	at("./logs", "a.jsonl")(packed)
+	packed.Compression = "zstd"
+	where, what := lines.Place()
+	otherWhere, otherWhat := packed.Place()
+	if where != otherWhere || what == otherWhat {
+		t.Errorf("%s of %s and %s of %s: want one place with two contents", what, where, otherWhat, otherWhere)
 	}
 }
 

@@ -90,3 +90,20 @@ func checkPath(p string) error {
 	}
 	return nil
 }
+
+// Place is where the entry writes and what: two entries that write one path must
+// write the same there.
+func (f *Flusher) Place() (where, what string) {
+	what = f.Format
+	if e, err := f.encoding(); err == nil && e != protocol.EncodingNone {
+		what += " in " + e.String()
+	}
+	return path.Join(f.Root, f.Path.String()), what
+}
+
+// ForeignKeys are those of iLogtail's flusher_file.
+func (f *Flusher) ForeignKeys() []option.ForeignKey {
+	return []option.ForeignKey{
+		{Name: "MaxFiles", Why: "files are never deleted here: they may be the only copy"},
+	}
+}

@@ -72,7 +72,7 @@ func wholeFrames(r io.ReaderAt, size int64) (int64, error) {
 		var corrupt *protocol.CorruptFrameError
 		switch {
 		case err == nil:
-		case err == io.EOF, errors.Is(err, protocol.ErrTorn):
+		case errors.Is(err, io.EOF), errors.Is(err, protocol.ErrTorn):
 			return fr.Offset(), nil
 		case errors.As(err, &corrupt):
 			return 0, fmt.Errorf("%w: %w", errForeign, err)
@@ -152,7 +152,7 @@ func begins(r io.ReaderAt, at, size int64, magic string) bool {
 	magic = magic[:min(int64(len(magic)), size-at)]
 	buf := make([]byte, len(magic))
 	_, err := r.ReadAt(buf, at)
-	return (err == nil || err == io.EOF) && string(buf) == magic
+	return (err == nil || errors.Is(err, io.EOF)) && string(buf) == magic
 }
 
 // zstdFrame is where the frame that begins at an offset ends. Format: RFC 8878,
@@ -160,7 +160,7 @@ func begins(r io.ReaderAt, at, size int64, magic string) bool {
 func zstdFrame(r io.ReaderAt, at, size int64) (int64, error) {
 	var buf [zstd.HeaderMaxSize]byte
 	n, err := r.ReadAt(buf[:min(int64(len(buf)), size-at)], at)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return 0, err
 	}
 	var h zstd.Header
@@ -208,7 +208,7 @@ func unwritten(r io.ReaderAt, whole, size int64, why error) (int64, error) {
 	in := bufio.NewReader(io.NewSectionReader(r, whole, size-whole))
 	for {
 		c, err := in.ReadByte()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return whole, nil
 		}
 		if err != nil {

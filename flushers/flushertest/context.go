@@ -33,11 +33,11 @@ func NewContext(t testing.TB, key protocol.Key) flushers.Context {
 
 // Context is the Context of a key. Its runtime context ends when the test ends.
 func (p *Process) Context(t testing.TB, key protocol.Key) flushers.Context {
-	return p.ContextWith(t, t.Context(), key)
+	return p.ContextWith(t.Context(), t, key)
 }
 
 // ContextWith is Context with a runtime context of the caller's.
-func (p *Process) ContextWith(t testing.TB, ctx context.Context, key protocol.Key) flushers.Context {
+func (p *Process) ContextWith(ctx context.Context, t testing.TB, key protocol.Key) flushers.Context {
 	return &lane{process: p, key: key, ctx: ctx, logger: zaptest.NewLogger(t, zaptest.Level(zap.WarnLevel))}
 }
 

@@ -22,10 +22,9 @@ const (
 
 // readBody reads the beginning of an answer and, so that the connection can be
 // used again, a little more.
-func readBody(body io.ReadCloser) string {
+func readBody(body io.Reader) string {
 	said, _ := io.ReadAll(io.LimitReader(body, saidLimit))
 	_, _ = io.CopyN(io.Discard, body, drainLimit)
-	_ = body.Close()
 	return string(said)
 }
 

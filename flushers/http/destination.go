@@ -22,9 +22,9 @@ import (
 
 // TLS says how an https server is trusted.
 type TLS struct {
-	CA                 string `option:"ca" help:"PEM file of the authorities to trust instead of the system's."`
-	Cert               string `option:"cert" help:"PEM file of our certificate; read again for each connection, so it may be renewed."`
-	Key                string `option:"key" help:"PEM file of the certificate's key."`
+	CA                 string `option:"ca" alias:"CAFile" help:"PEM file of the authorities to trust instead of the system's."`
+	Cert               string `option:"cert" alias:"CertFile" help:"PEM file of our certificate; read again for each connection, so it may be renewed."`
+	Key                string `option:"key" alias:"KeyFile" help:"PEM file of the certificate's key."`
 	ServerName         string `option:"server_name" help:"Name that the server's certificate must carry; default: the host of url."`
 	InsecureSkipVerify bool   `option:"insecure_skip_verify" help:"Trust any certificate. Everybody on the way can then read and change the logs."`
 }

@@ -1,5 +1,24 @@
 // Package http is the flusher that posts logs to a URL: JSON lines, or the bytes
-// of the LogGroups. Any 2xx answer means stored.
+// of the LogGroups.
+//
+// # Requests
+//
+// A Flush is one POST. x-log-project, x-log-logstore and x-log-config name its
+// key, with % and what is not visible ASCII as %XX. Groups without logs make no
+// JSON lines and, alone, no request. Proxies of the environment are not used.
+//
+// # Answers
+//
+//	2xx                       stored
+//	408, 429, 5xx             tried again, after Retry-After if it is there
+//	413                       the batch is halved
+//	401, 403, 404, 407        the lane waits until somebody mends it
+//	3xx                       followed to the same origin if it stays a POST, else as 401
+//	other 4xx                 dead letter, with the first KiB of the answer
+//	a certificate or TLS      as 401
+//	no answer                 tried again; it may have been stored
+//
+// Credentials and headers never go to another origin than that of the URL.
 package http
 
 import (

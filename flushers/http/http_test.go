@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	nethttp "net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -482,4 +484,27 @@ func TestValidate(t *testing.T) {
 
 func secrets(name, value string) map[string]option.Secret {
 	return map[string]option.Secret{name: option.NewSecret(value)}
+}
+
+func TestAPastedBlockOfILogtail(t *testing.T) {
+	t.Parallel()
+	f := newFlusher()
+	problems := option.Decode(option.FromAny(map[string]any{
+		"RemoteURL": "https://x/y", "Headers": map[string]any{"X-A": "s3cret"}, "Timeout": "5s",
+		"TLS": map[string]any{"CAFile": "ca.pem"}, "Concurrency": 3, "Query": map[string]any{"a": "b"},
+	}), f)
+	var paths []string
+	for _, p := range problems {
+		paths = append(paths, fmt.Sprint(p.Path, " warning=", p.Warning))
+	}
+	slices.Sort(paths)
+	if diff := cmp.Diff([]string{"Concurrency warning=true", "Query warning=false"}, paths); diff != "" {
+		t.Errorf("problems (-want +got):\n%s", diff)
+	}
+	if f.URL != "https://x/y" || f.Timeout != 5*time.Second || f.TLS.CA != "ca.pem" || f.Headers["X-A"].Reveal() != "s3cret" {
+		t.Errorf("decoded %+v", f)
+	}
+	if text := fmt.Sprintf("%+v %#v", f, f); strings.Contains(text, "s3cret") {
+		t.Error("printing the options shows a header's value")
+	}
 }

@@ -75,6 +75,7 @@ func (f *Flusher) post(ctx context.Context, body []byte, contentType string) err
 	if err != nil {
 		return f.dest.failed(ctx, f.target, err)
 	}
+	defer resp.Body.Close()
 	// An answer whose body never ends must not hold the lane: its status is known.
 	slow := time.AfterFunc(drainFor, cancel)
 	defer slow.Stop()

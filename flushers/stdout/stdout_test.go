@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -72,21 +73,21 @@ func TestPrettyLines(t *testing.T) {
 	}
 }
 
-// bytewise gives other goroutines a chance after each byte, and is not locked:
-// the race detector sees two writers at a time.
-type bytewise struct{ b []byte }
+// halves writes in two steps with room for others in between, and is not locked:
+// two writers at a time mix their lines, and the race detector sees them.
+type halves struct{ b []byte }
 
-func (w *bytewise) Write(b []byte) (int, error) {
-	for _, c := range b {
-		w.b = append(w.b, c)
-	}
+func (w *halves) Write(b []byte) (int, error) {
+	w.b = append(w.b, b[:len(b)/2]...)
+	runtime.Gosched()
+	w.b = append(w.b, b[len(b)/2:]...)
 	return len(b), nil
 }
 
 func TestLinesOfManyLanesNeverMix(t *testing.T) {
 	t.Parallel()
 	var p flushertest.Process
-	out := &bytewise{}
+	out := &halves{}
 	const lanes, flushes = 16, 50
 	var wg sync.WaitGroup
 	for lane := range lanes {
