@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/flushline/flushline/flushers"
 	"github.com/flushline/flushline/flushers/flushertest"
 	"github.com/flushline/flushline/protocol"
@@ -132,6 +134,44 @@ func TestAFileWhoseSyncFailedIsNeverTrustedAgain(t *testing.T) {
 		"a.pod-0.000001.jsonl": lines(group(1, "durable")),
 		"a.pod-0.000002.jsonl": lines(group(1, "x")),
 	})
+}
+
+func TestANewNameIsSyncedUpToTheRoot(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	var synced []string
+	set := func(f *Flusher) {
+		at(dir, "{project}/{logstore}/a.jsonl")(f)
+		f.syncDir = func(_ *os.Root, d string) error {
+			synced = append(synced, d)
+			return nil
+		}
+	}
+	want := []string{"shop/orders", "shop", "."}
+	for _, opened := range []string{"created", "found"} { // who made it may have died before its sync
+		f := lane(t, new(flushertest.Process), key, set)
+		mustFlush(t, f, group(1, "a"))
+		mustFlush(t, f, group(1, "b"))
+		if diff := cmp.Diff(want, synced); diff != "" {
+			t.Errorf("directories synced for a file that was %s (-want +got):\n%s", opened, diff)
+		}
+		stop(t, f)
+		synced = nil
+	}
+}
+
+func TestADirectoryThatCannotBeSyncedHoldsTheFlush(t *testing.T) {
+	t.Parallel()
+	var fault error = syscall.EIO
+	f := lane(t, new(flushertest.Process), key, func(f *Flusher) {
+		at(t.TempDir(), "a.jsonl")(f)
+		f.syncDir = func(*os.Root, string) error { return fault }
+	})
+	if err := flush(f, group(1, "a")); !errors.Is(err, syscall.EIO) {
+		t.Errorf("Flush = %v, want EIO", err)
+	}
+	fault = nil
+	mustFlush(t, f, group(1, "a"))
 }
 
 func TestAFullDiskMakesUnreadyForAWhile(t *testing.T) {

@@ -65,7 +65,7 @@ const (
 )
 
 func newFlusher() *Flusher {
-	return &Flusher{Root: ".", Format: FormatJSONLines, MaxSize: 256 << 20, OpenFiles: 512, wrap: asFile}
+	return &Flusher{Root: ".", Format: FormatJSONLines, MaxSize: 256 << 20, OpenFiles: 512, wrap: asFile, syncDir: syncDir}
 }
 
 // Flusher is one instance; its exported fields are the options.
@@ -88,6 +88,7 @@ type Flusher struct {
 	runtime context.Context
 	log     *zap.Logger
 	wrap    func(*os.File) file
+	syncDir func(root *os.Root, dir string) error
 }
 
 // Init opens the root directory. It creates no file: the first Flush does.
@@ -101,7 +102,7 @@ func (f *Flusher) Init(c flushers.Context) error {
 	if err := f.prepare(); err != nil {
 		return flushers.Misconfigured(err)
 	}
-	v, release, err := c.Shared("file", func() (io.Closer, error) { return newStore(f.wrap), nil })
+	v, release, err := c.Shared("file", func() (io.Closer, error) { return newStore(f.wrap, f.syncDir), nil })
 	if err != nil {
 		return err
 	}

@@ -166,7 +166,7 @@ func (s *series) mend(log *zap.Logger) (ok bool, err error) {
 // it: another lane may have made them and not have synced them yet.
 func (s *series) syncDirs() error {
 	for dir := s.name.dir; ; dir = path.Dir(dir) {
-		if err := syncDir(s.key.vol.root, dir); err != nil {
+		if err := s.store.syncDir(s.key.vol.root, dir); err != nil {
 			return fmt.Errorf("couldn't sync the directory %s: %w", dir, err)
 		}
 		if dir == "." {

@@ -36,7 +36,8 @@ func asFile(f *os.File) file { return f }
 // store is all files of the process. Lanes meet here: those of one path share
 // a series, and all share the number of open files.
 type store struct {
-	wrap func(*os.File) file
+	wrap    func(*os.File) file
+	syncDir func(root *os.Root, dir string) error
 
 	mu      sync.Mutex
 	freed   sync.Cond // a file was closed, or a series is no longer in use
@@ -57,8 +58,8 @@ type seriesKey struct {
 // reached.
 const keepSeries = 4096
 
-func newStore(wrap func(*os.File) file) *store {
-	st := &store{wrap: wrap, volumes: map[string]*volume{}, series: map[seriesKey]*series{}}
+func newStore(wrap func(*os.File) file, syncDir func(*os.Root, string) error) *store {
+	st := &store{wrap: wrap, syncDir: syncDir, volumes: map[string]*volume{}, series: map[seriesKey]*series{}}
 	st.freed.L = &st.mu
 	return st
 }
