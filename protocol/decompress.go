@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/klauspost/compress/gzip"
@@ -209,7 +210,7 @@ var tinyFrame = sync.OnceValues(func() ([]byte, error) {
 	for i := range text {
 		text[i] = "eeeeettttaaoonisr "[i*i*i%257%18] // skewed letters without repetition
 	}
-	return Compress(nil, append(text, text...), EncodingZstd)
+	return Compress(nil, slices.Concat(text, text), EncodingZstd)
 })
 
 // forgetMessage decodes something small: a decoder refers to input and output of
