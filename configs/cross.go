@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"strconv"
 	"strings"
 
 	"github.com/flushline/flushline/option"
@@ -123,7 +124,7 @@ func checkAddress(address string) error {
 	if err != nil {
 		return errors.New("this is not host:port")
 	}
-	if _, err := net.LookupPort("tcp", port); err != nil {
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return fmt.Errorf("the port %q does not exist", port)
 	}
 	return nil

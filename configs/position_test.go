@@ -146,3 +146,19 @@ func TestAliasesAndMergesAreFollowedWithinBounds(t *testing.T) {
 		t.Errorf("a bomb of aliases: %v", problems)
 	}
 }
+
+// TestFilesThatAreNoConfigurationEndSoon holds what once took the parser minutes,
+// or all memory.
+func TestFilesThatAreNoConfigurationEndSoon(t *testing.T) {
+	t.Parallel()
+	for name, src := range map[string]string{
+		"brackets": strings.Repeat("[", 300_000), "maps": strings.Repeat("{a: ", 100_000), "dashes": strings.Repeat("- ", 200_000),
+		"keys": strings.Repeat("a: 1\n", 100_000), "wide": "a: [" + strings.Repeat("x,", 200_000) + "]",
+	} {
+		for syntax, parse := range map[string]func(string) (*option.Node, []option.Problem){"YAML": parseYAML, "JSON": parseJSON} {
+			if root, problems := parse(src); len(problems) != 1 || root != nil {
+				t.Errorf("%s as %s: %d problems", name, syntax, len(problems))
+			}
+		}
+	}
+}

@@ -58,6 +58,9 @@ func (r *Report) Err() error {
 	return errors.New(strings.TrimRight(r.String(), "\n"))
 }
 
+// maxShown is how many problems are shown: a file with more is not a configuration.
+const maxShown = 100
+
 // String is one paragraph for each problem, with the lines of the file it is
 // about, and the summary. It is empty if nothing is wrong.
 func (r *Report) String() string {
@@ -66,6 +69,10 @@ func (r *Report) String() string {
 	}
 	var b strings.Builder
 	for i := range r.Problems {
+		if i == maxShown {
+			fmt.Fprintf(&b, "... and %d more\n", len(r.Problems)-i)
+			break
+		}
 		p := &r.Problems[i]
 		b.WriteString(r.Line(p))
 		b.WriteByte('\n')

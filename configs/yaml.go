@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 
@@ -16,7 +17,7 @@ import (
 
 // Bounds of what a file may unfold to: aliases of aliases grow without end.
 const (
-	maxNodes = 100_000
+	maxNodes = 20_000
 	maxDepth = 64
 )
 
@@ -34,7 +35,16 @@ func parseYAML(src string) (root *option.Node, problems []option.Problem) {
 			problems = []option.Problem{{Message: "this cannot be read as YAML"}}
 		}
 	}()
-	file, err := parser.ParseBytes([]byte(src), 0, parser.AllowDuplicateMapKey())
+	tokens := lexer.Tokenize(src)
+	if deep := tooDeep(tokens); deep != nil {
+		y.problem(y.pos(deep), "", "this is nested too deeply")
+		return nil, y.problems
+	}
+	if len(tokens) > 3*maxNodes {
+		y.problem(option.Pos{}, "", "this has more values than any configuration needs")
+		return nil, y.problems
+	}
+	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		return nil, []option.Problem{y.syntaxError(err)}
 	}
@@ -52,6 +62,29 @@ func parseYAML(src string) (root *option.Node, problems []option.Problem) {
 		root = &option.Node{Kind: option.Null, Pos: option.Pos{Line: 1, Col: 1, Len: 1}}
 	}
 	return root, y.problems
+}
+
+// tooDeep finds the token at which brackets or dashes of one line are nested
+// deeper than maxDepth. The parser would go down with them until memory ends.
+func tooDeep(tokens token.Tokens) *token.Token {
+	brackets, dashes, line := 0, 0, 0
+	for _, tk := range tokens {
+		switch tk.Type {
+		case token.MappingStartType, token.SequenceStartType:
+			brackets++
+		case token.MappingEndType, token.SequenceEndType:
+			brackets--
+		case token.SequenceEntryType:
+			if tk.Position.Line != line {
+				line, dashes = tk.Position.Line, 0
+			}
+			dashes++
+		}
+		if brackets > maxDepth || dashes > maxDepth {
+			return tk
+		}
+	}
+	return nil
 }
 
 type yamlReader struct {
@@ -266,16 +299,15 @@ func (y *yamlReader) pos(tk *token.Token) option.Pos {
 	return pos
 }
 
-// nearest finds text in a line, as near to col as possible; -1 if it is not there.
+// nearest finds text in a line at col or not far from it; -1 if it is not there.
 func nearest(line, text []rune, col int) int {
-	best := -1
-	for i := 0; i+len(text) <= len(line); i++ {
-		if line[i] != text[0] || !slices.Equal(line[i:i+len(text)], text) {
-			continue
-		}
-		if best < 0 || max(i-col, col-i) < max(best-col, col-best) {
-			best = i
+	const far = 80
+	for off := range far {
+		for _, at := range [2]int{col - off, col + off} {
+			if at >= 0 && at+len(text) <= len(line) && slices.Equal(line[at:at+len(text)], text) {
+				return at
+			}
 		}
 	}
-	return best
+	return -1
 }
