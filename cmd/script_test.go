@@ -25,7 +25,8 @@ func TestMain(m *testing.M) {
 }
 
 // Each script of testdata is one story as its user meets it. $NATS is a JetStream
-// server of its own without any stream, $ADMIN and $METRICS are free addresses.
+// server of its own without any stream, $ADMIN and $METRICS are free addresses, and
+// $SILENCE is a URL that never answers.
 func TestStories(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -41,15 +42,21 @@ func TestStories(t *testing.T) {
 				env.Setenv(name, address)
 			}
 			url, err := startServer(env)
+			if err != nil {
+				return err
+			}
 			env.Setenv("NATS", url)
-			env.Setenv("GOMAXPROCS", "2")
+			silence, err := startSilence(env)
+			env.Setenv("SILENCE", silence)
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":  exits,
-			"await":  await,
-			"subst":  substitute,
-			"counts": counts,
+			"answers":   answers,
+			"await":     await,
+			"counts":    counts,
+			"exits":     exits,
+			"subst":     substitute,
+			"terminate": terminate,
 		},
 	})
 }

@@ -1,0 +1,69 @@
+package cmd_test
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// startSilence listens and never answers: a destination that hangs.
+func startSilence(env *testscript.Env) (string, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	env.Defer(func() { ln.Close() })
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				_, _ = io.Copy(io.Discard, c)
+			}()
+		}
+	}()
+	return "http://" + ln.Addr().String() + "/", nil
+}
+
+// terminate sends SIGTERM to the process started last in the background.
+func terminate(ts *testscript.TestScript, neg bool, args []string) {
+	running := ts.BackgroundCmds()
+	if neg || len(args) != 0 || len(running) == 0 {
+		ts.Fatalf("usage: terminate, after exec ... &")
+	}
+	ts.Check(running[len(running)-1].Process.Signal(syscall.SIGTERM))
+}
+
+// answers CODE URL: asks until the code comes; what was answered is stdout.
+func answers(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: answers CODE URL")
+	}
+	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	var last string
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		resp, err := client.Get(args[1])
+		if err != nil {
+			last = err.Error()
+			continue
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		last = resp.Status + " " + string(body)
+		if err == nil && strconv.Itoa(resp.StatusCode) == args[0] {
+			_, err := ts.Stdout().Write(body)
+			ts.Check(err)
+			return
+		}
+	}
+	ts.Fatalf("%s did not answer %s within 30s; the last answer:\n%s", args[1], args[0], strings.TrimSpace(last))
+}
