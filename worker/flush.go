@@ -235,7 +235,7 @@ func (l *lane) flight(r *runner, c *call, inst *instance, b *batch) bool {
 	b.decode(inst)
 	c.inst, c.batch, c.flushing = inst, b, true
 	began := c.begin(r, l.entry.FlushTimeout+flushGrace)
-	err := inst.flush(b)
+	err := inst.flush(b, began)
 	ours := c.end(r)
 	took := time.Since(began)
 	c.batch, c.flushing = nil, false
@@ -247,6 +247,7 @@ func (l *lane) flight(r *runner, c *call, inst *instance, b *batch) bool {
 	}
 	if c == l.call { // not one of several flights
 		l.noteTime(took)
+		l.ended = began.Add(took)
 	}
 	l.giveWork(b)
 	l.finish(b, err)

@@ -88,14 +88,14 @@ func (inst *instance) setUrgent(flag bool) (err error) {
 	return nil
 }
 
-func (inst *instance) flush(b *batch) (err error) {
+func (inst *instance) flush(b *batch, began time.Time) (err error) {
 	defer contain(&err)
 	k := &inst.lane.key
 	if inst.batcher == nil {
 		return inst.f.Flush(k.Project, k.Logstore, k.Config, b.groups)
 	}
-	ctx, cancel := context.WithTimeout(inst.ctx, inst.entry.FlushTimeout)
-	defer cancel()
+	ctx := &timeout{parent: inst.ctx, limit: began.Add(inst.entry.FlushTimeout)}
+	defer ctx.end()
 	return inst.batcher.FlushBatch(ctx, &flushers.Batch{
 		Project: k.Project, Logstore: k.Logstore, Config: k.Config,
 		Groups: b.groups, Raw: b.raw, IDs: b.ids, Attempt: b.attempt, FirstSeen: b.oldest(),

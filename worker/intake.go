@@ -66,6 +66,7 @@ func (s *strand) take(ctx context.Context, ds []*queue.Delivery) {
 	}
 	now := time.Now()
 	s.compact()
+	s.begin(ds)
 	for i, d := range ds {
 		m := s.newMessage(d, now)
 		if s.tight(d) && !s.awaitHeld(ctx) {
@@ -88,11 +89,20 @@ func (s *strand) newMessage(d *queue.Delivery, now time.Time) *message {
 	s.slab = s.slab[1:]
 	m.d, m.strand, m.received = d, s, now
 	s.msgs = append(s.msgs, m)
-	s.held.Add(1)
-	s.heldBytes.Add(d.Held())
-	s.largest = max(s.largest, d.Held())
-	s.source.messages.Add(1)
 	return m
+}
+
+// begin counts what came, once for the whole Fetch result.
+func (s *strand) begin(ds []*queue.Delivery) {
+	var bytes int64
+	for _, d := range ds {
+		n := d.Held()
+		bytes += n
+		s.largest = max(s.largest, n)
+	}
+	s.held.Add(int64(len(ds)))
+	s.heldBytes.Add(bytes)
+	s.source.messages.Add(int64(len(ds)))
 }
 
 // compact forgets settled messages: at once those at the front, the others when

@@ -73,6 +73,7 @@ type lane struct {
 	opening   *batchBackoff
 	askAgain  time.Duration // until IsReady is asked again
 	call      *call
+	ended     time.Time     // when its last call returned
 	took      time.Duration // moving average of its Flush calls
 	slow      atomic.Bool   // runs on a goroutine of its own
 	workTurn  bool          // it was woken from the line for work bytes
@@ -171,13 +172,22 @@ func (l *lane) run(r *runner) {
 			return
 		}
 		if r.shared() { // a turn each, so that no lane starves the others of the runner
-			l.w.runners.scheduleOne(l)
+			if !l.atRest() {
+				l.w.runners.scheduleOne(l)
+			}
 			return
 		}
 	}
 	if turn {
 		l.w.work.pass(l.w.runners.schedule)
 	}
+}
+
+// atRest gives the token up if nothing came while the lane was flushed.
+func (l *lane) atRest() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.head == nil && len(l.retry) == 0 && l.idleLocked(l.ended)
 }
 
 // next takes the batch to flush now, or arranges when to look again. It decides

@@ -49,11 +49,6 @@ func (f *Flusher) Flush(string, string, string, []*protocol.LogGroup) error {
 	return f.wait(f.runtime)
 }
 
-// FlushBatch forgets the batch.
-func (f *Flusher) FlushBatch(ctx context.Context, _ *flushers.Batch) error {
-	return f.wait(ctx)
-}
-
 // SetUrgent changes nothing.
 func (f *Flusher) SetUrgent(bool) {}
 

@@ -1,15 +1,12 @@
 package blackhole_test
 
 import (
-	"context"
-	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
 
-	"github.com/flushline/flushline/flushers"
 	"github.com/flushline/flushline/flushers/blackhole"
 	"github.com/flushline/flushline/flushers/flushertest"
 	"github.com/flushline/flushline/option"
@@ -32,9 +29,9 @@ func TestFlushCostsNoMemory(t *testing.T) {
 	if err := f.Init(flushertest.NewContext(t, key)); err != nil {
 		t.Fatal(err)
 	}
-	b := &flushers.Batch{Groups: []*protocol.LogGroup{{}}}
+	groups := []*protocol.LogGroup{{}}
 	allocs := testing.AllocsPerRun(1000, func() {
-		if !f.IsReady("p", "l", 0) || f.FlushBatch(t.Context(), b) != nil {
+		if !f.IsReady("p", "l", 0) || f.Flush("p", "l", "c", groups) != nil {
 			t.Error("not stored")
 		}
 	})
@@ -56,11 +53,6 @@ func TestDelay(t *testing.T) {
 		}
 		if got := time.Since(began); got != time.Minute {
 			t.Errorf("Flush took %v, want the delay of 1m", got)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if err := f.FlushBatch(ctx, &flushers.Batch{}); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("FlushBatch = %v, want the end of its context", err)
 		}
 	})
 }

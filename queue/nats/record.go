@@ -105,11 +105,7 @@ func convertHeaders(h nats.Header) (headers []queue.Header, origin queue.Origin,
 	if len(h) == 0 {
 		return nil, origin, false
 	}
-	n := 0
-	for _, values := range h {
-		n += len(values)
-	}
-	headers = make([]queue.Header, 0, n)
+	headers = make([]queue.Header, 0, len(h)) // one value each, nearly always
 	for key, values := range h {
 		for _, v := range values {
 			headers = append(headers, queue.Header{Key: key, Value: v})
