@@ -223,3 +223,73 @@ func TestSecretsOfAConfigAreNotPrinted(t *testing.T) {
 		}
 	}
 }
+
+// TestDamagedFilesKeepTheirSecrets changes every line of a file that holds no
+// secret, in every way that people and editors do, and looks for the secrets in
+// what is reported.
+func TestDamagedFilesKeepTheirSecrets(t *testing.T) {
+	t.Parallel()
+	const src = `
+source:
+  nats:
+    stream: LOGS
+    durable: d
+    user: u
+    password: hunter2
+    url: nats://u:hunter2@h:4222
+routes:
+  - name: a
+    when_blocked: wait
+    flushers:
+      - type: http
+        url: https://h/in
+        password: |
+          hunter2
+          hunter2
+        headers: {X-Token: hunter2, X-Plain: y}
+        codec: gzip
+      - {type: file, path: x}
+admin: {listen: "127.0.0.1:1", token: "hunter2"}
+drain: {timeout: 20s}
+`
+	kinds := testKinds(t)
+	if _, report := configs.Parse("f.yaml", []byte(src), kinds); report.Failed() {
+		t.Fatalf("%s", report)
+	}
+	damage := []func(line string) string{
+		func(string) string { return "" },
+		func(l string) string { return l + "\n" + l },
+		func(l string) string { return " " + l },
+		func(l string) string { return strings.TrimPrefix(l, " ") },
+		func(l string) string { return "\t" + l },
+		func(l string) string { return strings.Replace(l, ":", "", 1) },
+		func(l string) string { return l + " [" },
+		func(l string) string { return l + " \"" },
+		func(l string) string { return l + " }" },
+		func(l string) string { return strings.Replace(l, "e", "ee", 1) },
+		func(l string) string { return strings.Replace(l, ": ", ": - ", 1) },
+		func(l string) string { return l + ": x" },
+		func(l string) string { return "- " + l },
+		func(l string) string { return l + "\n? x" },
+	}
+	lines := strings.Split(src, "\n")
+	failed := 0
+	for i, line := range lines {
+		if strings.Contains(line, "hunter2") {
+			continue
+		}
+		for k, change := range damage {
+			damaged := append(append(append([]string{}, lines[:i]...), change(line)), lines[i+1:]...)
+			_, report := configs.Parse("f.yaml", []byte(strings.Join(damaged, "\n")), kinds)
+			if report.Failed() {
+				failed++
+			}
+			if text := report.String(); strings.Contains(text, "hunter2") {
+				t.Errorf("line %d, damage %d:\n%s", i+1, k, text)
+			}
+		}
+	}
+	if failed < 100 {
+		t.Errorf("only %d of the damaged files were refused", failed)
+	}
+}

@@ -12,16 +12,13 @@ import (
 
 	"github.com/flushline/flushline/configs"
 	"github.com/flushline/flushline/flushers"
-	"github.com/flushline/flushline/flushers/blackhole"
-	"github.com/flushline/flushline/flushers/file"
-	"github.com/flushline/flushline/flushers/http"
-	"github.com/flushline/flushline/flushers/stdout"
+	"github.com/flushline/flushline/flushers/all"
 )
 
 // builtins are the kinds that the examples use.
 func builtins(t testing.TB) *flushers.Registry {
 	t.Helper()
-	r, err := flushers.NewRegistry(stdout.Kind(), file.Kind(), http.Kind(), blackhole.Kind())
+	r, err := flushers.NewRegistry(all.Kinds()...)
 	if err != nil {
 		t.Fatal(err)
 	}

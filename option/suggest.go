@@ -10,6 +10,9 @@ import (
 // with what was written. It returns "" if nothing is near.
 func Suggest(written string, candidates []string) string {
 	w := fold(written)
+	if len(w) > maxNameLen {
+		return ""
+	}
 	best, bestDist := "", 1+max(1, len(w)/3)
 	for _, c := range candidates {
 		if d := distance(w, fold(c)); d < bestDist {
@@ -32,9 +35,6 @@ func Suggest(written string, candidates []string) string {
 
 // distance counts insertions, deletions, substitutions and swaps of neighbours.
 func distance(a, b string) int {
-	if len(a) > maxNameLen || len(b) > maxNameLen {
-		return maxNameLen
-	}
 	var older []int
 	prev := make([]int, len(b)+1)
 	for j := range prev {
@@ -58,7 +58,7 @@ func distance(a, b string) int {
 	return prev[len(b)]
 }
 
-// maxNameLen bounds the work spent on a key that is no key at all.
+// maxNameLen bounds the work spent on what is no name at all.
 const maxNameLen = 64
 
 // didYouMean is the hint for an unknown name.
