@@ -55,6 +55,9 @@ func (q *testQueue) Publish(_ context.Context, ms ...queue.Message) error {
 		if _, err := js.PublishMsgAsync(m); err != nil {
 			return fmt.Errorf("couldn't publish: %w", err)
 		}
+		if i%500 == 499 {
+			<-js.PublishAsyncComplete()
+		}
 	}
 	<-js.PublishAsyncComplete()
 	return nil

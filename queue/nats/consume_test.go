@@ -181,13 +181,16 @@ func (q *testQueue) publish(n, size int) {
 	}
 }
 
-func (q *testQueue) info() *jetstream.ConsumerInfo {
+func (q *testQueue) info() (info *jetstream.ConsumerInfo) {
 	q.Helper()
-	c, err := q.js(q.conn).Consumer(q.patience(), q.cfg.Stream, q.cfg.Durable)
-	if err != nil {
-		q.Fatal(err)
-	}
-	return c.CachedInfo()
+	q.eventually(func() error { // the test's own connection may be reconnecting, too
+		c, err := q.js(q.conn).Consumer(q.patience(), q.cfg.Stream, q.cfg.Durable)
+		if err == nil {
+			info = c.CachedInfo()
+		}
+		return err
+	})
+	return info
 }
 
 // pending waits for what the broker counts as unacknowledged and undelivered.

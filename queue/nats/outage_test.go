@@ -360,10 +360,58 @@ func TestAcksThatACutConnectionSwallowedAreRepeated(t *testing.T) {
 	p.stop()
 }
 
-// deafDialer makes connections whose writes can be swallowed.
+// The worst case: acknowledgements are owed while stream and consumer are made
+// anew with the same sequences, unseen by us.
+func TestARecreationDuringADisconnectionLosesNothing(t *testing.T) {
+	t.Parallel()
+	q := openQueue(t)
+	m := &deafDialer{}
+	q.with.NATS = []natsgo.Option{natsgo.SetCustomDialer(m)}
+	q.publish(5, 10)
+	p := q.startPod()
+	old := p.fetch(5)
+	m.refuse(true)
+	m.cut()
+	p.state(queue.StateBrokerAway)
+	q.recreateStream()
+	q.publish(5, 10)
+	other := q.openOther()
+	fresh := other.fetch(5) // the new messages are out, so that an old ack would remove them
+	ack(old...)
+	m.refuse(false)
+	if end, err := p.strand.End(p.patience()); err != nil || end.Reason != queue.Lost {
+		t.Fatalf("strand ended with %v, %v; want lost", end, err)
+	}
+	p.strand.Finish(nil)
+	p.next()
+	q.pending(5, 0)
+	p.stop()
+	other.stop(fresh...)
+	last := q.openOther()
+	ack(last.fetch(5)...)
+	q.pending(0, 0)
+	last.stop()
+}
+
+// openOther starts a pod on an ordinary network.
+func (q *testQueue) openOther() *pod {
+	q.Helper()
+	twin := *q
+	twin.with.NATS = nil
+	return twin.startPod()
+}
+
+// deafDialer makes connections whose writes can be swallowed, or none.
 type deafDialer struct {
-	mu    sync.Mutex
-	conns []*deafConn
+	mu      sync.Mutex
+	conns   []*deafConn
+	refused bool
+}
+
+func (d *deafDialer) refuse(on bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.refused = on
 }
 
 type deafConn struct {
@@ -373,12 +421,15 @@ type deafConn struct {
 }
 
 func (d *deafDialer) Dial(network, address string) (net.Conn, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.refused {
+		return nil, errorf("refused")
+	}
 	c, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(context.Background(), network, address)
 	if err != nil {
 		return nil, err
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	d.conns = append(d.conns, &deafConn{Conn: c})
 	return d.conns[len(d.conns)-1], nil
 }
