@@ -18,6 +18,7 @@ type placed struct{ path, format string }
 // value that has to change: the one that was given, if only one was.
 func (l *loader) crossChecks(root *option.Node, start option.Pos, c *Config) {
 	l.messageFits(root, start, c)
+	l.messageTaken(root, start, c)
 	l.listeners(root, start, c)
 	writers := map[string]*Entry{}
 	for i := range c.Routes {
@@ -41,6 +42,21 @@ func (l *loader) messageFits(root *option.Node, start option.Pos, c *Config) {
 	l.errorf(root.Place(start, path), path, fmt.Sprintf("message %s, or in_flight %s", c.Limits.InFlight/4, c.Limits.Message*4),
 		"limits.message %s is more than a quarter of limits.in_flight %s: one strand could not hold two messages",
 		c.Limits.Message, c.Limits.InFlight)
+}
+
+// messageTaken compares what the server in the process lets in with what is read.
+// Of other servers only a connection tells.
+func (l *loader) messageTaken(root *option.Node, start option.Pos, c *Config) {
+	if c.Source.Embedded == nil || c.Source.Embedded.MaxPayload <= c.Limits.Message {
+		return
+	}
+	path := "limits.message"
+	if given(root, path) == (option.Pos{}) {
+		path = "source.embedded.max_payload"
+	}
+	l.errorf(root.Place(start, path), path, "raise the one or lower the other",
+		"limits.message %s is below source.embedded.max_payload %s: larger messages would be stored to become dead letters",
+		c.Limits.Message, c.Source.Embedded.MaxPayload)
 }
 
 // endsWithinDrain compares what an entry may take with what a stop allows.
