@@ -3,6 +3,7 @@ package configs_test
 import (
 	"flag"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -37,7 +38,7 @@ func TestBadFilesAreExplained(t *testing.T) {
 			if len(report.Problems) == 0 {
 				t.Error("nothing is reported")
 			}
-			got := report.String()
+			got := strings.ReplaceAll(report.String(), "this is "+runtime.GOOS, "this is linux")
 			if strings.Contains(got, "hunter2") {
 				t.Errorf("the report shows a secret:\n%s", got)
 			}
