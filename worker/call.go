@@ -115,6 +115,7 @@ func (l *lane) abandon(c *call) bool {
 	l.entry.errors[flushers.ClassTimeout].Add(1)
 	inst, b := c.inst, c.batch
 	inst.spent.Store(true)
+	l.renew.Store(true)
 	inst.cancel(errCallAbandoned)
 	why := "a call into the flusher outlasted its limit of " + time.Duration(c.limit.Load()).String()
 	inst.log.Warn("a call into the flusher is abandoned; a new instance takes over", zap.String("why", why))

@@ -20,8 +20,11 @@ const (
 // ensure has the lane an instance that was told what it has to know. False: the
 // token went elsewhere.
 func (l *lane) ensure(r *runner) bool {
-	if l.inst != nil && l.inst.spent.Load() && !l.setInstance(nil) {
-		return false
+	if l.renew.Load() {
+		l.renew.Store(false)
+		if l.inst != nil && l.inst.spent.Load() && !l.setInstance(nil) {
+			return false
+		}
 	}
 	if l.inst == nil && !l.open(r) {
 		return false
@@ -180,36 +183,59 @@ func (l *lane) standInLine(b *batch) {
 	l.setLocked(workWait, "the work pool is used up", time.Now())
 }
 
-// ready asks IsReady; unless it is true, the bytes go back and the lane asks again
-// later.
+// ready asks IsReady before a Flush; unless it is true, the bytes and the parts go
+// back and the lane asks again later.
 func (l *lane) ready(r *runner, b *batch) bool {
-	inst := l.inst
-	c := l.call
-	c.inst, c.batch = inst, b
-	began := c.begin(r, readyLimit)
-	ok, err := inst.isReady()
-	if !c.end(r) { // the batch went back when the call was abandoned
-		l.returned(inst)
-		return false
-	}
-	c.batch = nil
-	if ok {
-		if r.own || r.detached.Load() {
-			ok = time.Since(began) < readySlow
-		}
-		if ok {
-			return true
-		}
+	ok, ours, why := l.ask(r, b)
+	if ok || !ours { // an abandoned call has given the batch back
+		return ok
 	}
 	l.giveWork(b)
-	why := "IsReady is false"
-	if err != nil {
-		why = "IsReady: " + err.Error()
-		l.entry.errors[flushers.ClassPanic].Add(1)
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.putBackLocked(b)
+	l.unreadyLocked(why)
+	return false
+}
+
+// readyAgain asks a lane that was not ready, before anything is prepared: ten
+// thousand unready lanes cost only this.
+func (l *lane) readyAgain(r *runner) bool {
+	ok, ours, why := l.ask(r, nil)
+	if ok || !ours {
+		return ok
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.head != nil || len(l.retry) > 0 || !l.idleLocked(l.ended) {
+		l.unreadyLocked(why)
+	}
+	return false
+}
+
+// ask calls IsReady. ours is false if the call was abandoned and the token is gone.
+func (l *lane) ask(r *runner, b *batch) (ok, ours bool, why string) {
+	inst, c := l.inst, l.call
+	c.inst, c.batch = inst, b
+	began := c.begin(r, readyLimit)
+	ok, err := inst.isReady()
+	if !c.end(r) {
+		l.returned(inst)
+		return false, false, ""
+	}
+	c.batch = nil
+	if ok && !r.shared() {
+		ok = time.Since(began) < readySlow
+	}
+	if err != nil {
+		l.entry.errors[flushers.ClassPanic].Add(1)
+		return false, true, "IsReady: " + err.Error()
+	}
+	return ok, true, "IsReady is false"
+}
+
+// unreadyLocked has the lane asked again later.
+func (l *lane) unreadyLocked(why string) {
 	if l.askAgain = l.askAgain * 3 / 2; l.askAgain < readyFirst {
 		l.askAgain = readyFirst
 	}
@@ -219,7 +245,6 @@ func (l *lane) ready(r *runner, b *batch) bool {
 		wait = readyUrgent
 	}
 	l.waitLocked(unready, why, wait)
-	return false
 }
 
 func (l *lane) giveWork(b *batch) {

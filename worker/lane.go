@@ -72,7 +72,9 @@ type lane struct {
 	before    *instance // has to be stopped before the next Init
 	opening   *batchBackoff
 	askAgain  time.Duration // until IsReady is asked again
+	renew     atomic.Bool   // an instance was spent
 	call      *call
+	first     call          // what call points to until one is abandoned
 	ended     time.Time     // when its last call returned
 	took      time.Duration // moving average of its Flush calls
 	slow      atomic.Bool   // runs on a goroutine of its own
@@ -83,7 +85,7 @@ type lane struct {
 
 func newLane(w *Worker, e *entry, key protocol.Key, now time.Time) *lane {
 	l := &lane{w: w, entry: e, key: key, hash: key.LogstoreKey(), since: now}
-	l.call = &call{lane: l}
+	l.first.lane, l.call = l, &l.first
 	return l
 }
 
@@ -128,10 +130,11 @@ func (l *lane) setLocked(s laneState, why string, now time.Time) {
 
 // waitLocked gives the token to the wheel.
 func (l *lane) waitLocked(s laneState, why string, d time.Duration) {
-	l.setLocked(s, why, time.Now())
+	now := time.Now()
+	l.setLocked(s, why, now)
 	l.waiting = true
 	l.waitGen++
-	l.entry.wheel.add(waiter{l, l.waitGen}, d)
+	l.entry.wheel.add(waiter{l, l.waitGen}, now, d)
 }
 
 // wakeUp takes the token back from the wheel, unless it went elsewhere.
@@ -161,7 +164,7 @@ func (w *Worker) wake(ws []waiter) {
 func (l *lane) run(r *runner) {
 	turn := l.workTurn
 	l.workTurn = false
-	for l.ensure(r) {
+	for l.ensure(r) && (l.askAgain == 0 || l.readyAgain(r)) {
 		b := l.next()
 		if b == nil {
 			break

@@ -36,10 +36,9 @@ type waiter struct {
 func newWheel(wake func([]waiter)) *wheel { return &wheel{wake: wake} }
 
 // add has a lane woken after about d, never more than a tick early.
-func (w *wheel) add(x waiter, d time.Duration) {
+func (w *wheel) add(x waiter, now time.Time, d time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	now := time.Now()
 	if w.count == 0 {
 		w.base, w.pos = now, 0
 	}

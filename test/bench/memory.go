@@ -153,6 +153,9 @@ func (s *benchServer) footprint(l load, mode string, watch time.Duration, inFlig
 	})
 	// What `run` sets.
 	cmd.Env = append(cmd.Env, "GOGC=400", "GOMEMLIMIT="+strconv.FormatInt(inFlight+work+64*mib, 10))
+	if *profiles != "" {
+		cmd.Env = append(cmd.Env, "BENCH_PROFILE="+filepath.Join(*profiles, mode+".prof"))
+	}
 	var f footprint
 	return f, output(cmd, &f)
 }
@@ -185,6 +188,11 @@ func runMemory() error {
 	if err != nil {
 		return err
 	}
+	stop, err := profile()
+	if err != nil {
+		return err
+	}
+	defer stop()
 	var f footprint
 	debug.FreeOSMemory()
 	f.Idle, _ = rssOf(os.Getpid())

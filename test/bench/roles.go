@@ -45,17 +45,11 @@ func measure(run func(env benchEnv) error) error {
 	if err := env.createConsumer(); err != nil {
 		return err
 	}
-	if path := os.Getenv("BENCH_PROFILE"); path != "" {
-		f, err := os.Create(path)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		if err := pprof.StartCPUProfile(f); err != nil {
-			return err
-		}
-		defer pprof.StopCPUProfile()
+	stop, err := profile()
+	if err != nil {
+		return err
 	}
+	defer stop()
 	cpu, wall := cpuTime(), time.Now()
 	if err := run(env); err != nil {
 		return err
@@ -65,6 +59,22 @@ func measure(run func(env benchEnv) error) error {
 	runtime.ReadMemStats(&ms)
 	u.GCs = ms.NumGC
 	return json.NewEncoder(os.Stdout).Encode(u)
+}
+
+// profile writes a CPU profile of the process if one was asked for.
+func profile() (stop func(), err error) {
+	path := os.Getenv("BENCH_PROFILE")
+	if path == "" {
+		return func() {}, nil
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, err
+	}
+	return func() { pprof.StopCPUProfile(); f.Close() }, nil
 }
 
 type benchEnv struct {
@@ -186,7 +196,7 @@ func newWorker(k flushers.Kind, change func(*worker.Config)) (*worker.Worker, er
 	return worker.New(cfg)
 }
 
-// consume runs a worker on the NATS source until done, asked five times a second.
+// consume runs a worker on the NATS source until done, asked once a second, as asking costs.
 func (env benchEnv) consume(w *worker.Worker, done func(*worker.Status) bool) error {
 	return env.consumeWith(w, 8192, done)
 }
@@ -201,7 +211,7 @@ func (env benchEnv) consumeWith(w *worker.Worker, window int, done func(*worker.
 	defer src.Close()
 	go func() {
 		defer cancel()
-		for deadline := time.Now().Add(5 * time.Minute); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+		for deadline := time.Now().Add(5 * time.Minute); time.Now().Before(deadline); time.Sleep(time.Second) {
 			if done(w.Status()) {
 				return
 			}
