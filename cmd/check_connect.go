@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -66,7 +65,7 @@ func (v *visit) consumer(ctx context.Context, conn *nats.Conn, one nats.Consumer
 	broken := false
 	for i := range report.Findings {
 		f := &report.Findings[i]
-		text := strings.ReplaceAll(f.String(), "-c FILE", "-c "+v.cfg.File)
+		text := named(f.String(), v.cfg.File)
 		if f.Severity == nats.Error {
 			broken = true
 			v.bad("%s", text)
@@ -106,7 +105,7 @@ func (v *visit) companions(ctx context.Context, conn *nats.Conn, client *nats.Co
 		case s.Action == nats.Create:
 			v.note("dead letter stream %s is not there yet: `flushline setup -c %s` or the first `run` makes it", s.Name, v.cfg.File)
 		case s.Action == nats.Refuse:
-			v.bad("dead letter stream %s: %s", s.Name, strings.ReplaceAll(s.Why, "-c FILE", "-c "+v.cfg.File))
+			v.bad("dead letter stream %s: %s", s.Name, named(s.Why, v.cfg.File))
 		default:
 			v.good("dead letter stream %s", s.Name)
 		}

@@ -3,6 +3,7 @@ package cmd
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"go.uber.org/zap"
@@ -51,7 +52,15 @@ func namingFile(err error, path string) error {
 	if err == nil || !strings.Contains(err.Error(), "-c FILE") {
 		return err
 	}
-	return &renamed{err: err, text: strings.ReplaceAll(err.Error(), "-c FILE", "-c "+path)}
+	return &renamed{err: err, text: named(err.Error(), path)}
+}
+
+// named puts the file's name into recommended commands.
+func named(text, path string) string {
+	if strings.ContainsAny(path, " \t'\"") {
+		path = strconv.Quote(path)
+	}
+	return strings.ReplaceAll(text, "-c FILE", "-c "+path)
 }
 
 type renamed struct {

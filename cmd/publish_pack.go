@@ -16,8 +16,10 @@ type packer struct {
 	subject  func(protocol.Key) string
 }
 
-// headerRoom is kept free for headers and their framing.
-const headerRoom = 4 << 10
+const (
+	headerRoom = 4 << 10 // kept free for headers and their framing
+	largest    = 1 << 20 // protobuf of a group: up to here no reader suspects a decompression bomb
+)
 
 // pack returns the messages of one group: one, or several when it is too large.
 // Parts of a group have new ids; a whole one keeps the id its frame carried.
@@ -48,21 +50,26 @@ func (k *packer) pack(p *parcel) ([]queue.Message, error) {
 // values encodes a group and halves it until each part fits. A single log that
 // does not fit is compressed if nobody asked for another encoding.
 func (k *packer) values(g *protocol.LogGroup, from string) ([][]byte, []protocol.Encoding, error) {
-	room := k.limit - headerRoom
+	if g.Size() > largest && len(g.Logs) > 1 {
+		return k.halves(g, from)
+	}
 	v, err := protocol.Compress(nil, g.AppendMarshal(nil), k.encoding)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, nil, err
-	}
-	if len(v) <= room {
+	case len(v) <= k.limit-headerRoom:
 		return [][]byte{v}, []protocol.Encoding{k.encoding}, nil
+	case len(g.Logs) > 1:
+		return k.halves(g, from)
+	case k.encoding == protocol.EncodingNone:
+		z := packer{encoding: protocol.EncodingZstd, limit: k.limit}
+		return z.values(g, from)
 	}
-	if len(g.Logs) < 2 {
-		if k.encoding == protocol.EncodingNone {
-			z := packer{encoding: protocol.EncodingZstd, limit: k.limit}
-			return z.values(g, from)
-		}
-		return nil, nil, usage(fmt.Errorf("%s: a single log makes a message of %s, compressed, and the server takes %s: raise max_payload of the server", from, size(int64(len(v))), size(int64(k.limit))))
-	}
+	return nil, nil, usage(fmt.Errorf("%s: a single log makes a message of %s, compressed, and the server takes %s: raise max_payload of the server",
+		from, size(int64(len(v))), size(int64(k.limit))))
+}
+
+func (k *packer) halves(g *protocol.LogGroup, from string) ([][]byte, []protocol.Encoding, error) {
 	half := len(g.Logs) / 2
 	left, right := *g, *g
 	left.Logs, right.Logs = g.Logs[:half], g.Logs[half:]

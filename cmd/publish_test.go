@@ -219,6 +219,31 @@ func TestALogLargerThanAnyMessageIsAnError(t *testing.T) {
 	}
 }
 
+// Compression must not build what the worker refuses to decompress.
+func TestCompressionDoesNotMakeLargerGroups(t *testing.T) {
+	t.Parallel()
+	g := &protocol.LogGroup{}
+	for range 100 {
+		g.Logs = append(g.Logs, &protocol.Log{Contents: []*protocol.Log_Content{{Key: "c", Value: strings.Repeat("a", 100<<10)}}})
+	}
+	k := packer{encoding: protocol.EncodingZstd, limit: 1 << 20, subject: func(protocol.Key) string { return "s" }}
+	ms, err := k.pack(&parcel{key: testKey, group: g, from: "in"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	logs := 0
+	for i := range ms {
+		body, groups, err := protocol.Scan(ms[i].Value, protocol.FormatLogGroup, protocol.EncodingZstd, nil, nil)
+		if err != nil || len(body) > largest {
+			t.Fatalf("message %d: %d bytes, %v", i, len(body), err)
+		}
+		logs += len(groups[0].Decode().Logs)
+	}
+	if logs != 100 {
+		t.Errorf("%d logs, want 100", logs)
+	}
+}
+
 func TestSubjectsEncodeWhatWouldBeAnotherToken(t *testing.T) {
 	t.Parallel()
 	got := subjectOf("logs", protocol.Key{Project: "a.b", Logstore: "c d", Config: "e*>%é_-Z9"})

@@ -116,13 +116,19 @@ func (s *service) run(ctx context.Context) error {
 	}
 	s.stage.worker.Store(w)
 	s.log.Info("running", zap.String("config", s.cfg.File), zap.String("deployment", s.cfg.Source.Deployment()), zap.String("version", Version))
-	if s.beside != nil {
-		go func() {
+	played := make(chan struct{})
+	go func() {
+		defer close(played)
+		if s.beside != nil {
 			defer stop()
 			s.beside.play(ctx, w, q, adminAddr)
-		}()
+		}
+	}()
+	err = s.consume(ctx, w, q, leave)
+	if !errors.Is(err, errInterrupted) {
+		<-played
 	}
-	return s.consume(ctx, w, q, leave)
+	return err
 }
 
 func (s *service) listen(ctx context.Context) (adminAddr string, wait func() error, err error) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -80,7 +79,7 @@ func (p *program) carryOut(ctx context.Context, plan []nats.Step, o *setupOption
 	changed := 0
 	for i := range plan {
 		s := &plan[i]
-		fmt.Fprintln(p.stdout, strings.ReplaceAll(s.String(), "-c FILE", "-c "+o.config))
+		fmt.Fprintln(p.stdout, named(s.String(), o.config))
 		switch {
 		case s.Action == nats.Refuse:
 			errs = append(errs, fmt.Errorf("%s %s is refused", s.What, s.Name))
