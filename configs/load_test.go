@@ -271,6 +271,8 @@ drain: {timeout: 20s}
 		func(l string) string { return l + ": x" },
 		func(l string) string { return "- " + l },
 		func(l string) string { return l + "\n? x" },
+		func(l string) string { return l + "\nlimits: {window: \"" },
+		func(l string) string { return l + "\nlog: '" },
 	}
 	lines := strings.Split(src, "\n")
 	failed := 0

@@ -106,9 +106,11 @@ func (r *Report) finish() {
 	}
 }
 
-// clean takes passwords out of URLs, and what a terminal would obey.
+// clean takes passwords out of URLs and out of text that swallowed a key, and what
+// a terminal would obey.
 func clean(text string) string {
 	text = userInfo.ReplaceAllString(text, "://***@")
+	text = quotedSecret.ReplaceAllString(text, "${1}***")
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r

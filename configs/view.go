@@ -14,6 +14,7 @@ import (
 type view struct {
 	lines  [][]rune
 	hidden map[int][]span // by line, from 1
+	loose  map[int]bool   // lines within a scalar: perhaps keys in the wrong place
 	syntax bool           // the file could not be read: only its text tells what is secret
 }
 
@@ -27,10 +28,13 @@ var (
 	secretKey = regexp.MustCompile(`(?i)pass|pwd|secret|token|credential|creds|api_?key|private_?key|authori[sz]ation|cookie|nkey|seed|signature`)
 	// secretLine is such a key with a value behind it.
 	secretLine = regexp.MustCompile(`(?i)(?:` + secretKey.String() + `)[^:=]*[:=](.*)$`)
+	// quotedSecret is the same within a quoted value: a missing quote makes a value
+	// of all that follows.
+	quotedSecret = regexp.MustCompile(`(?i)("[^"]*(?:` + secretKey.String() + `)[^":=]*[:=])[^"]*`)
 )
 
 func newView(src string) *view {
-	v := &view{hidden: map[int][]span{}, syntax: true}
+	v := &view{hidden: map[int][]span{}, loose: map[int]bool{}, syntax: true}
 	for line := range strings.SplitSeq(src, "\n") {
 		v.lines = append(v.lines, []rune(line))
 	}
@@ -48,6 +52,9 @@ func (v *view) hide(root *option.Node, secrets []*option.Node) {
 }
 
 func (v *view) hideNamed(n *option.Node) {
+	for l := n.Pos.Line; l <= n.LastLine; l++ {
+		v.loose[l] = true
+	}
 	for _, item := range n.Items {
 		v.hideNamed(item)
 	}
@@ -157,13 +164,13 @@ func (v *view) spans(line int) []span {
 	for _, m := range userInfo.FindAllStringIndex(text, -1) {
 		spans = append(spans, runeSpan(text, m[0]+len("://"), m[1]-len("@")))
 	}
-	if !v.syntax {
+	if !v.syntax && !v.loose[line] {
 		return spans
 	}
 	if m := secretLine.FindStringSubmatchIndex(text); m != nil {
 		return append(spans, runeSpan(text, m[2], m[3]))
 	}
-	if v.belowSecret(line) {
+	if v.syntax && v.belowSecret(line) {
 		return append(spans, span{0, len(v.lines[line-1])})
 	}
 	return spans

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/lexer"
@@ -304,8 +305,11 @@ func nearest(line, text []rune, col int) int {
 	const far = 80
 	for off := range far {
 		for _, at := range [2]int{col - off, col + off} {
-			if at >= 0 && at+len(text) <= len(line) && slices.Equal(line[at:at+len(text)], text) {
-				return at
+			if at < 0 || at+len(text) > len(line) || !slices.Equal(line[at:at+len(text)], text) {
+				continue
+			}
+			if at == 0 || !unicode.IsLetter(line[at-1]) && !unicode.IsDigit(line[at-1]) {
+				return at // not the end of another word
 			}
 		}
 	}
