@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"path/filepath"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -14,7 +16,7 @@ import (
 )
 
 func newCheck(p *program) *cobra.Command {
-	var config string
+	var config, example string
 	var connect bool
 	var patience time.Duration
 	c := &cobra.Command{
@@ -28,7 +30,8 @@ it is ready.
 Exit codes: 0 right; 64 errors in the configuration; 69 with --connect, broker or
 a destination not usable.`,
 		Example: `  flushline check flushline.yaml
-  flushline check -c flushline.yaml --connect`,
+  flushline check -c flushline.yaml --connect
+  flushline check --example nats > flushline.yaml`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return fmt.Errorf("one FILE at a time, got %q", args)
@@ -36,6 +39,9 @@ a destination not usable.`,
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
+			if example != "" {
+				return p.example(example)
+			}
 			if len(args) == 1 {
 				config = args[0]
 			}
@@ -46,6 +52,7 @@ a destination not usable.`,
 	}
 	configFlag(p, c, &config)
 	c.Flags().BoolVar(&connect, "connect", false, "ask the broker and each destination, too")
+	c.Flags().StringVar(&example, "example", "", "print a ready-made configuration to start from: `NAME` is one of "+strings.Join(exampleNames(), ", "))
 	c.Flags().DurationVar(&patience, "patience", 10*time.Second, "with --connect, wait this `LONG` for each answer")
 	return c
 }
@@ -74,6 +81,33 @@ func (p *program) check(ctx context.Context, path string, connect bool, patience
 		return shown(exitUnavailable)
 	}
 	return nil
+}
+
+func (p *program) example(name string) error {
+	for _, file := range configs.Examples() {
+		if file == name || strings.TrimSuffix(file, filepath.Ext(file)) == name {
+			text, err := configs.Example(file)
+			if err != nil {
+				return err
+			}
+			_, err = p.stdout.Write(text)
+			return err
+		}
+	}
+	hint := ""
+	if near := option.Suggest(name, exampleNames()); near != "" {
+		hint = fmt.Sprintf(" (did you mean %q?)", near)
+	}
+	return usage(fmt.Errorf("there is no example %q%s: they are %s", name, hint, strings.Join(exampleNames(), ", ")))
+}
+
+// exampleNames are the ready-made files without their endings.
+func exampleNames() []string {
+	names := configs.Examples()
+	for i, file := range names {
+		names[i] = strings.TrimSuffix(file, filepath.Ext(file))
+	}
+	return names
 }
 
 // printRoutes shows what the configuration comes to with its defaults.

@@ -221,7 +221,7 @@ func (s *show) end(o *demoOptions) error {
 	case produced == 0 || s.flushed != produced || s.acknowledged != produced:
 		return &coded{exitIncomplete, errors.New("not everything that was produced was flushed and acknowledged; run it again with --verbose to see why")}
 	}
-	next := []string{"flushline demo --break", "flushline flushers ls", "flushline check -c flushline.yaml"}
+	next := []string{"flushline demo --break", "flushline flushers ls", "flushline check --example nats > flushline.yaml"}
 	if o.broken {
 		next[0] = "flushline demo --for 1m --keep"
 	}
