@@ -3,7 +3,7 @@ package nats
 // Bounds of what one strand has outstanding.
 const (
 	firstAsk = 256 << 10
-	maxAsk   = 8 << 20
+	maxAsk   = 4 << 20
 	maxBatch = 1024
 )
 

@@ -55,6 +55,9 @@ func (s *strand) confirm(line, doubts int64) {
 	fresh := ok && s.confirmed.Load() != line
 	if fresh {
 		s.confirmed.Store(line)
+		// While it was away the server could deliver nothing again, so that time does
+		// not count.
+		s.remember = time.Now().Add(rememberFor * s.numbers.Load().ackWait)
 	}
 	s.mu.Unlock()
 	if !fresh {
@@ -91,7 +94,10 @@ func (s *strand) confirmAcks(ctx context.Context) bool {
 	return true
 }
 
-const keepInterval = 250 * time.Millisecond
+const (
+	keepInterval = 250 * time.Millisecond
+	rememberFor  = 2 // ack waits; a redelivery that waits for a request comes late
+)
 
 // keep confirms acknowledgements and marks what is held, until ctx ends. It goes
 // on while the strand drains.
@@ -110,11 +116,21 @@ func (s *strand) keep(ctx context.Context) {
 		s.mark(now)
 		if n := s.acks.Load(); n != acks && s.confirmAcks(ctx) {
 			acks = n
-			s.book.mu.Lock()
-			s.book.sweep(s.safe.Load(), now)
-			s.book.ended.forget(now.Add(-2 * s.numbers.Load().ackWait))
-			s.book.mu.Unlock()
+			s.tidy(now)
 		}
+	}
+}
+
+// tidy lets go of what is settled, and of old memories.
+func (s *strand) tidy(now time.Time) {
+	s.mu.Lock()
+	remember := s.remember
+	s.mu.Unlock()
+	s.book.mu.Lock()
+	defer s.book.mu.Unlock()
+	s.book.sweep(s.safe.Load(), now)
+	if now.After(remember) {
+		s.book.ended.forget(now.Add(-rememberFor * s.numbers.Load().ackWait))
 	}
 }
 

@@ -60,6 +60,9 @@ func Connect(ctx context.Context, c *Config, log *zap.Logger, extra ...nats.Opti
 func (c *Conn) dial(ctx context.Context, opts nats.Options) error {
 	nc, err := opts.Connect()
 	if err != nil {
+		if why := c.line.refusal.Load(); why != nil && errors.Is(err, nats.ErrNoServers) {
+			return *why
+		}
 		return explainConnect(err)
 	}
 	c.nc = nc

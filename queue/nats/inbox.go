@@ -58,6 +58,17 @@ func (i *inbox) close(line int64) {
 	_ = i.sub.Unsubscribe()
 }
 
+// settle waits until a closed inbox has handed over everything. It must not be
+// called from the inbox's own callback.
+func (i *inbox) settle() {
+	for range 1000 {
+		if !i.sub.IsValid() {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
 // number is which request a status answers; false if it is of another inbox.
 func (i *inbox) number(subject string) (uint64, bool) {
 	if i == nil {

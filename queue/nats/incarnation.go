@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
 	"time"
 
@@ -100,8 +101,13 @@ func missing(err error) bool {
 		(api.ErrorCode == jetstream.JSErrCodeConsumerNotFound || api.ErrorCode == jetstream.JSErrCodeStreamNotFound)
 }
 
-// away says that no answer came, rather than a refusal.
+// away says that no answer came, or only that none can be given now, rather than
+// a refusal.
 func away(err error) bool {
+	var api *jetstream.APIError
+	if errors.As(err, &api) {
+		return api.Code == http.StatusServiceUnavailable
+	}
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) ||
 		errors.Is(err, nats.ErrNoResponders) || errors.Is(err, nats.ErrReconnectBufExceeded) ||
 		errors.Is(err, nats.ErrDisconnected) || errors.Is(err, nats.ErrConnectionReconnecting)

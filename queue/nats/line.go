@@ -16,6 +16,8 @@ import (
 type line struct {
 	last atomic.Int64 // number of the newest connection
 	live atomic.Int64 // number of the connection that is up; 0: none
+
+	refusal atomic.Pointer[error] // why the last dial failed; nats.go only says that none succeeded
 }
 
 func newLine() *line { return &line{} }
@@ -38,6 +40,7 @@ func (l *line) wrap(o *nats.Options) {
 
 func (l *line) open(c net.Conn, err error) (net.Conn, error) {
 	if err != nil {
+		l.refusal.Store(&err)
 		return nil, err
 	}
 	n := l.last.Add(1)

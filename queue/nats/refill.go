@@ -220,7 +220,7 @@ func (s *strand) ensureInbox() error {
 
 // voidPulls gives up all requests and their inbox. What the server sends to them
 // nevertheless is accepted and charged on top.
-func (s *strand) voidPulls(why string) {
+func (s *strand) voidPulls(why string) (closed *inbox) {
 	s.mu.Lock()
 	in, live := s.inbox, len(s.pulls.live)
 	give := s.pulls.void()
@@ -238,6 +238,7 @@ func (s *strand) voidPulls(why string) {
 		s.log.Debug("gave up pull requests", zap.Int("requests", live), zap.String("why", why))
 	}
 	poke(s.wake)
+	return in
 }
 
 // Final statuses by what follows from them.

@@ -149,13 +149,22 @@ func (s *Source) live(ctx context.Context, h queue.Host, one Consumer, b *birth)
 
 	end(&queue.End{Reason: queue.Stopping})
 	<-closed
-	st.finish()
+	st.finish(deadline(ctx))
 	rest()
 	wg.Wait()
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, context.Cause(ctx)) {
 		return fmt.Errorf("couldn't go on with %s/%s: %w", one.Stream, one.Durable, err)
 	}
 	return nil
+}
+
+// deadline is until when the end of a strand may take; zero if nobody says.
+func deadline(ctx context.Context) time.Time {
+	var end *queue.End
+	if errors.As(context.Cause(ctx), &end) {
+		return end.Deadline
+	}
+	return time.Time{}
 }
 
 // find waits until the consumer can be read. If that takes longer than a moment

@@ -16,7 +16,9 @@ func (s *strand) closeIntake() {
 	in := s.in
 	s.in, s.inBytes = nil, 0
 	s.mu.Unlock()
-	s.voidPulls("the strand ended")
+	if open := s.voidPulls("the strand ended"); open != nil {
+		defer open.settle() // so that what is on the way goes back before the connection closes
+	}
 	bytes := int64(0)
 	for _, m := range in {
 		bytes += int64(m.Size()) + overhead
@@ -43,12 +45,16 @@ func (s *strand) giveBack(m *nats.Msg) {
 }
 
 // lastWait bounds how long a strand waits for the server to have everything that
-// was settled.
+// was settled; a nearer deadline shortens it, to a second at least.
 const lastWait = 5 * time.Second
 
 // finish returns when the server has every settlement, or was given up.
-func (s *strand) finish() {
-	ctx, cancel := context.WithTimeout(context.Background(), lastWait)
+func (s *strand) finish(deadline time.Time) {
+	limit := lastWait
+	if !deadline.IsZero() {
+		limit = max(time.Second, min(limit, time.Until(deadline)))
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	for {
 		s.mu.Lock()

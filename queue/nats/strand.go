@@ -48,9 +48,10 @@ type strand struct {
 	failures int       // refused requests in a row
 	refusal  string    // why the last was refused
 	large    largeAsk
-	closed   bool  // no more asks; what arrives goes back
-	doubts   int64 // reasons to confirm the incarnation again, so far
-	gone     bool  // Lost: never confirmed again
+	closed   bool      // no more asks; what arrives goes back
+	doubts   int64     // reasons to confirm the incarnation again, so far
+	gone     bool      // Lost: never confirmed again
+	remember time.Time // until when ended sequences are not forgotten
 
 	book       *book
 	generation atomic.Uint32 // of acknowledgements; see confirmAcks
@@ -240,7 +241,7 @@ func (s *strand) accept(batch []*nats.Msg, since time.Time) (out []*queue.Delive
 		return nil, 0
 	}
 	out = make([]*queue.Delivery, 0, len(batch))
-	stamp := since.UnixNano()
+	stamp, third := since.UnixNano(), int64(s.numbers.Load().ackWait/3)
 	b := s.book
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -256,7 +257,7 @@ func (s *strand) accept(batch []*nats.Msg, since time.Time) (out []*queue.Delive
 		}
 		r := s.newRecord()
 		r.fill(s, m, p, cost)
-		r.marked = stamp
+		r.marked = stamp - int64(p.stream%64)*third/128 // spreads the marks
 		b.add(r)
 		out = append(out, &r.Delivery)
 		bytes += cost
