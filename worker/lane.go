@@ -36,30 +36,40 @@ func (s laneState) String() string { return laneStates[s] }
 // hand, its readiness, its retries and its instance. Without parts it has no
 // goroutine and no timer.
 type lane struct {
-	books // its mutex guards all fields that are not atomic or marked
+	// The order of the fields is that of their use: ten thousand waiting lanes are
+	// not in the processor's cache, and each line of it that a wake-up touches
+	// costs more than the code.
 
 	w     *Worker
 	entry *entry
-	key   protocol.Key
-	hash  int64
 
-	head, tail *part // queued parts, oldest first
-	parts      int
-	bytes      int64
-
-	retry   []*batch // failed ones, oldest first; each waits for its own next try
-	flights []*batch // inside a call that is not abandoned
-
-	state laneState
-	since time.Time
-	why   string
+	// Of whoever holds the token, here and below.
+	inst     *instance
+	call     *call
+	askAgain time.Duration // until IsReady is asked again
+	slow     atomic.Bool   // runs on a goroutine of its own
+	renew    atomic.Bool   // an instance was spent
+	workTurn bool          // it was woken from the line for work bytes
 
 	// scheduled is the token: somebody will run the lane or runs it, or it lies on
 	// the wheel or in line for work. Who sets it has to schedule.
 	scheduled bool
-	waiting   bool   // on the wheel, and may be woken before its time
+	waiting   bool // on the wheel, and may be woken before its time
+	gone      bool // stopped for being idle: look the lane up again
+	state     laneState
 	waitGen   uint32 // which wait
-	gone      bool   // stopped for being idle: look the lane up again
+
+	books // its mutex guards all fields that are not atomic or of the token's holder
+
+	since      time.Time // of state
+	why        string
+	head, tail *part    // queued parts, oldest first
+	retry      []*batch // failed ones, oldest first; each waits for its own next try
+	flights    []*batch // inside a call that is not abandoned
+	parts      int      // in the queue
+	bytes      int64    // in the queue
+
+	first call // what call points to until one is abandoned
 
 	failing   bool // the last Flush failed: one batch at a time
 	probe     bool // a new batch may be tried once while an older one backs off
@@ -67,19 +77,15 @@ type lane struct {
 	abandoned int // calls that have not returned
 	guard     guard
 
-	// Of whoever holds the token.
-	inst      *instance
+	key  protocol.Key
+	hash int64
+
+	// Of the token's holder, seldom.
 	before    *instance // has to be stopped before the next Init
 	opening   *batchBackoff
-	askAgain  time.Duration // until IsReady is asked again
-	renew     atomic.Bool   // an instance was spent
-	call      *call
-	first     call          // what call points to until one is abandoned
 	ended     time.Time     // when its last call returned
 	took      time.Duration // moving average of its Flush calls
-	slow      atomic.Bool   // runs on a goroutine of its own
-	workTurn  bool          // it was woken from the line for work bytes
-	workNeed  int64         // while in that line
+	workNeed  int64         // while in line for work bytes
 	lastSpoke time.Time     // of the last logged failure
 }
 
