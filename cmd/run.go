@@ -72,12 +72,12 @@ type service struct {
 
 	// beside runs next to the worker, which stops when it returns; nil: nothing
 	// does. Then the first signal calls endBeside and the second stops the worker.
-	beside    companionship
+	beside    guest
 	endBeside func()
 }
 
-// companionship is what a command does beside a worker.
-type companionship interface {
+// guest is what a command does beside a worker.
+type guest interface {
 	prepare(*worker.Config)
 	play(ctx context.Context, w *worker.Worker, q *queues, adminAddr string)
 }
@@ -125,6 +125,7 @@ func (s *service) run(ctx context.Context) error {
 		}
 	}()
 	err = s.consume(ctx, w, q, leave)
+	stop()
 	if !errors.Is(err, errInterrupted) {
 		<-played
 	}

@@ -55,6 +55,7 @@ func TestStories(t *testing.T) {
 			"await":     await,
 			"counts":    counts,
 			"exits":     exits,
+			"stored":    stored,
 			"subst":     substitute,
 			"terminate": terminate,
 		},

@@ -31,7 +31,8 @@ func newStatus(p *program) *cobra.Command {
 		Use:   "status",
 		Short: "Show what a running worker does, what does not move, and why",
 		Long: `Asks a running worker for one snapshot: its strands, the lanes that are blocked
-with reason and next try, what was received and what became of it.
+with reason and next try, what was received and what became of it. A token goes
+into FLUSHLINE_ADMIN_TOKEN, or comes from the configuration.
 
 Exit codes: 0 shown; 64 usage or configuration; 69 no worker answered.`,
 		Example: `  flushline status
@@ -104,12 +105,8 @@ func (p *program) status(ctx context.Context, a *adminOptions, o statusOptions) 
 		if isTerminal(p.stdout) && !o.asJSON {
 			fmt.Fprint(p.stdout, "\x1b[H\x1b[2J") // cursor home, clear
 		}
-		err := p.showStatus(ctx, target, o.asJSON)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
-			return err
+		if err := p.showStatus(ctx, target, o.asJSON); err != nil && ctx.Err() == nil {
+			fmt.Fprintln(p.stderr, "flushline:", err) // a worker that restarts comes back
 		}
 		select {
 		case <-ctx.Done():

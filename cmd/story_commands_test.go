@@ -1,6 +1,7 @@
 package cmd_test
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -9,6 +10,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -32,6 +35,32 @@ func startSilence(env *testscript.Env) (string, error) {
 		}
 	}()
 	return "http://" + ln.Addr().String() + "/", nil
+}
+
+// stored N STREAM: waits until a stream of the story's server holds N messages.
+func stored(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: stored N STREAM")
+	}
+	nc, err := nats.Connect(ts.Getenv("NATS"))
+	ts.Check(err)
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	ts.Check(err)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	last := "no answer"
+	for ; ctx.Err() == nil; time.Sleep(50 * time.Millisecond) {
+		stream, err := js.Stream(ctx, args[1])
+		if err != nil {
+			last = err.Error()
+			continue
+		}
+		if last = strconv.FormatUint(stream.CachedInfo().State.Msgs, 10); last == args[0] {
+			return
+		}
+	}
+	ts.Fatalf("%s has %s messages, want %s", args[1], last, args[0])
 }
 
 // terminate sends SIGTERM to the process started last in the background.
