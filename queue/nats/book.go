@@ -71,8 +71,8 @@ func (b *book) done(r *record, safe uint32, now time.Time) bool {
 	return acked || !r.held()
 }
 
-// sweep lets go of what is done and says how many records are left.
-func (b *book) sweep(safe uint32, now time.Time) int {
+// sweep lets go of what is done.
+func (b *book) sweep(safe uint32, now time.Time) {
 	kept := b.line[:0]
 	for _, r := range b.line {
 		if !b.done(r, safe, now) {
@@ -87,7 +87,6 @@ func (b *book) sweep(safe uint32, now time.Time) int {
 		}
 	}
 	b.sweepAt = max(sweepLeast, 2*len(b.line))
-	return len(b.line) + len(b.odd)
 }
 
 // unsafe is the replies of acknowledgements that the server may not have.

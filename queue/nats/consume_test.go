@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -253,13 +252,6 @@ func positions(ds []*queue.Delivery) (seqs []int64) {
 		seqs = append(seqs, d.Message().Position)
 	}
 	return seqs
-}
-
-func closeTo(t *testing.T, what string, got, want, slack time.Duration) {
-	t.Helper()
-	if got < want-slack || got > want+slack {
-		t.Errorf("%s took %v, want %v", what, got, want)
-	}
 }
 
 func errorf(format string, args ...any) error { return fmt.Errorf(format, args...) }

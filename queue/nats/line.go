@@ -1,6 +1,7 @@
 package nats
 
 import (
+	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -88,8 +89,8 @@ func (c *lineConn) Close() error {
 }
 
 func isTimeout(err error) bool {
-	t, ok := err.(net.Error)
-	return ok && t.Timeout()
+	var t net.Error
+	return errors.As(err, &t) && t.Timeout()
 }
 
 // broadcast wakes everyone who waits, any number of times.

@@ -294,6 +294,48 @@ func TestAStopGivesTheBufferBackAtOnce(t *testing.T) {
 	p.stop()
 }
 
+// A stop after everything was acknowledged leads to no duplicate, whatever was
+// buffered or on the way.
+func TestTwentyStopsWithoutADuplicate(t *testing.T) {
+	t.Parallel()
+	q := openQueue(t)
+	const n = 2000
+	q.publish(n, 1000)
+	seen := map[int64]bool{}
+	for round := range 20 {
+		p := q.startPod()
+		for range 1 + round%5 {
+			ds, err := p.strand.Fetch(p.patience(), everything)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, d := range ds {
+				if seen[d.Message().Position] {
+					t.Errorf("message %d was handed out again", d.Message().Position)
+				}
+				seen[d.Message().Position] = true
+				ack(d)
+			}
+			if len(seen) >= n-500 {
+				break
+			}
+		}
+		p.stop()
+	}
+	p := q.startPod()
+	for len(seen) < n {
+		for _, d := range p.fetch(1) {
+			if seen[d.Message().Position] {
+				t.Errorf("message %d was handed out again", d.Message().Position)
+			}
+			seen[d.Message().Position] = true
+			ack(d)
+		}
+	}
+	q.pending(0, 0)
+	p.stop()
+}
+
 // passedOver waits until that many messages are counted as never delivered.
 func (p *pod) passedOver(reason string, n int64) {
 	p.Helper()

@@ -8,8 +8,8 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -115,13 +115,6 @@ func openChildQueue(t *testing.T) (*testQueue, *child) {
 	return q, c
 }
 
-func values(ds []*queue.Delivery) (vs []string) {
-	for _, d := range ds {
-		vs = append(vs, strings.TrimRight(string(d.Message().Value), "\x00"))
-	}
-	return vs
-}
-
 func TestAServerRestartKeepsWhatIsHeld(t *testing.T) {
 	t.Parallel()
 	q := openQueue(t)
@@ -198,7 +191,7 @@ type gate struct {
 	mu     sync.Mutex
 	srv    *server.Server
 	closed bool
-	open   []net.Conn
+	open   []*holeConn
 }
 
 func (g *gate) InProcessConn() (net.Conn, error) {
@@ -208,10 +201,44 @@ func (g *gate) InProcessConn() (net.Conn, error) {
 		return nil, errorf("the network is closed")
 	}
 	c, err := g.srv.InProcessConn()
-	if err == nil {
-		g.open = append(g.open, c)
+	if err != nil {
+		return nil, err
 	}
-	return c, err
+	h := &holeConn{Conn: c}
+	g.open = append(g.open, h)
+	return h, nil
+}
+
+// holeConn is a connection that can turn into a hole: it stays, but nothing gets
+// through.
+type holeConn struct {
+	net.Conn
+	hole atomic.Bool
+}
+
+func (c *holeConn) Read(b []byte) (int, error) {
+	for {
+		n, err := c.Conn.Read(b)
+		if err != nil || !c.hole.Load() {
+			return n, err
+		}
+	}
+}
+
+func (c *holeConn) Write(b []byte) (int, error) {
+	if c.hole.Load() {
+		return len(b), nil
+	}
+	return c.Conn.Write(b)
+}
+
+// swallow turns the present connections into holes.
+func (g *gate) swallow() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, c := range g.open {
+		c.hole.Store(true)
+	}
 }
 
 func (g *gate) set(closed bool) {
@@ -334,6 +361,26 @@ func TestTenMinutesOfDisconnection(t *testing.T) {
 			t.Errorf("flow was back after %v, want 3s at most", d)
 		}
 		ack(ds[30:]...)
+		ack(more...)
+		q.pending(0, 0)
+		p.stop()
+	})
+}
+
+// A connection that is up but carries nothing is replaced long before the pings of
+// the client library would notice.
+func TestASilentConnectionIsReplaced(t *testing.T) {
+	bubble(t, func(t *testing.T, q *testQueue, g *gate) {
+		q.publish(100, 10)
+		p := q.startPod()
+		ds := p.fetch(50)
+		g.swallow()
+		ack(ds...)
+		begin := time.Now()
+		more := p.fetch(50)
+		if d := time.Since(begin); d > 20*time.Second {
+			t.Errorf("flow was back after %v, want 20s at most", d)
+		}
 		ack(more...)
 		q.pending(0, 0)
 		p.stop()

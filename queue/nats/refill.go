@@ -48,8 +48,8 @@ func (s *strand) refill(ctx context.Context, room queue.Room, idle bool) (again 
 	if !s.open() {
 		return 0, nil
 	}
-	if err := s.ensureInbox(); err != nil {
-		return backoff(0), nil // the state shows it; the next look tries again
+	if !s.ensureInbox() {
+		return backoff(0), nil
 	}
 	p, again, ok := s.plan(room, idle)
 	if !ok {
@@ -189,14 +189,15 @@ func (s *strand) refused(id uint64, why string) (give int64) {
 }
 
 // ensureInbox makes the subscription that answers come to, a new one for each
-// connection. Only Fetch makes one.
-func (s *strand) ensureInbox() error {
+// connection. Only Fetch makes one. It is false if that failed; the state shows it
+// if it goes on.
+func (s *strand) ensureInbox() bool {
 	line := s.confirmed.Load()
 	s.mu.Lock()
 	have := s.inbox
 	s.mu.Unlock()
 	if line == 0 || have != nil && have.line == line {
-		return nil
+		return line != 0
 	}
 	s.voidPulls("the connection was replaced")
 	in, err := s.conn.newInbox(line, s.receive)
@@ -206,16 +207,18 @@ func (s *strand) ensureInbox() error {
 		s.failures++
 		s.refusal = err.Error()
 		s.mu.Unlock()
-		return err
+		return false
 	}
 	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
-		return in.sub.Unsubscribe()
+	closed := s.closed
+	if !closed {
+		s.inbox = in
 	}
-	s.inbox = in
 	s.mu.Unlock()
-	return nil
+	if closed {
+		in.close(line)
+	}
+	return !closed
 }
 
 // voidPulls gives up all requests and their inbox. What the server sends to them

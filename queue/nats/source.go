@@ -111,11 +111,9 @@ func (s *Source) serve(ctx context.Context, h queue.Host, one Consumer) error {
 		if err != nil || b == nil {
 			return err
 		}
-		if err := s.live(ctx, h, one, b); err != nil {
+		err = s.live(ctx, h, one, b)
+		if err != nil || context.Cause(ctx) != nil {
 			return err
-		}
-		if ctx.Err() != nil {
-			return nil
 		}
 	}
 }
@@ -172,13 +170,9 @@ func deadline(ctx context.Context) time.Time {
 // nil when ctx ended.
 func (s *Source) find(ctx context.Context, h queue.Host, one Consumer) (*birth, error) {
 	var a *absence
-	defer func() { a.over() }()
 	for n := 0; ; n++ {
 		b, err := s.conn.observe(ctx, one)
 		if err == nil {
-			if a == nil {
-				return b, nil
-			}
 			return b, a.over()
 		}
 		if n == 3 {
@@ -189,7 +183,7 @@ func (s *Source) find(ctx context.Context, h queue.Host, one Consumer) (*birth, 
 		}
 		select {
 		case <-ctx.Done():
-			return nil, nil
+			return nil, a.over()
 		case <-a.ended():
 			return nil, a.over()
 		case <-s.conn.changed.wait():

@@ -290,7 +290,7 @@ func (s *strand) newRecord() *record {
 // swallow settles a delivery of a message that we know, and says whether we do.
 // The book is locked.
 func (s *strand) swallow(m *nats.Msg, p position) bool {
-	known, other := false, false
+	var known, other bool
 	if r := s.book.find(p.stream); r != nil {
 		known, other = true, r.stored != p.time
 		if !other {
