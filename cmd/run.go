@@ -198,11 +198,20 @@ func ended(err error, defects int64) error {
 func (s *service) summary(st *worker.Status) {
 	for i := range st.Sources {
 		src := &st.Sources[i]
-		s.log.Info("stopped",
+		fields := []zap.Field{
 			zap.String("source", src.Name), zap.Duration("after", st.Now.Sub(st.Started).Round(time.Millisecond)),
 			zap.Int64("messages", src.Messages), zap.Int64("acknowledged", src.Acknowledged), zap.Int64("given_back", src.Released),
 			zap.Int64("parts", src.Counts.Received), zap.Int64("flushed", src.Counts.Flushed),
-			zap.Any("dead_lettered", src.Counts.DeadLettered), zap.Any("skipped", src.Counts.Skipped), zap.Any("released", src.Counts.Released))
+		}
+		for _, c := range []struct {
+			name string
+			by   map[string]int64
+		}{{"dead_lettered", src.Counts.DeadLettered}, {"skipped", src.Counts.Skipped}, {"released", src.Counts.Released}} {
+			if len(c.by) > 0 {
+				fields = append(fields, zap.Any(c.name, c.by))
+			}
+		}
+		s.log.Info("stopped", fields...)
 	}
 }
 
