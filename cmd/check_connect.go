@@ -178,7 +178,7 @@ func within(ctx context.Context, name string, call func() error) error {
 
 // sampleKey is a key that a route matches.
 func sampleKey(m configs.Match) protocol.Key {
-	return protocol.Key{Project: fit(m.Project, "sample"), Logstore: fit(m.Logstore, "sample"), Config: fit(m.Config, "sample")}
+	return fitKey(m, protocol.Key{Project: "sample", Logstore: "sample", Config: "sample"})
 }
 
 // probeContext is what an instance gets when it is only asked.

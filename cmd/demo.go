@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -144,22 +145,36 @@ func (p *program) demoRoutes(o *demoOptions, dir string) (*configs.Config, error
 	return cfg, nil
 }
 
-// keysFor is demoKeys, fitted into the patterns of the routes.
+// keysFor is the demoKeys that match a route as they are, for each route; where
+// none does, all of them fitted into its patterns.
 func keysFor(routes []configs.Route) []protocol.Key {
 	const most = 24
 	var keys []protocol.Key
-	seen := map[protocol.Key]bool{}
+	add := func(key protocol.Key) {
+		if len(keys) < most && !slices.Contains(keys, key) {
+			keys = append(keys, key)
+		}
+	}
 	for i := range routes {
-		m := &routes[i].Match
+		matched := false
 		for _, d := range demoKeys {
-			key := protocol.Key{Project: fit(m.Project, d.Project), Logstore: fit(m.Logstore, d.Logstore), Config: fit(m.Config, d.Config)}
-			if !seen[key] && len(keys) < most {
-				seen[key] = true
-				keys = append(keys, key)
+			if fitKey(routes[i].Match, d) == d {
+				matched = true
+				add(d)
 			}
+		}
+		if matched {
+			continue
+		}
+		for _, d := range demoKeys {
+			add(fitKey(routes[i].Match, d))
 		}
 	}
 	return keys
+}
+
+func fitKey(m configs.Match, d protocol.Key) protocol.Key {
+	return protocol.Key{Project: fit(m.Project, d.Project), Logstore: fit(m.Logstore, d.Logstore), Config: fit(m.Config, d.Config)}
 }
 
 // fit makes a text that a pattern matches.

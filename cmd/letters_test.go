@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -99,6 +100,11 @@ func TestEveryRouteGetsTrafficThatItMatches(t *testing.T) {
 	}
 	if first == 0 || second == 0 {
 		t.Errorf("%d keys for the first route, %d for the second", first, second)
+	}
+	for _, k := range keysFor([]configs.Route{{Match: configs.Match{Project: "shop", Logstore: "*", Config: "*"}}}) {
+		if !slices.Contains(demoKeys, k) {
+			t.Errorf("%v was made up although the shop has keys of its own", k)
+		}
 	}
 }
 

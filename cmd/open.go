@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/flushline/flushline/configs"
+	"github.com/flushline/flushline/protocol"
 	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/queue/file"
 	"github.com/flushline/flushline/queue/nats"
@@ -129,7 +130,7 @@ func (p *program) openPublisher(ctx context.Context, o *publishOptions) (*publis
 	}
 	to := &publisher{close: conn.Close, subject: subjects(o.subject, client.List()[0].Subjects)}
 	if stream == "" {
-		if stream, err = streamOf(ctx, conn, to.subject(o.key)); err != nil {
+		if stream, err = streamOf(ctx, conn, to.subject(withFlags(protocol.Key{Project: "any", Logstore: "any", Config: "any"}, o.key))); err != nil {
 			conn.Close()
 			return nil, unavailable(err)
 		}

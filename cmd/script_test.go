@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -62,12 +63,20 @@ func TestStories(t *testing.T) {
 	})
 }
 
+var portsGiven atomic.Int32
+
+// freeAddress gives a port that nobody listens on now, from below the range out
+// of which the system takes ports by itself: only another freeAddress could take
+// it before the story does, and each process counts from a place of its own.
 func freeAddress() (string, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	for range 100 {
+		port := 20000 + (os.Getpid()*37+int(portsGiven.Add(1)))%10000
+		ln, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err == nil {
+			return ln.Addr().String(), ln.Close()
+		}
 	}
-	return ln.Addr().String(), ln.Close()
+	return "", errors.New("no free port from 20000 on")
 }
 
 func startServer(env *testscript.Env) (string, error) {
