@@ -17,16 +17,15 @@ import (
 // that outlasts its limit is abandoned: the lane is served by somebody else, and
 // the goroutine settles with the lane when the call returns after all.
 type call struct {
-	lane  *lane
-	limit atomic.Int64 // nanoseconds
-	// started is when the running call began; 0 between calls.
-	started atomic.Int64
-	state   atomic.Uint32
-	timer   atomic.Pointer[time.Timer]
+	started  atomic.Int64 // when the running call began, in Unix nanoseconds
+	limit    atomic.Int64 // nanoseconds
+	state    atomic.Uint32
+	flushing bool // the call is Flush: the batch's groups are being read
+	timer    atomic.Pointer[time.Timer]
 
-	inst     *instance
-	batch    *batch // in hand, if any
-	flushing bool   // the call is Flush: the batch's groups are being read
+	lane  *lane
+	inst  *instance
+	batch *batch // in hand, if any
 }
 
 const (

@@ -11,6 +11,7 @@ import (
 )
 
 const (
+	notReady    = "IsReady is false"
 	readyFirst  = 100 * time.Millisecond
 	readyMost   = 500 * time.Millisecond
 	readyUrgent = 10 * time.Millisecond
@@ -112,7 +113,10 @@ func (l *lane) setInstance(inst *instance) bool {
 		l.scheduled = false
 		return false
 	}
-	l.inst = inst
+	l.inst, l.flusher = inst, nil
+	if inst != nil {
+		l.flusher = inst.f
+	}
 	return true
 }
 
@@ -218,7 +222,7 @@ func (l *lane) ask(r *runner, b *batch) (ok, ours bool, why string) {
 	inst, c := l.inst, l.call
 	c.inst, c.batch = inst, b
 	began := c.begin(r, readyLimit)
-	ok, err := inst.isReady()
+	ok, err := l.isReady()
 	if !c.end(r) {
 		l.returned(inst)
 		return false, false, ""
@@ -231,7 +235,7 @@ func (l *lane) ask(r *runner, b *batch) (ok, ours bool, why string) {
 		l.entry.errors[flushers.ClassPanic].Add(1)
 		return false, true, "IsReady: " + err.Error()
 	}
-	return ok, true, "IsReady is false"
+	return ok, true, notReady
 }
 
 // unreadyLocked has the lane asked again later.

@@ -75,10 +75,9 @@ func (inst *instance) init() (err error) {
 	return nil
 }
 
-func (inst *instance) isReady() (ready bool, err error) {
+func (l *lane) isReady() (ready bool, err error) {
 	defer contain(&err)
-	k := &inst.lane.key
-	return inst.f.IsReady(k.Project, k.Logstore, inst.lane.hash), nil
+	return l.flusher.IsReady(l.key.Project, l.key.Logstore, l.hash), nil
 }
 
 func (inst *instance) setUrgent(flag bool) (err error) {

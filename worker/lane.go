@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/flushline/flushline/flushers"
 	"github.com/flushline/flushline/protocol"
 )
 
@@ -56,10 +57,18 @@ type lane struct {
 	scheduled bool
 	waiting   bool // on the wheel, and may be woken before its time
 	gone      bool // stopped for being idle: look the lane up again
+	oddWhy    bool // why is not notReady
 	state     laneState
 	waitGen   uint32 // which wait
 
+	flusher flushers.Flusher // of inst
+
 	books // its mutex guards all fields that are not atomic or of the token's holder
+
+	first call // what call points to until one is abandoned
+
+	key  protocol.Key
+	hash int64
 
 	since      time.Time // of state
 	why        string
@@ -69,16 +78,11 @@ type lane struct {
 	parts      int      // in the queue
 	bytes      int64    // in the queue
 
-	first call // what call points to until one is abandoned
-
 	failing   bool // the last Flush failed: one batch at a time
 	probe     bool // a new batch may be tried once while an older one backs off
 	notBefore time.Time
 	abandoned int // calls that have not returned
 	guard     guard
-
-	key  protocol.Key
-	hash int64
 
 	// Of the token's holder, seldom.
 	before    *instance // has to be stopped before the next Init
@@ -128,6 +132,10 @@ func (l *lane) offer(first, last *part, n int, bytes int64) (ok, run bool) {
 }
 
 func (l *lane) setLocked(s laneState, why string, now time.Time) {
+	if why == notReady && l.state == s && !l.oddWhy {
+		return // the commonest wait by far, and nothing has changed
+	}
+	l.oddWhy = why != notReady
 	if l.state != s {
 		l.state, l.since = s, now
 	}
@@ -152,17 +160,6 @@ func (l *lane) wakeUp(gen uint32) bool {
 	}
 	l.waiting = false
 	return true
-}
-
-// wake schedules lanes whose wait on a wheel is over.
-func (w *Worker) wake(ws []waiter) {
-	lanes := make([]*lane, 0, len(ws))
-	for _, x := range ws {
-		if x.lane.wakeUp(x.gen) {
-			lanes = append(lanes, x.lane)
-		}
-	}
-	w.runners.schedule(lanes)
 }
 
 // run serves the lane until it is idle or waits. The caller holds the token; on

@@ -129,7 +129,7 @@ type entry struct {
 
 func newEntry(w *Worker, r *route, cfg Entry) *entry {
 	e := &entry{Entry: cfg, route: r, w: w}
-	e.wheel = newWheel(w.wake)
+	e.wheel = newWheel(w.runners.wake)
 	e.seconds = &histogram{}
 	return e
 }

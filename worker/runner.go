@@ -21,7 +21,7 @@ type runners struct {
 	most int // shared runners at a time
 
 	mu       sync.Mutex
-	queue    []*lane
+	queue    []waiter // gen 0: the token is in the queue; else the lane still lies on its wheel
 	head     int
 	active   []*runner
 	watching bool
@@ -50,8 +50,17 @@ func (rs *runners) schedule(lanes []*lane) {
 			rs.spawnLocked(func() { l.run(&runner{own: true}) })
 			continue
 		}
-		rs.queue = append(rs.queue, l)
+		rs.queue = append(rs.queue, waiter{lane: l})
 	}
+	rs.staffLocked()
+}
+
+// wake queues lanes whose wait on a wheel is over. Whether they still wait is found
+// out where they run: the lane's memory is then touched on one processor only.
+func (rs *runners) wake(ws []waiter) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	rs.queue = append(rs.queue, ws...)
 	rs.staffLocked()
 }
 
@@ -75,9 +84,16 @@ func (rs *runners) staffLocked() {
 
 func (rs *runners) serve(r *runner) {
 	for {
-		l := rs.next(r)
-		if l == nil {
+		x := rs.next(r)
+		l := x.lane
+		switch {
+		case l == nil:
 			return
+		case x.gen != 0 && !l.wakeUp(x.gen):
+			continue
+		case l.slow.Load():
+			rs.spawn(func() { l.run(&runner{own: true}) })
+			continue
 		}
 		l.run(r)
 		if r.detached.Load() {
@@ -126,26 +142,26 @@ func (rs *runners) idle() <-chan struct{} {
 }
 
 // next pops a lane, or ends the runner.
-func (rs *runners) next(r *runner) *lane {
+func (rs *runners) next(r *runner) waiter {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	if r.detached.Load() {
-		return nil
+		return waiter{}
 	}
 	if rs.head == len(rs.queue) {
 		rs.queue, rs.head = rs.queue[:0], 0
 		rs.removeLocked(r)
-		return nil
+		return waiter{}
 	}
-	l := rs.queue[rs.head]
-	rs.queue[rs.head] = nil
+	x := rs.queue[rs.head]
+	rs.queue[rs.head] = waiter{}
 	rs.head++
 	if rs.head > 1024 && rs.head*2 > len(rs.queue) {
 		n := copy(rs.queue, rs.queue[rs.head:])
 		clear(rs.queue[n:])
 		rs.queue, rs.head = rs.queue[:n], 0
 	}
-	return l
+	return x
 }
 
 func (rs *runners) removeLocked(r *runner) {

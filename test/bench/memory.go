@@ -14,6 +14,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -49,6 +50,7 @@ type footprint struct {
 	Idle, Peak, After int64 // RSS in bytes
 	Lanes             int64
 	CPU               float64 // seconds a second while waiting
+	Asked             float64 // calls of IsReady a second
 }
 
 func say(name string, kept bool, bound, format string, args ...any) (bool, error) {
@@ -140,7 +142,7 @@ func unready(srv *benchServer, watch time.Duration) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return say("10,000 unready lanes", f.CPU < 0.020 && f.Lanes == 10_000, "below 20 ms/s", "%.1f ms/s of CPU, %d lanes", f.CPU*1e3, f.Lanes)
+	return say("10,000 unready lanes", f.CPU < 0.020 && f.Lanes == 10_000, "below 20 ms/s", "%.1f ms/s of CPU, %d lanes, asked %.0f times a second", f.CPU*1e3, f.Lanes, f.Asked)
 }
 
 func (s *benchServer) footprint(l load, mode string, watch time.Duration, inFlight, work int64) (footprint, error) {
@@ -203,6 +205,7 @@ func runMemory() error {
 		},
 		"unready": func() func(st *worker.Status) bool {
 			var cpu, wall time.Duration
+			var before int64
 			began := time.Time{}
 			return func(st *worker.Status) bool {
 				if len(st.Flushers) > 0 {
@@ -210,13 +213,14 @@ func runMemory() error {
 				}
 				if began.IsZero() {
 					if f.Lanes == int64(env.load.Keys) {
-						began, cpu = time.Now(), cpuTime()
+						began, cpu, before = time.Now(), cpuTime(), asked.Load()
 					}
 					return false
 				}
 				time.Sleep(watch) // no status meanwhile: it would be measured as well
 				wall = time.Since(began)
 				f.CPU = (cpuTime() - cpu).Seconds() / wall.Seconds()
+				f.Asked = float64(asked.Load()-before) / wall.Seconds()
 				return true
 			}
 		}(),
@@ -260,9 +264,11 @@ func (*stuck) Flush(string, string, string, []*protocol.LogGroup) error { select
 
 type unreadyFlusher struct{}
 
+var asked atomic.Int64
+
 func (*unreadyFlusher) Init(flushers.Context) error        { return nil }
 func (*unreadyFlusher) Description() string                { return "for measurements" }
-func (*unreadyFlusher) IsReady(string, string, int64) bool { return false }
+func (*unreadyFlusher) IsReady(string, string, int64) bool { asked.Add(1); return false }
 func (*unreadyFlusher) SetUrgent(bool)                     {}
 func (*unreadyFlusher) Stop() error                        { return nil }
 func (*unreadyFlusher) Flush(string, string, string, []*protocol.LogGroup) error {
