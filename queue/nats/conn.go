@@ -249,6 +249,10 @@ func (c *Conn) Request(ctx context.Context, op string, req, resp any) error {
 // Connected says whether a server is reached now.
 func (c *Conn) Connected() bool { return c.nc.IsConnected() }
 
+// Dropped is how many messages the client library threw away because nobody took
+// them in time. It is zero, or the program has a defect.
+func (c *Conn) Dropped() int64 { return c.dropped.Load() }
+
 // Close ends the connection; nothing is flushed.
 func (c *Conn) Close() { c.nc.Close() }
 

@@ -17,6 +17,10 @@
 // check and the news of a recreation an acknowledgement may still hit the new
 // consumer: at most one second, and in practice the time an advisory needs.
 //
+// A message that comes again while it is held, or within two ack waits of its
+// acknowledgement, is settled below Fetch. An operator who resets the consumer to
+// flush such messages again has to wait that long, or use a replay.
+//
 // # What is not noticed
 //
 // Messages that expired before they were delivered are counted exactly for a

@@ -105,11 +105,14 @@ func (c *child) kill() {
 	_ = c.stdin.Close()
 }
 
-func openChildQueue(t *testing.T) (*testQueue, *child) {
+func openChildQueue(t *testing.T, with ...func(*nats.Config)) (*testQueue, *child) {
 	t.Helper()
 	c := startChild(t)
 	b := &broker{T: t, opts: server.Options{ServerName: c.name, Port: c.port}}
 	q := &testQueue{broker: b, cfg: b.config()}
+	for _, f := range with {
+		f(q.cfg)
+	}
 	q.conn = b.connect(q.cfg)
 	b.setUp(q.conn, q.cfg)
 	return q, c

@@ -57,10 +57,7 @@ func (s *strand) finish(deadline time.Time) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	for {
-		s.mu.Lock()
-		gone := s.gone
-		s.mu.Unlock()
-		if gone || s.confirmAcks(ctx) && len(s.book.unsafe(s.safe.Load())) == 0 {
+		if s.farewell(ctx) {
 			return
 		}
 		changed := s.conn.changed.wait()
@@ -77,4 +74,17 @@ func (s *strand) finish(deadline time.Time) {
 		}
 		t.Stop()
 	}
+}
+
+// farewell says whether nothing is left to tell: the strand is lost, or the
+// server has it all, or it is away and was owed nothing.
+func (s *strand) farewell(ctx context.Context) bool {
+	s.mu.Lock()
+	gone := s.gone
+	s.mu.Unlock()
+	if gone {
+		return true
+	}
+	told := s.confirmAcks(ctx)
+	return len(s.book.unsafe(s.safe.Load())) == 0 && (told || !s.open())
 }
