@@ -2,6 +2,7 @@ package nats_test
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -390,4 +391,50 @@ func TestWhatExpiredOrWasPurgedIsCounted(t *testing.T) {
 	p.passedOver("expired", 70) // of the last 100
 	p.drain(30)
 	p.stop()
+}
+
+func TestSeveralConsumersInOneSource(t *testing.T) {
+	t.Parallel()
+	q := openQueue(t, func(c *nats.Config) {
+		c.Stream, c.Durable, c.Subjects = "", "", nil
+		c.Consumers = []nats.Consumer{
+			{Stream: "LOGS", Durable: "flushline", Subjects: []string{"logs.shop.>"}},
+			{Stream: "LOGS", Durable: "second", Subjects: []string{"logs.other.>"}},
+		}
+	})
+	p := q.startPod()
+	first := p.strand
+	p.next()
+	names := []string{first.Info().Name, p.strand.Info().Name}
+	slices.Sort(names)
+	if diff := cmp.Diff([]string{"LOGS/flushline", "LOGS/second"}, names); diff != "" {
+		t.Errorf("strands (-want +got):\n%s", diff)
+	}
+	if first.Info().Name != "LOGS/flushline" {
+		first, p.strand = p.strand, first
+	}
+	q.publish(10, 10)
+	ds, err := first.Fetch(p.patience(), everything)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.none(100 * time.Millisecond)
+	p.end(stopping())
+	release(ds...)
+	first.Finish(nil)
+	p.stop()
+}
+
+func TestOpenNamesTheCommandForWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	b := startBroker(t)
+	_, err := nats.Open(t.Context(), b.config(), nats.Options{})
+	if err == nil || !strings.Contains(err.Error(), "flushline setup") {
+		t.Errorf("error %v, want one that names the command", err)
+	}
+	cfg := b.config()
+	cfg.AckWait = 1
+	if _, err := nats.Open(t.Context(), cfg, nats.Options{}); err == nil || !strings.Contains(err.Error(), "source.nats") {
+		t.Errorf("error %v, want one that names the block", err)
+	}
 }
