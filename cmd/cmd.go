@@ -69,7 +69,8 @@ Start here:
 
 // newRoot builds the command tree; began is set when one of its commands runs.
 func newRoot(p *program) (root *cobra.Command, began *bool) {
-	root, began = &cobra.Command{
+	began = new(bool)
+	root = &cobra.Command{
 		Use:                "flushline",
 		Short:              "Moves LogGroups from a queue to where they are kept",
 		Long:               rootLong,
@@ -78,7 +79,7 @@ func newRoot(p *program) (root *cobra.Command, began *bool) {
 		SilenceUsage:       true,
 		DisableSuggestions: true, // knownCommand does it better
 		RunE:               func(c *cobra.Command, _ []string) error { return c.Help() },
-	}, new(bool)
+	}
 	root.SetIn(p.stdin)
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)

@@ -21,9 +21,10 @@ const (
 )
 
 const exitHelp = `
-Exit codes: 0 done; 64 usage or configuration; 69 broker, companion or worker not
-usable; 70 a defect of flushline; 75 the drain's deadline passed with a Flush
-unfinished; 130 interrupted again while stopping; 1 anything else.`
+Exit codes: 0 done; 64 usage or configuration; 65 not everything arrived; 69
+broker, companion, destination or worker not usable; 70 a defect of flushline; 75
+the drain's deadline passed with a Flush unfinished, or a publish was interrupted;
+130 interrupted again while stopping; 1 anything else.`
 
 // coded is an error that knows its exit code. One without text was already shown.
 type coded struct {

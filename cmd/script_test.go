@@ -42,6 +42,7 @@ func TestStories(t *testing.T) {
 				}
 				env.Setenv(name, address)
 			}
+			env.Setenv("GORACE", "atexit_sleep_ms=10") // else each command takes a second to end under -race
 			url, err := startServer(env)
 			if err != nil {
 				return err
