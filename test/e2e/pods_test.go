@@ -16,22 +16,22 @@ import (
 // does not decide, and are taken with and without the third in turn.
 func TestABlockedWorkerDoesNotSlowTheOthers(t *testing.T) {
 	const window = 1000
-	phase := size(2500*time.Millisecond, 10*time.Second)
+	phase := size(2*time.Second, 10*time.Second)
 	r := newRig(t, false)
-	r.drain = 3 * time.Second // a worker that is never ready takes all of it
+	r.drain = 2 * time.Second // a worker that is never ready takes all of it
 	// Ten lanes, three groups each tenth of a second: 300 groups a second and worker.
 	r.slow.delay = 100 * time.Millisecond
 	good := func(name string) string {
 		return r.write(t, name, window/10, fmt.Sprintf(`
   - name: all
     flushers:
-      - {type: http, url: %q, batch: {groups: 3}, flush_timeout: 3s}
+      - {type: http, url: %q, batch: {groups: 3}, flush_timeout: 2s}
 `, r.slow.server.URL))
 	}
 	never := r.write(t, "never", window, fmt.Sprintf(`
   - name: all
     flushers:
-      - {type: gated, path: "%[1]s/never", gate: "%[1]s/no-such-file", flush_timeout: 3s}
+      - {type: gated, path: "%[1]s/never", gate: "%[1]s/no-such-file", flush_timeout: 2s}
 `, r.dir))
 	r.setup(t, never)
 	load := r.load(10)
