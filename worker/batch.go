@@ -40,6 +40,10 @@ func newBatch(l *lane) *batch {
 	return b
 }
 
+// forgetDecoded drops what Flush was given: a batch that waits for another try
+// holds no work bytes, so it may keep nothing decoded alive.
+func (b *batch) forgetDecoded() { b.groups, b.raw, b.ids, b.slabs = nil, nil, nil, nil }
+
 // recycle is only for batches that no call refers to.
 func (b *batch) recycle() {
 	clear(b.parts)
@@ -80,6 +84,21 @@ func (b *batch) keepOpen() bool {
 	}
 	clear(rest[n:])
 	return n > 0
+}
+
+// hold keeps the messages of all parts for a call that reads them. False: a part
+// has ended meanwhile, and nothing is held.
+func (b *batch) hold() bool {
+	for i, p := range b.parts {
+		if p.open() && p.m.hold() {
+			continue
+		}
+		for _, held := range b.parts[:i] {
+			held.m.drop(1)
+		}
+		return false
+	}
+	return true
 }
 
 func (b *batch) oldest() time.Time {

@@ -124,15 +124,21 @@ func (l *lane) abandon(c *call) bool {
 		again := newBatch(l)
 		again.attempt, again.backoff = b.attempt, b.backoff
 		for _, p := range b.parts {
-			again.add(p)
+			if p.open() { // others may be gone when the call returns just now
+				again.add(p)
+			}
 		}
 		l.keepLocked(again, failure{flushers.ClassTimeout, 0, errors.New(why)})
 	case b != nil:
 		l.giveWork(b)
 		l.putBackLocked(b)
 	}
-	if c == l.call { // it held the token
+	held := c == l.call
+	if held {
 		l.call = &call{lane: l}
+	}
+	if held || !l.scheduled { // it held the token, or nobody does
+		l.scheduled = true
 		l.waitLocked(backingOff, why, readyFirst)
 	}
 	return true

@@ -84,6 +84,10 @@ func (s *strand) releaseParts(m *message, reason queue.Reason, lanes map[*lane]s
 		m.drop(1)
 		return
 	}
+	if !m.hold() { // its last part ended meanwhile
+		return
+	}
+	defer m.drop(1)
 	for i := range m.parts {
 		p := &m.first
 		if i > 0 {

@@ -124,6 +124,7 @@ func (l *lane) openFailed(err error) {
 	if l.opening == nil {
 		l.opening = newBackoff(l.entry)
 	}
+	// The wheel's turns are shorter than these waits: open looks at notBefore.
 	state, wait := backingOff, l.opening.next()
 	if class, _ := flushers.Classify(err); class == flushers.ClassMisconfigured {
 		state, wait = misconfigured, misconfiguredRetry
@@ -134,6 +135,7 @@ func (l *lane) openFailed(err error) {
 	l.speak(fmt.Errorf("couldn't start the flusher: %w", err), wait)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.notBefore = time.Now().Add(wait)
 	l.waitLocked(state, "Init: "+err.Error(), wait)
 }
 
@@ -165,11 +167,13 @@ func (l *lane) attempt(r *runner, b *batch, turn bool) bool {
 		return false
 	}
 	l.askAgain = 0
+	for !b.hold() {
+		if !l.keepOpen(b) {
+			return true
+		}
+	}
 	inst := l.inst
 	inst.calls.Add(1)
-	for _, p := range b.parts {
-		p.m.holds.Add(1)
-	}
 	if inst.concurrent > 1 {
 		l.w.runners.spawn(func() {
 			l.flight(&runner{own: true}, &call{lane: l}, inst, b)
@@ -178,6 +182,20 @@ func (l *lane) attempt(r *runner, b *batch, turn bool) bool {
 		return true
 	}
 	return l.flight(r, l.call, inst, b)
+}
+
+// keepOpen drops parts from a batch in hand that were released meanwhile. False:
+// that was all of them.
+func (l *lane) keepOpen(b *batch) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if b.keepOpen() {
+		return true
+	}
+	l.landLocked(b)
+	l.giveWork(b)
+	b.recycle()
+	return false
 }
 
 func (l *lane) standInLine(b *batch) {
@@ -190,7 +208,7 @@ func (l *lane) standInLine(b *batch) {
 // ready asks IsReady before a Flush; unless it is true, the bytes and the parts go
 // back and the lane asks again later.
 func (l *lane) ready(r *runner, b *batch) bool {
-	ok, ours, why := l.ask(r, b)
+	ok, ours, asked, why := l.ask(r, b)
 	if ok || !ours { // an abandoned call has given the batch back
 		return ok
 	}
@@ -198,34 +216,35 @@ func (l *lane) ready(r *runner, b *batch) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.putBackLocked(b)
-	l.unreadyLocked(why)
+	l.unreadyLocked(asked, why)
 	return false
 }
 
 // readyAgain asks a lane that was not ready, before anything is prepared: ten
 // thousand unready lanes cost only this.
 func (l *lane) readyAgain(r *runner) bool {
-	ok, ours, why := l.ask(r, nil)
+	ok, ours, asked, why := l.ask(r, nil)
 	if ok || !ours {
 		return ok
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.head != nil || len(l.retry) > 0 || !l.idleLocked(l.ended) {
-		l.unreadyLocked(why)
+		l.unreadyLocked(asked, why)
 	}
 	return false
 }
 
-// ask calls IsReady. ours is false if the call was abandoned and the token is gone.
-func (l *lane) ask(r *runner, b *batch) (ok, ours bool, why string) {
+// ask calls IsReady and says when. ours is false if the call was abandoned and the
+// token is gone.
+func (l *lane) ask(r *runner, b *batch) (ok, ours bool, asked time.Time, why string) {
 	inst, c := l.inst, l.call
 	c.inst, c.batch = inst, b
 	began := c.begin(r, readyLimit)
 	ok, err := l.isReady()
 	if !c.end(r) {
 		l.returned(inst)
-		return false, false, ""
+		return false, false, began, ""
 	}
 	c.batch = nil
 	if ok && !r.shared() {
@@ -233,13 +252,13 @@ func (l *lane) ask(r *runner, b *batch) (ok, ours bool, why string) {
 	}
 	if err != nil {
 		l.entry.errors[flushers.ClassPanic].Add(1)
-		return false, true, "IsReady: " + err.Error()
+		return false, true, began, "IsReady: " + err.Error()
 	}
-	return ok, true, notReady
+	return ok, true, began, notReady
 }
 
 // unreadyLocked has the lane asked again later.
-func (l *lane) unreadyLocked(why string) {
+func (l *lane) unreadyLocked(asked time.Time, why string) {
 	if l.askAgain = l.askAgain * 3 / 2; l.askAgain < readyFirst {
 		l.askAgain = readyFirst
 	}
@@ -248,7 +267,7 @@ func (l *lane) unreadyLocked(why string) {
 	if l.w.urgent.Load() {
 		wait = readyUrgent
 	}
-	l.waitLocked(unready, why, wait)
+	l.waitFromLocked(asked, unready, why, wait)
 }
 
 func (l *lane) giveWork(b *batch) {
@@ -267,14 +286,14 @@ func (l *lane) flight(r *runner, c *call, inst *instance, b *batch) bool {
 	err := inst.flush(b, began)
 	ours := c.end(r)
 	took := time.Since(began)
-	c.batch, c.flushing = nil, false
 	inst.calls.Done()
 	l.entry.seconds.observe(took)
 	if !ours {
 		l.late(b, inst, err)
 		return false
 	}
-	if c == l.call { // not one of several flights
+	c.batch, c.flushing = nil, false
+	if inst.concurrent == 1 {
 		l.noteTime(took)
 		l.ended = began.Add(took)
 	}
@@ -360,6 +379,7 @@ func (l *lane) delivered(b *batch) {
 // failed keeps the batch for another try.
 func (l *lane) failed(b *batch, f failure) {
 	b.dropHolds()
+	b.forgetDecoded()
 	l.mu.Lock()
 	l.landLocked(b)
 	wait := l.keepLocked(b, f)
@@ -408,13 +428,20 @@ func (l *lane) keepLocked(b *batch, f failure) time.Duration {
 func (l *lane) partly(b *batch, err error) {
 	var partial *flushers.PartialError
 	errors.As(err, &partial)
+	if why := misfit(partial, len(b.parts)); why != nil {
+		l.failed(b, failure{class: flushers.ClassRetry, err: why})
+		return
+	}
 	var good []*part
 	var bad []doomed
 	var rest failure
 	keep := newBatch(l)
 	keep.attempt, keep.backoff = b.attempt, b.backoff
 	for i, p := range b.parts {
-		why := partial.Failed[i]
+		why, named := partial.Failed[i]
+		if named && why == nil {
+			why = errNoReason
+		}
 		switch class, after := classify(why); class {
 		case flushers.ClassNone:
 			good = append(good, p)
@@ -445,6 +472,19 @@ func (l *lane) partly(b *batch, err error) {
 	}
 	l.w.letters.add(bad)
 	b.recycle()
+}
+
+var errNoReason = errors.New("the flusher did not say why it failed")
+
+// misfit is why a partial result cannot be about a batch of n groups: then nothing
+// of it may be believed.
+func misfit(partial *flushers.PartialError, n int) error {
+	for i := range partial.Failed {
+		if i < 0 || i >= n {
+			return fmt.Errorf("the flusher says that group %d failed, of a batch of %d: %w", i, n, partial)
+		}
+	}
+	return nil
 }
 
 // endAllLocked ends parts as flushed and returns those that had not ended before.

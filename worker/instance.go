@@ -52,20 +52,29 @@ var errCallAbandoned = errors.New("a call of this instance outlasted its limit")
 
 func newInstance(l *lane) *instance {
 	inst := &instance{
-		f: l.entry.New(), entry: l.entry, lane: l, concurrent: 1, stopped: make(chan struct{}),
-		log: l.log(),
+		entry: l.entry, lane: l, concurrent: 1, stopped: make(chan struct{}), log: l.log(),
 	}
 	inst.ctx, inst.cancel = context.WithCancelCause(l.w.hard)
-	inst.batcher, _ = inst.f.(flushers.BatchFlusher)
 	return inst
 }
 
-// init runs Init; a panic is its error.
+// init makes the flusher and runs Init; a panic is its error.
 func (inst *instance) init() (err error) {
 	defer contain(&err)
+	inst.f = inst.entry.New()
+	inst.batcher, _ = inst.f.(flushers.BatchFlusher)
 	if err := inst.f.Init(inst); err != nil {
 		return err
 	}
+	if err := inst.ask(); err != nil { // it has begun: what it opened is closed
+		return errors.Join(err, inst.stopCall())
+	}
+	return nil
+}
+
+// ask learns the wishes of a flusher that has begun.
+func (inst *instance) ask() (err error) {
+	defer contain(&err)
 	if c, ok := inst.f.(flushers.Concurrent); ok {
 		inst.concurrent = max(1, c.Concurrent())
 	}

@@ -269,6 +269,9 @@ func (m *message) newPart(g *protocol.Group, index uint32) *part {
 	}
 	m.parts++
 	p.m, p.group, p.index = m, g, index
+	if g != nil {
+		p.size = uint32(len(g.Data))
+	}
 	m.open.Add(1)
 	m.holds.Add(1)
 	return p

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -125,10 +126,22 @@ func (l *lane) offer(first, last *part, n int, bytes int64) (ok, run bool) {
 		if l.state == idle {
 			l.setLocked(queued, "", first.m.received)
 		}
-	case l.waiting && l.state == batching && l.fullLocked():
+	case l.waiting && l.mayWakeLocked(first):
 		l.waiting, run = false, true
 	}
 	return true, run
+}
+
+// mayWakeLocked says whether parts that were just queued, from first on, end the
+// lane's wait: for a full batch, or for an older batch that new ones may pass.
+func (l *lane) mayWakeLocked(first *part) bool {
+	switch l.state {
+	case batching:
+		return l.fullLocked()
+	case backingOff:
+		return l.head == first && l.inst != nil && l.mayFormLocked() && !time.Now().Before(l.notBefore)
+	}
+	return false
 }
 
 func (l *lane) setLocked(s laneState, why string, now time.Time) {
@@ -144,7 +157,10 @@ func (l *lane) setLocked(s laneState, why string, now time.Time) {
 
 // waitLocked gives the token to the wheel.
 func (l *lane) waitLocked(s laneState, why string, d time.Duration) {
-	now := time.Now()
+	l.waitFromLocked(time.Now(), s, why, d)
+}
+
+func (l *lane) waitFromLocked(now time.Time, s laneState, why string, d time.Duration) {
 	l.setLocked(s, why, now)
 	l.waiting = true
 	l.waitGen++
@@ -219,9 +235,9 @@ func (l *lane) next() *batch {
 	if b := l.dueLocked(now); b != nil {
 		return l.takeOffLocked(b, now)
 	}
-	if l.head != nil && (!l.failing || l.probe && len(l.retry) == 1) {
+	if l.head != nil && l.mayFormLocked() {
 		if wait := l.batchWaitLocked(now); wait > 0 {
-			l.waitLocked(batching, "", wait)
+			l.waitLocked(batching, "", min(wait, l.retryWaitLocked(now)))
 			return nil
 		}
 		if b := l.formLocked(); b != nil {
@@ -236,8 +252,18 @@ func (l *lane) next() *batch {
 		l.waitLocked(queued, "", wheelTick)
 		return nil
 	}
-	l.waitLocked(l.state, l.why, l.retryWaitLocked(now))
+	state := l.state
+	if state != misconfigured {
+		state = backingOff
+	}
+	l.waitLocked(state, l.why, l.retryWaitLocked(now))
 	return nil
+}
+
+// mayFormLocked says whether new parts may be tried: while failing once for each
+// try of the batch that failed, or because nothing is left of that batch.
+func (l *lane) mayFormLocked() bool {
+	return !l.failing || len(l.retry) == 0 || l.probe && len(l.retry) == 1
 }
 
 // idleLocked gives the token up when there is nothing to flush.
@@ -247,6 +273,9 @@ func (l *lane) idleLocked(now time.Time) bool {
 		return false
 	}
 	l.scheduled = false
+	if now.IsZero() { // no call has ended yet
+		now = time.Now()
+	}
 	if len(l.flights) == 0 {
 		l.setLocked(idle, "", now)
 		l.failing = false
@@ -265,7 +294,7 @@ func (l *lane) dropEndedLocked() {
 			i++
 			continue
 		}
-		l.retry = append(l.retry[:i], l.retry[i+1:]...)
+		l.retry = slices.Delete(l.retry, i, i+1)
 	}
 }
 

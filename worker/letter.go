@@ -134,10 +134,9 @@ func (ls *letters) take() []doomed {
 	var bytes int64
 	n := 0
 	for ; n < len(ls.pending) && len(ds) < lettersPerPut && bytes < bytesPerPut; n++ {
-		if d := ls.pending[n]; d.p.open() {
+		if d := ls.pending[n]; d.p.open() && d.p.m.hold() { // Put reads the message
 			ds = append(ds, d)
 			bytes += d.p.m.d.Message().Size()
-			d.p.m.holds.Add(1) // Put reads the message
 		}
 	}
 	clear(ls.pending[:n])

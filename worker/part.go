@@ -39,6 +39,7 @@ type part struct {
 	lane  *lane           // nil: unroutable, in the books of the source
 	group *protocol.Group // nil: the whole message
 	index uint32          // the group's index in the original message
+	size  uint32          // of the group's protobuf; known also after the group is gone
 	ended atomic.Bool
 	// counted says that its books know it: it was received.
 	counted bool
@@ -148,12 +149,7 @@ func (p *part) book() *books {
 // open says whether the part has still to end.
 func (p *part) open() bool { return !p.ended.Load() }
 
-func (p *part) bytes() int64 {
-	if p.group == nil {
-		return 0
-	}
-	return int64(len(p.group.Data))
-}
+func (p *part) bytes() int64 { return int64(p.size) }
 
 // partEnded acknowledges the message when its last part ended, and drops as many
 // holds as given.
@@ -176,15 +172,31 @@ func (m *message) settle(how func(*queue.Delivery)) bool {
 	return true
 }
 
+// hold keeps the message's memory for a call that reads it. False: it is gone,
+// because every part has ended.
+func (m *message) hold() bool {
+	for {
+		n := m.holds.Load()
+		if n == 0 {
+			return false
+		}
+		if m.holds.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
 // drop gives up holds. With the last one no call refers to the message and none
-// will: its bytes go back and nothing stays reachable from it.
+// will: its bytes go back and nothing stays reachable from it, although parts and
+// their groups outlive it in the slabs of their neighbours.
 func (m *message) drop(holds int32) {
 	if m.holds.Add(-holds) != 0 {
 		return
 	}
 	m.strand.heldBytes.Add(-m.d.Held())
+	clear(m.groups)
 	m.group[0] = protocol.Group{}
-	m.groups = nil
+	m.groups, m.more = nil, nil
 	m.d.Free()
 	m.strand.bytesFreed()
 }

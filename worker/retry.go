@@ -2,6 +2,7 @@ package worker
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -45,7 +46,7 @@ func (l *lane) dueLocked(now time.Time) *batch {
 	}
 	for i, b := range l.retry {
 		if !b.nextTry.After(now) {
-			l.retry = append(l.retry[:i], l.retry[i+1:]...)
+			l.retry = slices.Delete(l.retry, i, i+1)
 			return b
 		}
 	}

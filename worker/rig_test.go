@@ -57,9 +57,15 @@ func start(t *testing.T, q memory.Config, cfg worker.Config) *rig {
 	r.end = cancel
 	go func() { r.done <- r.w.Run(ctx, r.q) }()
 	t.Cleanup(func() {
-		if !r.ended {
+		if r.ended {
+			return
+		}
+		if !t.Failed() {
 			t.Error("the test did not stop its worker")
 		}
+		r.end()
+		r.w.Hurry()
+		<-r.done
 	})
 	return r
 }
