@@ -61,7 +61,7 @@ func (s *strand) releaseRest(reason queue.Reason) {
 		if m.done.Load() {
 			continue
 		}
-		if reason == queue.Stopping && s.w.insideFlush(m) {
+		if reason == queue.Stopping && m.insideFlush() {
 			s.w.unfinished.Store(true)
 		}
 		if m.settle((*queue.Delivery).Release) {
@@ -111,8 +111,9 @@ func (s *strand) releaseParts(m *message, reason queue.Reason, lanes map[*lane]s
 	}
 }
 
-// insideFlush says whether a call that was not abandoned reads the message.
-func (w *Worker) insideFlush(m *message) bool { return m.holds.Load() > m.open.Load() }
+// insideFlush says whether a Flush reads the message, an abandoned one included:
+// its result is not known.
+func (m *message) insideFlush() bool { return m.holds.Load() > m.open.Load()+m.puts.Load() }
 
 // purge forgets letters whose parts were released.
 func (ls *letters) purge() {

@@ -69,7 +69,7 @@ func (s *strand) take(ctx context.Context, ds []*queue.Delivery) {
 	s.begin(ds)
 	for i, d := range ds {
 		m := s.newMessage(d, now)
-		if s.tight(d) && !s.awaitHeld(ctx) {
+		if s.tight(d) && !s.awaitHeld(ctx, len(ds)-i) {
 			s.offer(ctx)
 			for _, rest := range ds[i+1:] { // no part of theirs was received
 				s.newMessage(rest, now)
@@ -140,14 +140,16 @@ func (s *strand) tight(d *queue.Delivery) bool {
 	return err == nil && e != protocol.EncodingNone
 }
 
-// awaitHeld waits until the held pool is no longer overdrawn.
-func (s *strand) awaitHeld(ctx context.Context) bool {
+// awaitHeld waits until the held pool is no longer overdrawn, or the strand holds
+// nothing but the messages that have still to be taken in: nobody else would end
+// the wait.
+func (s *strand) awaitHeld(ctx context.Context, waiting int) bool {
 	s.offer(ctx)
 	s.waiting.Store(true)
 	s.w.held.watch(s.wake)
 	defer s.w.held.unwatch(s.wake)
 	defer s.waiting.Store(false)
-	for s.w.held.free.Load() < 0 && s.held.Load() > 1 {
+	for s.w.held.free.Load() < 0 && s.held.Load() > int64(waiting) {
 		s.setState(strandBudgetExhausted, "decompressing the next message would exceed `limits.in_flight`")
 		select {
 		case <-ctx.Done():
@@ -236,7 +238,7 @@ func (s *strand) routeGroups(ctx context.Context, m *message) {
 		reason := ReasonNoKey
 		var t *target
 		if err == nil {
-			if t = s.target(key); t.route == nil {
+			if t = s.target(ctx, key); t.route == nil {
 				err, reason = fmt.Errorf("no route matches %s", key), ReasonNoRoute
 			}
 		}
@@ -338,12 +340,12 @@ func (s *strand) findLane(ctx context.Context, sl *slot) *lane {
 }
 
 // target finds where a key goes, from the strand's own cache.
-func (s *strand) target(key protocol.Key) *target {
+func (s *strand) target(ctx context.Context, key protocol.Key) *target {
 	if t := s.targets[key]; t != nil {
 		return t
 	}
 	if len(s.targets) > 2*s.w.cfg.Limits.Lanes {
-		s.offer(context.Background())
+		s.offer(ctx)
 		clear(s.targets)
 	}
 	key = protocol.Key{

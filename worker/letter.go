@@ -135,6 +135,7 @@ func (ls *letters) take() []doomed {
 	n := 0
 	for ; n < len(ls.pending) && len(ds) < lettersPerPut && bytes < bytesPerPut; n++ {
 		if d := ls.pending[n]; d.p.open() && d.p.m.hold() { // Put reads the message
+			d.p.m.puts.Add(1)
 			ds = append(ds, d)
 			bytes += d.p.m.d.Message().Size()
 		}
@@ -165,6 +166,7 @@ func (ls *letters) put(ctx context.Context, ds []doomed) (failed []doomed, err e
 		} else {
 			d.p.book().bury(d.p, d.reason)
 		}
+		d.p.m.puts.Add(-1)
 		d.p.m.drop(1)
 	}
 	return failed, err

@@ -18,6 +18,7 @@ type message struct {
 
 	open  atomic.Int32 // parts that have not ended
 	holds atomic.Int32 // open parts, and calls that read the groups
+	puts  atomic.Int32 // those of the calls that put a letter
 	done  atomic.Bool  // settled: the strand's deque may drop it
 	stuck atomic.Bool  // a part can neither be flushed nor kept
 

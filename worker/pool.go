@@ -60,7 +60,7 @@ func (p *heldPool) Take(ctx context.Context, least, most int64) (int64, error) {
 	default:
 		p.dropLocked(t)
 	}
-	p.grantLocked()
+	p.wakeLocked()
 	return 0, context.Cause(ctx)
 }
 
@@ -85,6 +85,11 @@ func (p *heldPool) Give(n int64) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.wakeLocked()
+}
+
+// wakeLocked tells all who wait that bytes may be free.
+func (p *heldPool) wakeLocked() {
 	p.grantLocked()
 	for ch := range p.watchers {
 		poke(ch)
@@ -116,6 +121,7 @@ func (p *heldPool) grantLocked() {
 		if n == 0 {
 			return
 		}
+		p.takers[0] = nil
 		p.takers = p.takers[1:]
 		p.line.Add(-1)
 		t.got <- n

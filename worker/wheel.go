@@ -8,6 +8,11 @@ import (
 const (
 	wheelTick  = 10 * time.Millisecond
 	wheelSlots = 256
+
+	// Waits from longWait on end together, every longTicks: a wake-up of the
+	// process costs as much as twenty lanes.
+	longWait  = 100 * time.Millisecond
+	longTicks = 8
 )
 
 // wheel wakes the waiting lanes of one flusher entry. Thousands of unready lanes
@@ -44,6 +49,10 @@ func (w *wheel) add(x waiter, now time.Time, d time.Duration) {
 	}
 	ahead := int((now.Sub(w.base) + d + wheelTick - 1) / wheelTick)
 	ahead = min(max(ahead, 1), wheelSlots-1)
+	if d >= longWait {
+		ahead += (longTicks - (w.pos+ahead)%longTicks) % longTicks
+		ahead = min(ahead, wheelSlots-1)
+	}
 	i := (w.pos + ahead) % wheelSlots
 	w.slots[i] = append(w.slots[i], x)
 	w.count++
