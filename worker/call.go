@@ -117,7 +117,7 @@ func (l *lane) abandon(c *call) bool {
 	l.renew.Store(true)
 	inst.cancel(errCallAbandoned)
 	why := "a call into the flusher outlasted its limit of " + time.Duration(c.limit.Load()).String()
-	inst.log.Warn("a call into the flusher is abandoned; a new instance takes over", zap.String("why", why))
+	l.log().Warn("a call into the flusher is abandoned; a new instance takes over", zap.String("why", why))
 	switch {
 	case b != nil && c.flushing:
 		l.landLocked(b)
@@ -152,7 +152,7 @@ func (l *lane) returned(inst *instance) {
 	l.mu.Unlock()
 	l.entry.abandoned.Add(-1)
 	l.w.abandoned.Add(-1)
-	inst.log.Info("an abandoned call has returned")
+	l.log().Info("an abandoned call has returned")
 	inst.stop(false, otherLimit)
 }
 

@@ -43,7 +43,7 @@ func (l *lane) ensure(r *runner) bool {
 			return false
 		}
 		if err != nil {
-			inst.log.Error("SetUrgent failed", zap.Error(err))
+			l.log().Error("SetUrgent failed", zap.Error(err))
 		}
 	}
 	return true

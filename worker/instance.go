@@ -31,7 +31,6 @@ type instance struct {
 	batcher flushers.BatchFlusher // nil: Flush
 	entry   *entry
 	lane    *lane
-	log     *zap.Logger
 
 	ctx    context.Context
 	cancel context.CancelCauseFunc
@@ -52,7 +51,7 @@ var errCallAbandoned = errors.New("a call of this instance outlasted its limit")
 
 func newInstance(l *lane) *instance {
 	inst := &instance{
-		entry: l.entry, lane: l, concurrent: 1, stopped: make(chan struct{}), log: l.log(),
+		entry: l.entry, lane: l, concurrent: 1, stopped: make(chan struct{}),
 	}
 	inst.ctx, inst.cancel = context.WithCancelCause(l.w.hard)
 	return inst
@@ -122,7 +121,7 @@ func (inst *instance) stop(urgent bool, patience time.Duration) {
 	select {
 	case <-inst.stopped:
 	case <-t.C:
-		inst.log.Warn("the flusher did not stop in time; it is left behind", zap.Duration("after", patience))
+		inst.lane.log().Warn("the flusher did not stop in time; it is left behind", zap.Duration("after", patience))
 	}
 }
 
@@ -131,11 +130,11 @@ func (inst *instance) stopNow(urgent bool) {
 	inst.calls.Wait()
 	if !inst.urgent.Load() || !urgent { // it may have been told already
 		if err := inst.setUrgent(urgent); err != nil {
-			inst.log.Error("SetUrgent failed", zap.Error(err))
+			inst.lane.log().Error("SetUrgent failed", zap.Error(err))
 		}
 	}
 	if err := inst.stopCall(); err != nil {
-		inst.log.Error("Stop failed", zap.Error(err))
+		inst.lane.log().Error("Stop failed", zap.Error(err))
 	}
 	inst.discard()
 }
@@ -164,7 +163,7 @@ func (inst *instance) GetConfigName() string              { return inst.lane.key
 func (inst *instance) GetProject() string                 { return inst.lane.key.Project }
 func (inst *instance) GetLogstore() string                { return inst.lane.key.Logstore }
 func (inst *instance) GetRuntimeContext() context.Context { return inst.ctx }
-func (inst *instance) Logger() *zap.Logger                { return inst.log }
+func (inst *instance) Logger() *zap.Logger                { return inst.lane.log() }
 func (inst *instance) Metrics() flushers.Metrics          { return inst.entry.kindMetrics() }
 
 // Shared remembers the release, so that an instance that failed Init or forgot it

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -120,10 +121,15 @@ func (e *entry) follow(l *lane) {
 func (w *Worker) sweep(ctx context.Context) {
 	t := time.NewTicker(max(w.cfg.Limits.LaneIdle/10, time.Second))
 	defer t.Stop()
+	rest := time.NewTicker(restEvery)
+	defer rest.Stop()
+	var seen int64
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-rest.C:
+			seen = w.giveMemoryBack(seen)
 		case now := <-t.C:
 			w.mu.Lock()
 			stopped := w.evictLocked(len(w.lanes), now.Add(-w.cfg.Limits.LaneIdle))
@@ -131,6 +137,34 @@ func (w *Worker) sweep(ctx context.Context) {
 			w.stopInstances(stopped)
 		}
 	}
+}
+
+// restEvery is how often the worker looks whether it is at rest.
+const restEvery = 10 * time.Second
+
+// giveMemoryBack returns memory to the system when messages came since it was last
+// asked and none is held now: with the high GOGC of `run` the heap would keep its
+// largest size for minutes. A collection at rest disturbs nobody.
+func (w *Worker) giveMemoryBack(seen int64) int64 {
+	var messages int64
+	for _, s := range w.sourceList() {
+		messages += s.messages.Load()
+	}
+	for _, s := range w.strandList() {
+		if s.held.Load() > 0 {
+			return seen
+		}
+	}
+	if messages != seen {
+		debug.FreeOSMemory()
+	}
+	return messages
+}
+
+func (w *Worker) strandList() []*strand {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]*strand(nil), w.strands...)
 }
 
 func (w *Worker) laneList() []*lane {
