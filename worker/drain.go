@@ -131,9 +131,10 @@ func (ls *letters) purge() {
 	}
 }
 
-// stopLanes stops every instance, side by side. Flush calls that still run have
-// lost their context.
+// stopLanes stops every instance, side by side, in bounded time however many hang.
+// Flush calls that still run have lost their context.
 func (w *Worker) stopLanes() {
+	deadline := time.Now().Add(2 * otherLimit)
 	var all sync.WaitGroup
 	room := make(chan struct{}, 64)
 	for _, l := range w.laneList() {
@@ -148,7 +149,7 @@ func (w *Worker) stopLanes() {
 		room <- struct{}{}
 		go func() {
 			defer all.Done()
-			inst.stop(true, otherLimit)
+			inst.stop(true, min(otherLimit, time.Until(deadline)))
 			<-room
 		}()
 	}

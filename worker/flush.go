@@ -86,7 +86,7 @@ func (l *lane) open(r *runner) bool {
 	err := inst.init()
 	if !c.end(r) {
 		if err != nil { // nothing to stop
-			inst.stopOnce.Do(func() { inst.discard(); close(inst.stopped) })
+			inst.stopOnce.Do(func() { inst.discard(); inst.over() })
 		}
 		l.returned(inst)
 		return false

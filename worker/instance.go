@@ -41,6 +41,7 @@ type instance struct {
 	calls      sync.WaitGroup // Flush calls inside it, abandoned ones included
 	stopped    chan struct{}  // closed when Stop returned or was given up
 	stopOnce   sync.Once
+	overOnce   sync.Once
 	spent      atomic.Bool // a call was abandoned: make another
 
 	mu       sync.Mutex
@@ -110,8 +111,8 @@ func (inst *instance) flush(b *batch, began time.Time) (err error) {
 }
 
 // stop tells the instance that it is replaced or idle, or that the process exits,
-// waits for its calls, and stops it. It returns when Stop did, or gave up; calls
-// after the first wait for that.
+// waits for its calls, and stops it. It returns when Stop did, or gives up and ends
+// the instance's context; calls after the first wait for that.
 func (inst *instance) stop(urgent bool, patience time.Duration) {
 	inst.stopOnce.Do(func() {
 		go inst.stopNow(urgent)
@@ -122,11 +123,18 @@ func (inst *instance) stop(urgent bool, patience time.Duration) {
 	case <-inst.stopped:
 	case <-t.C:
 		inst.lane.log().Warn("the flusher did not stop in time; it is left behind", zap.Duration("after", patience))
+		inst.over()
 	}
 }
 
+// over lets the next instance of the lane begin.
+func (inst *instance) over() {
+	inst.overOnce.Do(func() { close(inst.stopped) })
+	inst.cancel(context.Canceled)
+}
+
 func (inst *instance) stopNow(urgent bool) {
-	defer close(inst.stopped)
+	defer inst.over()
 	inst.calls.Wait()
 	if !inst.urgent.Load() || !urgent { // it may have been told already
 		if err := inst.setUrgent(urgent); err != nil {

@@ -46,6 +46,7 @@ type letters struct {
 	why     string   // the last failure of the sink; empty: it works
 	since   time.Time
 	wake    chan struct{}
+	hurry   chan struct{} // closed when waits have to be short
 }
 
 // At most this much goes into one Put.
@@ -55,8 +56,11 @@ const (
 )
 
 func newLetters(w *Worker, sink queue.Sink) *letters {
-	return &letters{w: w, sink: sink, wake: make(chan struct{}, 1)}
+	return &letters{w: w, sink: sink, wake: make(chan struct{}, 1), hurry: make(chan struct{})}
 }
+
+// hasten shortens the waits between tries, once, because the process stops.
+func (ls *letters) hasten() { close(ls.hurry) }
 
 // add takes parts that their books already list as dying.
 func (ls *letters) add(ds []doomed) {
@@ -114,15 +118,26 @@ func (ls *letters) run(ctx context.Context) {
 			continue
 		}
 		ls.back(failed)
-		d := wait.next()
-		if ls.w.urgent.Load() {
-			d = urgentRetry
-		}
-		select {
-		case <-time.After(d):
-		case <-ctx.Done():
+		if !ls.pause(ctx, wait.next()) {
 			return
 		}
+	}
+}
+
+// pause waits for the next try. False: there will be none.
+func (ls *letters) pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-ls.hurry:
+	case <-ctx.Done():
+		return false
+	}
+	select {
+	case <-time.After(min(d, urgentRetry)):
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 
@@ -166,8 +181,8 @@ func (ls *letters) put(ctx context.Context, ds []doomed) (failed []doomed, err e
 		} else {
 			d.p.book().bury(d.p, d.reason)
 		}
-		d.p.m.puts.Add(-1)
 		d.p.m.drop(1)
+		d.p.m.puts.Add(-1)
 	}
 	return failed, err
 }

@@ -141,6 +141,7 @@ func (w *Worker) beginStop() *queue.End {
 	w.cfg.Logger.Info("stopping: finishing what is held", zap.Duration("at_most", w.cfg.Drain))
 	w.urgent.Store(true)
 	w.wakeLanes()
+	w.letters.hasten()
 	return &queue.End{Reason: queue.Stopping, Deadline: time.Now().Add(w.cfg.Drain)}
 }
 
