@@ -88,16 +88,18 @@ func (r *record) fill(s *strand, m *nats.Msg, p position, cost int64) {
 	r.strand, r.seq, r.stored, r.reply = s, p.stream, p.time, m.Reply
 	at := time.Unix(0, p.time)
 	headers, origin, ok := convertHeaders(m.Header)
-	if !ok {
-		origin = s.seed.At(0, int64(p.stream), at)
-	}
-	r.Init(queue.Message{
+	msg := queue.Message{
 		Value:    m.Data,
 		Headers:  headers,
 		Subject:  m.Subject,
 		Position: int64(p.stream),
 		Time:     at,
-	}, origin, p.attempt, cost, r, s.give)
+	}
+	if ok {
+		r.Init(msg, origin, p.attempt, cost, r, s.give)
+	} else {
+		r.InitAt(msg, &s.seed, p.attempt, cost, r, s.give)
+	}
 }
 
 // convertHeaders also finds the origin that a message brings along.
