@@ -24,6 +24,7 @@ const (
 type Delivery struct {
 	msg     Message
 	origin  Origin
+	seed    *OriginSeed // the origin is computed when somebody asks
 	attempt int
 	settler Settler
 	give    func(int64)
@@ -42,16 +43,29 @@ func Misuse() int64 { return misuse.Load() }
 // key, headers and 1 KiB of bookkeeping), attempt is 1 for a first delivery, and
 // give returns bytes to the Host.
 func (d *Delivery) Init(m Message, o Origin, attempt int, held int64, s Settler, give func(int64)) {
-	d.msg, d.origin, d.attempt, d.settler, d.give = m, o, attempt, s, give
+	d.msg, d.origin, d.seed, d.attempt, d.settler, d.give = m, o, nil, attempt, s, give
 	d.held.Store(held)
 	d.state.Store(0)
+}
+
+// InitAt is Init for a message whose origin is its place. Few messages are asked
+// for their origin, so the hash is left until then; seed must outlive the
+// delivery.
+func (d *Delivery) InitAt(m Message, seed *OriginSeed, attempt int, held int64, s Settler, give func(int64)) {
+	d.Init(m, Origin{}, attempt, held, s, give)
+	d.seed = seed
 }
 
 // Message is valid until Free.
 func (d *Delivery) Message() *Message { return &d.msg }
 
 // Origin never changes; see 4.5 of the design.
-func (d *Delivery) Origin() Origin { return d.origin }
+func (d *Delivery) Origin() Origin {
+	if d.seed != nil {
+		return d.seed.At(d.msg.Partition, d.msg.Position, d.msg.Time)
+	}
+	return d.origin
+}
 
 // Attempt is 1 at first and more when the broker delivered the message again.
 func (d *Delivery) Attempt() int { return d.attempt }
@@ -101,7 +115,7 @@ func (d *Delivery) Free() {
 		return
 	}
 	n := d.held.Swap(0)
-	d.msg = Message{Partition: d.msg.Partition, Position: d.msg.Position}
+	d.msg = Message{Partition: d.msg.Partition, Position: d.msg.Position, Time: d.msg.Time}
 	if d.give != nil {
 		d.give(n)
 	}

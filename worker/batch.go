@@ -54,7 +54,9 @@ func (b *batch) recycle() {
 		slabs.Reset()
 		clear(groups)
 	}
-	*b = batch{parts: parts, groups: groups[:0], slabs: slabs}
+	b.lane, b.backoff, b.raw, b.ids = nil, nil, nil, nil
+	b.parts, b.groups, b.slabs = parts, groups[:0], slabs
+	b.bytes, b.size, b.need, b.attempt, b.nextTry = 0, 0, 0, 0, time.Time{}
 	batches.Put(b)
 }
 

@@ -36,8 +36,7 @@ const (
 
 // begin starts supervision. On a shared runner the watcher arms the timer when
 // the call turns slow; a runner of its own arms it at once.
-func (c *call) begin(r *runner, limit time.Duration) time.Time {
-	now := time.Now()
+func (c *call) begin(r *runner, limit time.Duration, now time.Time) time.Time {
 	c.limit.Store(int64(limit))
 	c.started.Store(now.UnixNano())
 	c.state.Store(callRunning)

@@ -36,7 +36,7 @@ func (l *lane) ensure(r *runner) bool {
 		}
 		inst, c := l.inst, l.call
 		c.inst = inst
-		c.begin(r, otherLimit)
+		c.begin(r, otherLimit, time.Now())
 		err := inst.setUrgent(true)
 		if !c.end(r) {
 			l.returned(inst)
@@ -82,7 +82,7 @@ func (l *lane) open(r *runner) bool {
 	inst := newInstance(l)
 	c := l.call
 	c.inst = inst
-	c.begin(r, initLimit)
+	c.begin(r, initLimit, time.Now())
 	err := inst.init()
 	if !c.end(r) {
 		if err != nil { // nothing to stop
@@ -208,7 +208,7 @@ func (l *lane) standInLine(b *batch) {
 // ready asks IsReady before a Flush; unless it is true, the bytes and the parts go
 // back and the lane asks again later.
 func (l *lane) ready(r *runner, b *batch) bool {
-	ok, ours, asked, why := l.ask(r, b)
+	ok, ours, asked, why := l.ask(r, b, l.looked)
 	if ok || !ours { // an abandoned call has given the batch back
 		return ok
 	}
@@ -223,7 +223,7 @@ func (l *lane) ready(r *runner, b *batch) bool {
 // readyAgain asks a lane that was not ready, before anything is prepared: ten
 // thousand unready lanes cost only this.
 func (l *lane) readyAgain(r *runner) bool {
-	ok, ours, asked, why := l.ask(r, nil)
+	ok, ours, asked, why := l.ask(r, nil, time.Now())
 	if ok || !ours {
 		return ok
 	}
@@ -237,10 +237,10 @@ func (l *lane) readyAgain(r *runner) bool {
 
 // ask calls IsReady and says when. ours is false if the call was abandoned and the
 // token is gone.
-func (l *lane) ask(r *runner, b *batch) (ok, ours bool, asked time.Time, why string) {
+func (l *lane) ask(r *runner, b *batch, now time.Time) (ok, ours bool, asked time.Time, why string) {
 	inst, c := l.inst, l.call
 	c.inst, c.batch = inst, b
-	began := c.begin(r, readyLimit)
+	began := c.begin(r, readyLimit, now)
 	ok, err := l.isReady()
 	if !c.end(r) {
 		l.returned(inst)
@@ -282,7 +282,7 @@ func (l *lane) giveWork(b *batch) {
 func (l *lane) flight(r *runner, c *call, inst *instance, b *batch) bool {
 	b.decode(inst)
 	c.inst, c.batch, c.flushing = inst, b, true
-	began := c.begin(r, l.entry.FlushTimeout+flushGrace)
+	began := c.begin(r, l.entry.FlushTimeout+flushGrace, time.Now())
 	err := inst.flush(b, began)
 	ours := c.end(r)
 	took := time.Since(began)

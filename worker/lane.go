@@ -88,6 +88,7 @@ type lane struct {
 	// Of the token's holder, seldom.
 	before    *instance // has to be stopped before the next Init
 	opening   *batchBackoff
+	looked    time.Time     // when it took its last batch
 	ended     time.Time     // when its last call returned
 	took      time.Duration // moving average of its Flush calls
 	workNeed  int64         // while in line for work bytes
@@ -360,6 +361,7 @@ func (l *lane) putBackLocked(b *batch) {
 func (l *lane) takeOffLocked(b *batch, now time.Time) *batch {
 	b.attempt++
 	l.flights = append(l.flights, b)
+	l.looked = now
 	l.setLocked(flushing, l.why, now)
 	return b
 }
