@@ -21,8 +21,9 @@ import (
 // returned. Two instances of one key may therefore overlap for that time.
 type Flusher interface {
 	// Init opens what the instance needs. It may block for at most 30 s. An error
-	// leaves nothing behind; the worker tries again with a fresh instance, with
-	// backoff, and the lane waits meanwhile.
+	// or a panic leaves nothing behind: no other call follows on that instance, not
+	// even Stop. The worker tries again with a fresh instance, with backoff, and the
+	// lane waits meanwhile.
 	Init(Context) error
 
 	// Description is one sentence; it must not block.
@@ -111,7 +112,7 @@ type Batch struct {
 	Project, Logstore, Config string
 
 	Groups    []*protocol.LogGroup // nil if the kind declares Raw
-	Raw       [][]byte             // each group's protobuf, untouched
+	Raw       [][]byte             // each group's protobuf, untouched; always there, as many as IDs
 	IDs       []protocol.ID        // stable through retry, park, dead letter and replay
 	Attempt   int                  // 1 at first
 	FirstSeen time.Time            // when the oldest part of the batch was received

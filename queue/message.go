@@ -23,7 +23,7 @@ type Message struct {
 	Key     []byte // Kafka only; nil on NATS
 	Headers []Header
 
-	Subject   string    // NATS subject or Kafka topic
+	Subject   string    // NATS subject or Kafka topic; for a dead letter sink, the part after its own prefix
 	Partition int32     // Kafka partition; 0 on NATS
 	Position  int64     // Kafka offset or JetStream stream sequence
 	Time      time.Time // the broker's timestamp

@@ -30,7 +30,8 @@ type Host interface {
 
 	// Take asks for bytes before the broker is asked for messages: at least min,
 	// at most max. FIFO; it waits until min bytes are free. With min 0 it never
-	// waits and may return 0.
+	// waits and may return 0. A min beyond the whole budget counts as the whole
+	// budget: what comes beyond is charged.
 	Take(ctx context.Context, min, max int64) (int64, error)
 
 	// Give returns bytes that were taken and are not attached to a delivery.
