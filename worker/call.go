@@ -17,10 +17,11 @@ import (
 // that outlasts its limit is abandoned: the lane is served by somebody else, and
 // the goroutine settles with the lane when the call returns after all.
 type call struct {
-	started  atomic.Int64 // when the running call began, in Unix nanoseconds
-	limit    atomic.Int64 // nanoseconds
-	state    atomic.Uint32
-	flushing bool // the call is Flush: the batch's groups are being read
+	started  atomic.Int64  // when the running call began, in Unix nanoseconds
+	limit    atomic.Int64  // nanoseconds
+	state    atomic.Uint64 // counts: odd while a call runs, so that nobody takes the next one for it
+	turn     uint64        // the caller's own view of state
+	flushing bool          // the call is Flush: the batch's groups are being read
 	timer    atomic.Pointer[time.Timer]
 
 	lane  *lane
@@ -28,18 +29,15 @@ type call struct {
 	batch *batch // in hand, if any
 }
 
-const (
-	callIdle uint32 = iota
-	callRunning
-	callAbandoned
-)
+func isRunning(state uint64) bool { return state&1 != 0 }
 
 // begin starts supervision. On a shared runner the watcher arms the timer when
 // the call turns slow; a runner of its own arms it at once.
 func (c *call) begin(r *runner, limit time.Duration, now time.Time) time.Time {
 	c.limit.Store(int64(limit))
 	c.started.Store(now.UnixNano())
-	c.state.Store(callRunning)
+	c.turn++
+	c.state.Store(c.turn)
 	r.call.Store(c)
 	if !r.shared() {
 		c.arm(now.UnixNano())
@@ -51,7 +49,8 @@ func (c *call) begin(r *runner, limit time.Duration, now time.Time) time.Time {
 // was abandoned and the lane has gone on without it.
 func (c *call) end(r *runner) bool {
 	r.call.Store(nil)
-	ours := c.state.CompareAndSwap(callRunning, callIdle)
+	ours := c.state.CompareAndSwap(c.turn, c.turn+1)
+	c.turn++
 	if t := c.timer.Swap(nil); t != nil {
 		t.Stop()
 	}
@@ -66,13 +65,24 @@ func (c *call) arm(now int64) {
 	if old := c.timer.Swap(t); old != nil {
 		old.Stop()
 	}
-	if c.state.Load() != callRunning {
+	if !isRunning(c.state.Load()) {
 		t.Stop()
 	}
 }
 
+// await waits until no call runs, for Stop may come only then.
+func (c *call) await(patience time.Duration) bool {
+	for begun := time.Now(); isRunning(c.state.Load()); time.Sleep(readyUrgent) {
+		if time.Since(begun) > patience {
+			return false
+		}
+	}
+	return true
+}
+
 func (c *call) expire() {
-	if c.state.Load() != callRunning {
+	seen := c.state.Load()
+	if !isRunning(seen) {
 		return
 	}
 	now := time.Now().UnixNano()
@@ -80,7 +90,7 @@ func (c *call) expire() {
 		c.arm(now)
 		return
 	}
-	if !c.lane.abandon(c) { // at a limit: the lane is wedged and waits with it
+	if !c.lane.abandon(c, seen) { // at a limit: the lane is wedged and waits with it
 		c.limit.Add(int64(time.Second))
 		c.arm(now)
 	}
@@ -97,14 +107,17 @@ const (
 // batch is tried again with a new one, and its bytes stay charged until it
 // returns. False: there are too many such calls already, so the lane waits with
 // this one.
-func (l *lane) abandon(c *call) bool {
+func (l *lane) abandon(c *call, seen uint64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if c.state.Load() != seen { // it has just returned
+		return true
+	}
 	if l.abandoned >= laneAbandoned || l.entry.abandoned.Load() >= entryAbandoned || l.w.abandoned.Load() >= processAbandoned {
 		l.setLocked(wedged, "a call has not returned, and too many others have not either", time.Now())
 		return false
 	}
-	if !c.state.CompareAndSwap(callRunning, callAbandoned) {
+	if !c.state.CompareAndSwap(seen, seen+3) { // not running, and not what end expects
 		return true
 	}
 	l.abandoned++
@@ -112,6 +125,7 @@ func (l *lane) abandon(c *call) bool {
 	l.w.abandoned.Add(1)
 	l.entry.errors[flushers.ClassTimeout].Add(1)
 	inst, b := c.inst, c.batch
+	inst.users.Add(1)
 	inst.spent.Store(true)
 	l.renew.Store(true)
 	inst.cancel(errCallAbandoned)
@@ -144,7 +158,7 @@ func (l *lane) abandon(c *call) bool {
 }
 
 // returned takes back an abandoned call, on its own goroutine, and stops the
-// instance it spent.
+// instance it spent if it was the last to use it.
 func (l *lane) returned(inst *instance) {
 	l.mu.Lock()
 	l.abandoned--
@@ -152,7 +166,9 @@ func (l *lane) returned(inst *instance) {
 	l.entry.abandoned.Add(-1)
 	l.w.abandoned.Add(-1)
 	l.log().Info("an abandoned call has returned")
-	inst.stop(false, otherLimit)
+	if inst.left() {
+		inst.stop(false, otherLimit)
+	}
 }
 
 // panicError is a panic of a flusher, as an error of that call.

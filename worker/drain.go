@@ -140,16 +140,18 @@ func (w *Worker) stopLanes() {
 	for _, l := range w.laneList() {
 		l.mu.Lock()
 		l.gone = true
-		inst := l.inst
+		inst, c := l.inst, l.call
 		l.mu.Unlock()
-		if inst == nil || inst.spent.Load() {
+		if inst == nil || inst.spent.Load() && !inst.left() {
 			continue
 		}
 		all.Add(1)
 		room <- struct{}{}
 		go func() {
 			defer all.Done()
-			inst.stop(true, min(otherLimit, time.Until(deadline)))
+			if patience := min(otherLimit, time.Until(deadline)); c.await(patience) {
+				inst.stop(true, patience)
+			}
 			<-room
 		}()
 	}

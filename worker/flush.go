@@ -21,11 +21,8 @@ const (
 // ensure has the lane an instance that was told what it has to know. False: the
 // token went elsewhere.
 func (l *lane) ensure(r *runner) bool {
-	if l.renew.Load() {
-		l.renew.Store(false)
-		if l.inst != nil && l.inst.spent.Load() && !l.setInstance(nil) {
-			return false
-		}
+	if l.renew.Load() && !l.letGo() {
+		return false
 	}
 	if l.inst == nil && !l.open(r) {
 		return false
@@ -45,6 +42,23 @@ func (l *lane) ensure(r *runner) bool {
 		if err != nil {
 			l.log().Error("SetUrgent failed", zap.Error(err))
 		}
+		return l.setInstance(inst) // unless the lane is gone
+	}
+	return true
+}
+
+// letGo gives up an instance that was spent. False: the lane is gone.
+func (l *lane) letGo() bool {
+	l.renew.Store(false)
+	old := l.inst
+	if old == nil || !old.spent.Load() {
+		return true
+	}
+	if !l.setInstance(nil) {
+		return false
+	}
+	if old.left() {
+		l.w.runners.spawn(func() { old.stop(false, otherLimit) })
 	}
 	return true
 }
@@ -88,6 +102,7 @@ func (l *lane) open(r *runner) bool {
 		if err != nil { // nothing to stop
 			inst.stopOnce.Do(func() { inst.discard(); inst.over() })
 		}
+		inst.left() // the lane never had it
 		l.returned(inst)
 		return false
 	}

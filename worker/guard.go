@@ -4,6 +4,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"go.uber.org/zap"
 )
 
 // guard stops a lane, a flusher entry or a source that dead-letters everything: a
@@ -18,18 +20,20 @@ type guard struct {
 	last  string
 }
 
-// another counts one more and says whether the guard holds it back.
-func (g *guard) another(most int, why string) bool {
-	if g.streak.Add(1) <= int64(most) {
-		return false
+// another counts one more. hold: the guard keeps it back; first: it has just
+// stopped what it guards.
+func (g *guard) another(most int, why string) (hold, first bool) {
+	if !g.tripped.Load() && g.streak.Add(1) <= int64(most) {
+		return false, false
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.last = why
-	if !g.tripped.Swap(true) {
+	if first = !g.tripped.Swap(true); first {
 		g.since = time.Now()
+		g.streak.Store(int64(most))
 	}
-	return true
+	return true, first
 }
 
 // delivered breaks a streak.
@@ -54,23 +58,24 @@ func (g *guard) status(scope, name string) (GuardStatus, bool) {
 	return GuardStatus{Scope: scope, Name: name, Since: g.since, Count: int(g.streak.Load()), Last: g.last}, true
 }
 
-// guards of a part: its lane, its flusher entry, its source.
-func (p *part) guards() []*guard {
-	gs := []*guard{&p.m.strand.source.guard}
-	if p.lane != nil {
-		gs = append(gs, &p.lane.guard, &p.lane.entry.guard)
-	}
-	return gs
-}
-
-// held says whether any guard of the part has stopped.
-func (p *part) held() bool {
-	for _, g := range p.guards() {
-		if g.tripped.Load() {
-			return true
+// guardedBy counts a dead letter with the guards of its part (source, flusher
+// entry, lane) and says whether one of them holds it back.
+func (p *part) guardedBy(most int, why string) (hold bool) {
+	count := func(g *guard, scope string, name func() string) {
+		h, first := g.another(most, why)
+		hold = hold || h
+		if first {
+			p.m.strand.log.Error("it dead-lettered everything and stops; mend the cause, then run `flushline resume`",
+				zap.String("scope", scope), zap.String("name", name()), zap.Int("in_a_row", most), zap.String("last", why))
 		}
 	}
-	return false
+	src := p.m.strand.source
+	count(&src.guard, "source", func() string { return src.name })
+	if l := p.lane; l != nil {
+		count(&l.entry.guard, "flusher", l.entry.name)
+		count(&l.guard, "lane", func() string { return l.entry.name() + " " + l.key.String() })
+	}
+	return hold
 }
 
 // clearStreaks notes that something was delivered.

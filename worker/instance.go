@@ -42,7 +42,8 @@ type instance struct {
 	stopped    chan struct{}  // closed when Stop returned or was given up
 	stopOnce   sync.Once
 	overOnce   sync.Once
-	spent      atomic.Bool // a call was abandoned: make another
+	spent      atomic.Bool  // a call was abandoned: make another
+	users      atomic.Int32 // the lane while it may make calls, and abandoned calls
 
 	mu       sync.Mutex
 	releases []func() // of shared values it did not release itself
@@ -54,9 +55,14 @@ func newInstance(l *lane) *instance {
 	inst := &instance{
 		entry: l.entry, lane: l, concurrent: 1, stopped: make(chan struct{}),
 	}
+	inst.users.Store(1)
 	inst.ctx, inst.cancel = context.WithCancelCause(l.w.hard)
 	return inst
 }
+
+// left says whether the last user of a spent instance has let go of it. It has to
+// be stopped then.
+func (inst *instance) left() bool { return inst.users.Add(-1) == 0 }
 
 // init makes the flusher and runs Init; a panic is its error.
 func (inst *instance) init() (err error) {

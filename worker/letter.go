@@ -75,11 +75,7 @@ func (ls *letters) add(ds []doomed) {
 	}
 	ls.mu.Lock()
 	for _, d := range ds {
-		stop := false
-		for _, g := range d.p.guards() {
-			stop = g.another(ls.w.cfg.DeadLetter.StopAfter, d.reason+": "+d.err.Error()) || stop
-		}
-		if stop {
+		if d.p.guardedBy(ls.w.cfg.DeadLetter.StopAfter, d.reason+": "+d.err.Error()) {
 			ls.held = append(ls.held, d)
 		} else {
 			ls.pending = append(ls.pending, d)

@@ -259,6 +259,9 @@ func (s *strand) status(sn *snapshot) StrandStatus {
 	}
 	s.mu.Unlock()
 	if st.State == strandFetching {
+		if s.source.guard.tripped.Load() && st.Held > 0 {
+			st.Why = "the source dead-lettered everything; mend the cause, then run `flushline resume`"
+		}
 		if q.State != "" && q.State != queue.StateConsuming {
 			st.State, st.Why = q.State, q.Cause
 		}
