@@ -86,20 +86,19 @@ func nakBody() []byte {
 // fill makes r the delivery of m at p.
 func (r *record) fill(s *strand, m *nats.Msg, p position, cost int64) {
 	r.strand, r.seq, r.stored, r.reply = s, p.stream, p.time, m.Reply
-	at := time.Unix(0, p.time)
-	headers, origin, ok := convertHeaders(m.Header)
+	headers, origin, brought := convertHeaders(m.Header)
 	msg := queue.Message{
 		Value:    m.Data,
 		Headers:  headers,
 		Subject:  m.Subject,
 		Position: int64(p.stream),
-		Time:     at,
+		Time:     time.Unix(0, p.time),
 	}
-	if ok {
+	if brought {
 		r.Init(msg, origin, p.attempt, cost, r, s.give)
-	} else {
-		r.InitAt(msg, &s.seed, p.attempt, cost, r, s.give)
+		return
 	}
+	r.InitAt(msg, &s.seed, p.attempt, cost, r, s.give)
 }
 
 // convertHeaders also finds the origin that a message brings along.
