@@ -1,6 +1,7 @@
 package put_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -144,6 +145,20 @@ func TestTheAnswerDecidesWhatHappensNext(t *testing.T) {
 	}
 }
 
+func TestAPageBehindARedirectIsNoStoredObject(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPut {
+			http.Redirect(w, r, "/welcome", http.StatusSeeOther)
+		}
+	}))
+	t.Cleanup(server.Close)
+	f := start(t, key, map[string]any{"url": server.URL})
+	if got := classOf(f.FlushBatch(t.Context(), batch("one")), 0); got != flushers.ClassMisconfigured {
+		t.Errorf("a redirect to a page is classed as %s, want misconfigured", got)
+	}
+}
+
 // classOf is how the worker reads what a batch's group came to.
 func classOf(err error, group int) flushers.Class {
 	var partial *flushers.PartialError
@@ -207,6 +222,36 @@ func TestAHostThatIsDownMakesItUnreadyForASecond(t *testing.T) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
+}
+
+func TestAServerThatHangsIsLeftInTime(t *testing.T) {
+	t.Parallel()
+	leave := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		<-leave
+	}))
+	t.Cleanup(server.Close)
+	t.Cleanup(func() { close(leave) })
+
+	f := start(t, key, map[string]any{"url": server.URL, "timeout": "50ms"})
+	if got := classOf(f.FlushBatch(endsAfter(t, 20*time.Second), batch("one")), 0); got != flushers.ClassTimeout {
+		t.Errorf("no answer within timeout is classed as %s, want timeout", got)
+	}
+
+	f = start(t, key, map[string]any{"url": server.URL, "timeout": "20s"})
+	err := f.FlushBatch(endsAfter(t, 50*time.Millisecond), batch("one")) // the worker gives the call up
+	if got := classOf(err, 0); got != flushers.ClassRetry {
+		t.Errorf("an ended context is classed as %s, want retry", got)
+	}
+}
+
+func endsAfter(t *testing.T, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	timer := time.AfterFunc(d, cancel)
+	t.Cleanup(func() { timer.Stop(); cancel() })
+	return ctx
 }
 
 func TestWrongOptionsAreRefusedWhenTheyAreLoaded(t *testing.T) {
