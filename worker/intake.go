@@ -47,14 +47,14 @@ func (s *strand) consume(ctx context.Context) error {
 		s.take(ctx, ds)
 		switch {
 		case err == nil:
+			continue
+		case ctx.Err() != nil: // an error of a Fetch that was cut short says nothing
+			err = nil
 		case errors.Is(err, io.EOF):
 			s.awaitSettled(ctx, nil)
-			return nil
-		case ctx.Err() != nil:
-			return nil
-		default:
-			return err
+			err = nil
 		}
+		return err
 	}
 }
 

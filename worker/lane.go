@@ -324,7 +324,7 @@ func (l *lane) purge() {
 	l.dropEndedLocked()
 }
 
-func (l *lane) popLocked() *part {
+func (l *lane) popLocked() {
 	p := l.head
 	l.head = p.next
 	if l.head == nil {
@@ -333,7 +333,6 @@ func (l *lane) popLocked() *part {
 	p.next = nil
 	l.parts--
 	l.bytes -= p.bytes()
-	return p
 }
 
 // putBack returns a batch that was not tried: new parts to the head of the queue,

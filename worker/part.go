@@ -128,17 +128,6 @@ func (b *books) endLocked(p *part, o outcome, reason string) bool {
 	return true
 }
 
-// end ends one part and settles its message if it was the last.
-func (b *books) end(p *part, o outcome, reason string) bool {
-	b.mu.Lock()
-	ok := b.endLocked(p, o, reason)
-	b.mu.Unlock()
-	if ok {
-		p.m.partEnded(1)
-	}
-	return ok
-}
-
 // book finds where a part is counted.
 func (p *part) book() *books {
 	if p.lane != nil {

@@ -158,7 +158,7 @@ const (
 // awaitRoom waits while the strand may not be fetched. Not being in Fetch is the
 // pause. After a full window it goes on when a quarter is free.
 func (s *strand) awaitRoom(ctx context.Context) (queue.Room, bool) {
-	room, state, why := s.room()
+	room, _, _ := s.room()
 	if room.Messages > 0 {
 		s.setStateIfNot(strandFetching)
 		return room, ctx.Err() == nil
@@ -169,7 +169,7 @@ func (s *strand) awaitRoom(ctx context.Context) (queue.Room, bool) {
 	defer s.waiting.Store(false)
 	quarter := int64(s.w.cfg.Limits.Window+3) / 4
 	for {
-		room, state, why = s.room()
+		room, state, why := s.room()
 		window := int64(s.w.cfg.Limits.Window)
 		if room.Messages > 0 && window-s.held.Load() >= quarter {
 			s.setState(strandFetching, "")

@@ -68,7 +68,7 @@ func idleRSS(srv *benchServer) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // a temporary directory left over is nobody's loss
 	bin, cfg := filepath.Join(dir, "flushline"), filepath.Join(dir, "c.yaml")
 	build := exec.Command("go", "build", "-o", bin, "github.com/flushline/flushline/cmd/flushline")
 	if out, err := build.CombinedOutput(); err != nil {
@@ -149,8 +149,12 @@ func (s *benchServer) footprint(l load, mode string, watch time.Duration, inFlig
 	if err := s.publish(l); err != nil {
 		return footprint{}, err
 	}
+	text, err := l.json()
+	if err != nil {
+		return footprint{}, err
+	}
 	cmd := role("memory", map[string]string{
-		"URL": s.url, "LOAD": encodeJSON(l), "DURABLE": "d", "MODE": mode, "WATCH": watch.String(),
+		"URL": s.url, "LOAD": text, "DURABLE": "d", "MODE": mode, "WATCH": watch.String(),
 		"IN_FLIGHT": strconv.FormatInt(inFlight, 10), "WORK": strconv.FormatInt(work, 10),
 	})
 	// What `run` sets.

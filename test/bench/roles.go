@@ -143,7 +143,7 @@ func runRaw(env benchEnv) error {
 		groups = gs
 		slabs.Reset()
 		for i := range gs {
-			sink = slabs.Decode(&gs[i])
+			slabs.Decode(&gs[i])
 		}
 		if err := nc.Publish(m.Reply, ack); err != nil {
 			failed = err
@@ -171,8 +171,6 @@ func runRaw(env benchEnv) error {
 	}
 	return nc.Flush()
 }
-
-var sink *protocol.LogGroup
 
 // runWorker is the product: source, lanes, blackhole.
 func runWorker(env benchEnv) error {

@@ -56,7 +56,7 @@ func startServer() (*benchServer, error) {
 func (s *benchServer) stop() {
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
 	_ = s.cmd.Wait()
-	os.RemoveAll(s.dir)
+	_ = os.RemoveAll(s.dir) // a temporary directory left over is nobody's loss
 }
 
 // role is this program again, in another role.
@@ -150,10 +150,7 @@ func sample(n int) *protocol.LogGroup {
 	return g
 }
 
-func encodeJSON(v any) string {
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic(err)
-	}
-	return string(b)
+func (l load) json() (string, error) {
+	b, err := json.Marshal(l)
+	return string(b), err
 }

@@ -98,8 +98,12 @@ func median(us []usage) usage {
 
 // consume runs one consumer process to the end of the load.
 func consume(srv *benchServer, who string, l load, round int) (usage, error) {
+	text, err := l.json()
+	if err != nil {
+		return usage{}, err
+	}
 	cmd := role(who, map[string]string{
-		"URL": srv.url, "LOAD": encodeJSON(l), "DURABLE": fmt.Sprintf("%s-%s-%d", l.Stream, who, round),
+		"URL": srv.url, "LOAD": text, "DURABLE": fmt.Sprintf("%s-%s-%d", l.Stream, who, round),
 	})
 	cmd.Env = append(cmd.Env, "GOGC=400", "GOMEMLIMIT=384MiB")
 	if *profiles != "" {
