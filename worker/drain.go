@@ -140,20 +140,30 @@ func (w *Worker) stopLanes() {
 	for _, l := range w.laneList() {
 		l.mu.Lock()
 		l.gone = true
+		l.renew.Store(true) // whoever runs it looks, before another call
 		inst, c := l.inst, l.call
 		l.mu.Unlock()
-		if inst == nil || inst.spent.Load() && !inst.left() {
+		if inst == nil {
 			continue
 		}
 		all.Add(1)
 		room <- struct{}{}
 		go func() {
 			defer all.Done()
-			if patience := min(otherLimit, time.Until(deadline)); c.await(patience) {
+			patience := min(otherLimit, time.Until(deadline))
+			if c.await(patience) && l.unused(inst) {
 				inst.stop(true, patience)
 			}
 			<-room
 		}()
 	}
 	all.Wait()
+}
+
+// unused says that a lane which is gone was the last to use its instance; else an
+// abandoned call stops it, if it ever returns.
+func (l *lane) unused(inst *instance) bool {
+	l.mu.Lock() // not while a call is being abandoned
+	defer l.mu.Unlock()
+	return !inst.spent.Load() || inst.left()
 }

@@ -51,13 +51,15 @@ func (l *lane) ensure(r *runner) bool {
 func (l *lane) letGo() bool {
 	l.renew.Store(false)
 	old := l.inst
-	if old == nil || !old.spent.Load() {
-		return true
+	keep := old
+	if old != nil && old.spent.Load() {
+		keep = nil
 	}
-	if !l.setInstance(nil) {
+	if !l.setInstance(keep) {
+		l.renew.Store(true)
 		return false
 	}
-	if old.left() {
+	if old != keep && old.left() {
 		l.w.runners.spawn(func() { old.stop(false, otherLimit) })
 	}
 	return true
