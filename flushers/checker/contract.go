@@ -106,7 +106,7 @@ func (i *instance) answered(ready bool) {
 
 func (i *instance) flush(ctx context.Context, b *flushers.Batch) error {
 	i.checkLife("Flush")
-	if n := i.busy.Load(); n > 0 {
+	if i.busy.Load() > 0 && max(i.script.Concurrent, 1) == 1 { // else the next IsReady may be asked meanwhile
 		i.violate("Flush came during another call")
 	}
 	if n := i.flushing.Add(1); int(n) > max(i.script.Concurrent, 1) {
