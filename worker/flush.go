@@ -376,7 +376,7 @@ func (l *lane) delivered(b *batch) {
 	l.mu.Lock()
 	l.landLocked(b)
 	l.failing = false
-	l.why = ""
+	l.why, l.lastError = "", ""
 	for i, p := range b.parts {
 		if !l.endLocked(p, flushed, "") { // released while Flush ran, or ended by another call
 			l.w.late.Add(1)
@@ -437,6 +437,7 @@ func (l *lane) keepLocked(b *batch, f failure) time.Duration {
 	}
 	wait = l.retryLocked(b, wait)
 	l.setLocked(state, f.err.Error(), time.Now())
+	l.lastError = l.why
 	return wait
 }
 

@@ -79,8 +79,9 @@ type lane struct {
 	parts      int      // in the queue
 	bytes      int64    // in the queue
 
-	failing   bool // the last Flush failed: one batch at a time
-	probe     bool // a new batch may be tried once while an older one backs off
+	lastError string // of Flush, until one succeeds
+	failing   bool   // the last Flush failed: one batch at a time
+	probe     bool   // a new batch may be tried once while an older one backs off
 	notBefore time.Time
 	abandoned int // calls that have not returned
 	guard     guard

@@ -172,6 +172,9 @@ func (l *lane) statusLocked(live []*part) LaneStatus {
 		Project: l.key.Project, Logstore: l.key.Logstore, Config: l.key.Config,
 		State: l.state.String(), Why: l.why, Since: l.since, Parts: len(live), Abandoned: l.abandoned,
 	}
+	if l.lastError != "" && l.lastError != l.why {
+		ls.Why += "; the last Flush failed: " + l.lastError
+	}
 	if l.state == idle && len(l.dying) > 0 {
 		ls.State = LaneLettering
 	}

@@ -1,6 +1,7 @@
 package worker_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -369,6 +370,26 @@ func TestUnreadyPausesAndRedeliversNothing(t *testing.T) {
 		r.mustStop()
 		r.drained()
 		clean(t, s)
+	})
+}
+
+func TestAnUnreadyLaneStillNamesItsLastError(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := checker.New()
+		undo := s.Do(-1, func(context.Context, *checker.Call) error {
+			go s.SetReady(false)
+			return errDown
+		})
+		r := start(t, memory.Config{}, worker.Config{Routes: []worker.Route{routeOf("all", worker.Match{}, entryOf("out", s))}})
+		r.publish(1, 1)
+		time.Sleep(time.Minute)
+		if l := r.lane(worker.LaneUnready); !strings.Contains(l.Why, errDown.Error()) {
+			t.Fatalf("the lane says %q, which leaves out the error", l.Why)
+		}
+		undo()
+		s.SetReady(true)
+		r.acked(1)
+		r.mustStop()
 	})
 }
 
