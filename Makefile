@@ -29,7 +29,7 @@ GOFUMPT := $(TOOLS)/gofumpt-$(GOFUMPT_VERSION)
 CI ?=
 TEST_FLAGS ?= $(if $(CI),-v)
 TEST_TIMEOUT ?= 9m
-LONG_TIMEOUT ?= 60m
+LONG_TIMEOUT ?= 45m
 FUZZ_TIME ?= 20s
 DEMO_TIME ?= 10s
 RUN ?= .
@@ -93,7 +93,7 @@ bench: ## Measure against the bare loop: ratios of one run, interleaved, medians
 	go run ./test/bench
 
 .PHONY: e2e-long
-e2e-long: ## Kill and chaos runs at full size (half an hour)
+e2e-long: ## Kill and chaos runs at full size (some ten minutes)
 	FLUSHLINE_LONG=1 go test -race -timeout $(LONG_TIMEOUT) -count 1 -v -p 1 -run '$(RUN)' ./test/e2e/...
 
 .PHONY: fuzz
