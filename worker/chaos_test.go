@@ -60,6 +60,8 @@ type chaos struct {
 	healed  chan struct{}
 	well    atomic.Bool
 	want    []map[string]bool // by script: ids that it has to get or that become letters
+
+	mu      sync.Mutex
 	workers []*worker.Worker
 }
 
@@ -245,7 +247,9 @@ func (c *chaos) begin() (w *worker.Worker, end context.CancelFunc, ran chan erro
 	if err != nil {
 		c.fatal("%v", err)
 	}
+	c.mu.Lock()
 	c.workers = append(c.workers, w)
+	c.mu.Unlock()
 	ctx, end := context.WithCancel(context.Background())
 	ran = make(chan error, 1)
 	go func() { ran <- w.Run(ctx, c.q) }()
@@ -340,10 +344,19 @@ func (c *chaos) observe(done chan struct{}) {
 			return
 		case <-time.After(c.rng.upTo(500 * time.Millisecond)):
 		}
-		if n := len(c.workers); n > 0 {
-			c.balanced(c.workers[n-1])
+		if w := c.newest(); w != nil {
+			c.balanced(w)
 		}
 	}
+}
+
+func (c *chaos) newest() *worker.Worker {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n := len(c.workers); n > 0 {
+		return c.workers[n-1]
+	}
+	return nil
 }
 
 // nemesis takes strands away and breaks the dead letter queue.

@@ -44,9 +44,7 @@ func newWheel(wake func([]waiter)) *wheel { return &wheel{wake: wake} }
 func (w *wheel) add(x waiter, now time.Time, d time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.count == 0 {
-		w.base, w.pos = now, 0
-	}
+	w.advanceLocked(now)
 	ahead := int((now.Sub(w.base) + d + wheelTick - 1) / wheelTick)
 	ahead = min(max(ahead, 1), wheelSlots-1)
 	if d >= longWait {
@@ -83,12 +81,35 @@ func (w *wheel) turn() {
 		w.slots[w.pos] = w.slots[w.pos][:0]
 	}
 	w.count -= len(lanes)
-	w.timer = nil
 	if w.count > 0 {
 		w.armLocked(now, w.nextLocked())
+	} else {
+		w.disarmLocked()
 	}
 	w.mu.Unlock()
 	w.wake(lanes)
+}
+
+// disarmLocked also stops a timer that another turn armed.
+func (w *wheel) disarmLocked() {
+	if w.timer != nil {
+		w.timer.Stop()
+		w.timer = nil
+	}
+}
+
+// advanceLocked brings base up to now where no slot is passed by it: else a long
+// wait would end early because the wheel has not turned for a while.
+func (w *wheel) advanceLocked(now time.Time) {
+	if w.count == 0 {
+		w.base, w.pos = now, 0
+		return
+	}
+	if past := int(now.Sub(w.base) / wheelTick); past > 0 && past < w.due {
+		w.pos = (w.pos + past) % wheelSlots
+		w.base = w.base.Add(time.Duration(past) * wheelTick)
+		w.due -= past
+	}
 }
 
 func (w *wheel) nextLocked() int {
@@ -109,10 +130,7 @@ func (w *wheel) wakeAll() {
 		w.slots[i] = nil
 	}
 	w.count = 0
-	if w.timer != nil {
-		w.timer.Stop()
-		w.timer = nil
-	}
+	w.disarmLocked()
 	w.mu.Unlock()
 	w.wake(lanes)
 }

@@ -1,0 +1,160 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"pgregory.net/rapid"
+)
+
+// A model of the held pool: what is free, and a line in which nobody passes
+// another. Takers run as goroutines; after each step all of them are at rest.
+func TestHeldPoolServesInOrderAndConservesBytes(t *testing.T) {
+	t.Parallel()
+	// A bubble has no Deadline.
+	synctest.Test(t, func(t *testing.T) { rapid.Check(struct{ testing.TB }{t}, heldMachine) })
+}
+
+func heldMachine(t *rapid.T) {
+	type want struct {
+		least, most int64
+		end         context.CancelFunc
+		got         int64
+		err         error
+		done        bool
+	}
+	const limit = 1000
+	p := newHeldPool(limit)
+	free := int64(limit)
+	var line []*want
+	var out []int64 // amounts that somebody holds
+	serve := func() {
+		for len(line) > 0 {
+			x := line[0]
+			n := min(free, x.most)
+			if n <= 0 || n < min(x.least, limit) {
+				return
+			}
+			if !x.done || x.got != n {
+				t.Fatalf("the head of the line wants %d to %d of %d free and got %d", x.least, x.most, free, x.got)
+			}
+			free -= n
+			out = append(out, n)
+			x.end()
+			line = line[1:]
+		}
+	}
+	settle := func() {
+		synctest.Wait()
+		serve()
+		for _, x := range line {
+			if x.done {
+				t.Fatalf("a taker of %d was served out of turn, or with %d free", x.least, free)
+			}
+		}
+		if p.free.Load() != free || int(p.line.Load()) != len(line) || p.status().Waiting != len(line) {
+			t.Fatalf("free %d, line %d; the model has %d and %d", p.free.Load(), p.line.Load(), free, len(line))
+		}
+	}
+	t.Repeat(map[string]func(*rapid.T){
+		"take": func(t *rapid.T) {
+			ctx, end := context.WithCancel(context.Background())
+			x := &want{least: rapid.Int64Range(1, 1200).Draw(t, "least"), end: end}
+			x.most = x.least + rapid.Int64Range(0, 500).Draw(t, "beyond")
+			line = append(line, x)
+			go func() {
+				x.got, x.err = p.Take(ctx, x.least, x.most)
+				x.done = true
+			}()
+			settle()
+		},
+		"take at once": func(t *rapid.T) {
+			most := rapid.Int64Range(0, 1200).Draw(t, "most")
+			n, err := p.Take(context.Background(), 0, most)
+			if want := max(0, min(free, most)); n != want || err != nil {
+				t.Fatalf("took %d, %v; want %d", n, err, want)
+			}
+			if n > 0 {
+				free -= n
+				out = append(out, n)
+			}
+			settle()
+		},
+		"give": func(t *rapid.T) {
+			if len(out) == 0 {
+				t.Skip()
+			}
+			i := rapid.IntRange(0, len(out)-1).Draw(t, "i")
+			n := out[i]
+			out = append(out[:i], out[i+1:]...)
+			free += n
+			p.Give(n)
+			settle()
+		},
+		"charge": func(t *rapid.T) {
+			n := rapid.Int64Range(1, 700).Draw(t, "n")
+			p.Charge(n)
+			free -= n
+			out = append(out, n)
+			settle()
+		},
+		"cancel": func(t *rapid.T) {
+			if len(line) == 0 {
+				t.Skip()
+			}
+			i := rapid.IntRange(0, len(line)-1).Draw(t, "i")
+			x := line[i]
+			line = append(line[:i], line[i+1:]...)
+			x.end()
+			synctest.Wait()
+			if !x.done || !errors.Is(x.err, context.Canceled) {
+				t.Fatalf("a cancelled taker got %d, %v", x.got, x.err)
+			}
+			settle()
+		},
+	})
+	for _, x := range line {
+		x.end()
+	}
+	synctest.Wait()
+	for _, n := range out {
+		p.Give(n)
+	}
+	if st := p.status(); st.Used != 0 || st.Waiting != 0 {
+		t.Fatalf("after all was given back: %+v", st)
+	}
+}
+
+// A taker that gives up just when it was served gives the bytes back, and whoever
+// watches learns of it.
+func TestAGrantThatCameTooLateIsGivenBack(t *testing.T) {
+	t.Parallel()
+	for range 2000 {
+		p := newHeldPool(10)
+		p.Charge(10)
+		ctx, end := context.WithCancel(context.Background())
+		wake := make(chan struct{}, 1)
+		p.watch(wake)
+		var n int64
+		var both sync.WaitGroup
+		both.Go(func() { n, _ = p.Take(ctx, 5, 5) })
+		both.Go(end)
+		p.Give(10)
+		both.Wait()
+		if free := p.free.Load(); free+n != 10 {
+			t.Fatalf("%d are free and %d taken of 10", free, n)
+		}
+		select {
+		case <-wake:
+		default:
+			t.Fatal("nobody told the watcher")
+		}
+		p.unwatch(wake)
+		if p.line.Load() != 0 {
+			t.Fatal("somebody is left in line")
+		}
+	}
+}
