@@ -28,8 +28,8 @@ func newKeyer(r KeyRules) (*keyer, error) {
 	return k, nil
 }
 
-// ofMessage fills what headers, subject and message key say. The strings alias the
-// message.
+// ofMessage fills what headers, subject and message key say; of a header that comes
+// twice the first counts. The strings alias the message.
 func (k *keyer) ofMessage(m *queue.Message) protocol.Key {
 	var key protocol.Key
 	for i := range m.Headers {
@@ -37,18 +37,15 @@ func (k *keyer) ofMessage(m *queue.Message) protocol.Key {
 		switch len(h.Key) {
 		case len(protocol.HeaderProject):
 			if strings.EqualFold(h.Key, protocol.HeaderProject) {
-				key.Project = h.Value
-			}
-			if strings.EqualFold(h.Key, protocol.HeaderConfig) && len(protocol.HeaderConfig) == len(h.Key) {
-				key.Config = h.Value
+				def(&key.Project, h.Value)
 			}
 		case len(protocol.HeaderLogstore):
 			if strings.EqualFold(h.Key, protocol.HeaderLogstore) {
-				key.Logstore = h.Value
+				def(&key.Logstore, h.Value)
 			}
 		case len(protocol.HeaderConfig):
 			if strings.EqualFold(h.Key, protocol.HeaderConfig) {
-				key.Config = h.Value
+				def(&key.Config, h.Value)
 			}
 		}
 	}

@@ -242,23 +242,33 @@ func (w *Worker) letter(d *doomed) queue.Message {
 			m.Headers = append(m.Headers, queue.Header{Key: key, Value: clean(value)})
 		}
 	}
+	keep := func(key string) {
+		v, _ := src.Header(key)
+		add(key, v)
+	}
 	if p.group != nil {
 		m.Value = p.group.Data
 		add(protocol.HeaderContentType, protocol.TypeLogGroup)
+	}
+	if p.m.readable() { // it is stored as it stands, whatever the source's default is
+		add(protocol.HeaderContentEncoding, protocol.EncodingNone.String())
 	}
 	if p.lane != nil {
 		add(protocol.HeaderProject, p.lane.key.Project)
 		add(protocol.HeaderLogstore, p.lane.key.Logstore)
 		add(protocol.HeaderConfig, p.lane.key.Config)
 		add(queue.HeaderTo, w.cfg.Deployment+"/"+p.lane.entry.name())
+	} else {
+		keep(queue.HeaderTo)
 	}
 	add(queue.HeaderVersion, "1")
 	add(queue.HeaderOrigin, p.m.d.Origin().String())
 	if p.group != nil {
 		add(queue.HeaderGroups, strconv.FormatUint(uint64(p.index), 10))
+	} else {
+		keep(queue.HeaderGroups)
 	}
-	hops, _ := src.Header(queue.HeaderHops)
-	add(queue.HeaderHops, hops)
+	keep(queue.HeaderHops)
 	add(queue.HeaderFirstSeen, p.m.firstSeen())
 	add(queue.HeaderReason, d.reason)
 	add(queue.HeaderError, truncate(d.err.Error(), errorText))
@@ -275,8 +285,10 @@ func ownHeader(key string, p *part) bool {
 		return true
 	}
 	switch k {
-	case protocol.HeaderContentType, protocol.HeaderContentEncoding:
+	case protocol.HeaderContentType:
 		return p.group != nil
+	case protocol.HeaderContentEncoding:
+		return p.m.readable()
 	case protocol.HeaderProject, protocol.HeaderLogstore, protocol.HeaderConfig:
 		return p.lane != nil
 	}

@@ -162,6 +162,9 @@ func (m *message) settle(how func(*queue.Delivery)) bool {
 	return true
 }
 
+// readable says that pass one has decompressed the value and found its groups.
+func (m *message) readable() bool { return m.groups != nil }
+
 // hold keeps the message's memory for a call that reads it. False: it is gone,
 // because every part has ended.
 func (m *message) hold() bool {
