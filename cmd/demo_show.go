@@ -203,8 +203,10 @@ func owed(ctx context.Context, q *queues) (left, stored int64, err error) {
 	if err != nil {
 		return 0, 0, fmt.Errorf("couldn't ask for the stream: %w", err)
 	}
-	info := c.CachedInfo()
-	return int64(info.NumPending) + int64(info.NumAckPending), int64(stream.CachedInfo().State.LastSeq), nil
+	// Not NumPending: the server counts a new message there some time after it
+	// confirmed it.
+	stored = int64(stream.CachedInfo().State.LastSeq)
+	return max(0, stored-int64(c.CachedInfo().AckFloor.Stream)), stored, nil
 }
 
 // end prints the one summary line and what to try next.
