@@ -28,20 +28,37 @@ func (s *strand) finish(ctx context.Context) {
 	if reason != queue.Lost {
 		s.setState(strandDraining, reason.String())
 		t := time.NewTimer(time.Until(deadline))
-		s.awaitSettled(context.Background(), t.C)
+		var look <-chan time.Time
+		if reason == queue.Revoked { // others wait for this strand
+			ticker := time.NewTicker(blockedEvery)
+			defer ticker.Stop()
+			look = ticker.C
+		}
+		s.awaitSettled(context.Background(), t.C, look)
 		t.Stop()
 	}
 	s.releaseRest(reason)
 }
 
+// What a revoked strand holds is looked at so often; parts are blocked whose lane
+// has failed or was not ready for so long.
+const (
+	blockedEvery = 100 * time.Millisecond
+	blockedAfter = time.Second
+)
+
 // awaitSettled waits until everything the strand handed out is settled, or ctx,
-// the deadline or Hurry ends the wait.
-func (s *strand) awaitSettled(ctx context.Context, deadline <-chan time.Time) {
+// the deadline or Hurry ends the wait, or at a look nothing is left that could end.
+func (s *strand) awaitSettled(ctx context.Context, deadline, look <-chan time.Time) {
 	s.waiting.Store(true)
 	defer s.waiting.Store(false)
 	for s.held.Load() > s.stuck.Load() {
 		select {
 		case <-s.wake:
+		case now := <-look:
+			if !s.mayEnd(now) {
+				return
+			}
 		case <-deadline:
 			return
 		case <-s.w.hurry:
@@ -50,6 +67,51 @@ func (s *strand) awaitSettled(ctx context.Context, deadline <-chan time.Time) {
 			return
 		}
 	}
+}
+
+// mayEnd says whether any message could end soon.
+func (s *strand) mayEnd(now time.Time) bool {
+	for _, m := range s.msgs {
+		if !m.done.Load() && m.mayEnd(now) {
+			return true
+		}
+	}
+	return false
+}
+
+// mayEnd says whether no part that is open is blocked.
+func (m *message) mayEnd(now time.Time) bool {
+	if m.parts == 0 || !m.hold() { // it never came to intake, or ends just now
+		return m.parts > 0
+	}
+	defer m.drop(1)
+	for i := range m.parts {
+		if p := m.part(i); p.open() && p.blocked(now) {
+			return false
+		}
+	}
+	return true
+}
+
+func (m *message) part(i int) *part {
+	if i == 0 {
+		return &m.first
+	}
+	return m.more[i-1]
+}
+
+// blocked says that a part was never offered, or that its lane does not move.
+func (p *part) blocked(now time.Time) bool {
+	if p.lane == nil {
+		return !p.counted
+	}
+	p.lane.mu.Lock()
+	defer p.lane.mu.Unlock()
+	switch p.lane.state {
+	case unready, backingOff, misconfigured, wedged, holding:
+		return now.Sub(p.lane.since) >= blockedAfter
+	}
+	return false
 }
 
 // releaseRest gives back what has not ended. A Flush that returns later changes
@@ -89,10 +151,7 @@ func (s *strand) releaseParts(m *message, reason queue.Reason, lanes map[*lane]s
 	}
 	defer m.drop(1)
 	for i := range m.parts {
-		p := &m.first
-		if i > 0 {
-			p = m.more[i-1]
-		}
+		p := m.part(i)
 		b := p.book()
 		if p.lane != nil {
 			lanes[p.lane] = struct{}{}

@@ -559,9 +559,14 @@ func (b *batch) dropHolds() {
 // in the counters and in status.
 func (l *lane) speak(err error, wait time.Duration) {
 	now := time.Now()
-	if now.Sub(l.lastSpoke) < time.Minute {
+	l.mu.Lock()
+	silent := now.Sub(l.lastSpoke) < time.Minute
+	if !silent {
+		l.lastSpoke = now
+	}
+	l.mu.Unlock()
+	if silent {
 		return
 	}
-	l.lastSpoke = now
 	l.log().Warn("the flusher fails; its parts wait", zap.Error(err), zap.Duration("next_try", wait))
 }

@@ -51,7 +51,7 @@ func (s *strand) consume(ctx context.Context) error {
 		case ctx.Err() != nil: // an error of a Fetch that was cut short says nothing
 			err = nil
 		case errors.Is(err, io.EOF):
-			s.awaitSettled(ctx, nil)
+			s.awaitSettled(ctx, nil, nil)
 			err = nil
 		}
 		return err

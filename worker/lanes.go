@@ -94,7 +94,7 @@ func (l *lane) retire() bool {
 // meanwhile waits for it before its Init.
 func (w *Worker) stopInstances(lanes []*lane) {
 	for _, l := range lanes {
-		inst := l.inst
+		inst := l.letGoIdle()
 		if inst == nil {
 			continue
 		}
@@ -108,6 +108,16 @@ func (w *Worker) stopInstances(lanes []*lane) {
 			}
 		})
 	}
+}
+
+// letGoIdle takes the instance out of a lane that is gone: strands remember such
+// lanes until their next part for that key.
+func (l *lane) letGoIdle() *instance {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	inst := l.inst
+	l.inst, l.flusher, l.call.inst = nil, nil, nil
+	return inst
 }
 
 // follow tells a new lane which instance of its key has still to stop.

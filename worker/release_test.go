@@ -302,3 +302,41 @@ func TestAnUnclearPartialErrorEndsNothing(t *testing.T) {
 		})
 	}
 }
+
+// A revoked strand is waited for by its next owner: what flows ends, and what is
+// blocked goes back at once.
+func TestARevokedStrandDoesNotWaitForWhatIsBlocked(t *testing.T) {
+	for name, block := range map[string]func(*checker.Script) (undo func()){
+		"unready": func(s *checker.Script) func() {
+			s.ReadyWhen(func(k protocol.Key) bool { return k.Logstore != "ls0" })
+			return func() { s.SetReady(true) }
+		},
+		"misconfigured": func(s *checker.Script) func() {
+			return s.Fail(flushers.Misconfigured(errDown), checker.Logstore("ls0"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				s := checker.New()
+				undo := block(s)
+				s.Do(-1, func(context.Context, *checker.Call) error { time.Sleep(4 * time.Second); return nil })
+				r := start(t, memory.Config{}, worker.Config{Routes: []worker.Route{routeOf("all", worker.Match{}, entryOf("out", s))}})
+				r.publish(10, 2)
+				time.Sleep(3 * time.Second)
+				r.q.EndStrand(0, queue.Revoked, time.Now().Add(20*time.Second))
+				time.Sleep(3 * time.Second)
+				if n := len(r.w.Status().Strands); n != 0 {
+					t.Fatal("the strand waits for what is blocked")
+				}
+				if n := r.q.Acked(); n != 5 {
+					t.Fatalf("%d are acknowledged, want the 5 whose Flush was running", n)
+				}
+				undo()
+				r.q.Assign(0)
+				r.acked(10)
+				r.mustStop()
+				r.drained()
+			})
+		})
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"time"
 	"weak"
 
+	"github.com/flushline/flushline/flushers"
 	"github.com/flushline/flushline/flushers/checker"
 	"github.com/flushline/flushline/protocol"
 	"github.com/flushline/flushline/queue"
@@ -173,5 +174,38 @@ func TestReleasedMessagesAreForgotten(t *testing.T) {
 		r.acked(200)
 		r.mustStop()
 		r.drained()
+	})
+}
+
+// A lane that was idle for long is stopped, and its flusher's memory is free,
+// although the strand remembers where its key goes.
+func TestAStoppedInstanceIsForgotten(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := checker.New()
+		s.CountOnly = true
+		instances := &memories[checker.Flusher]{}
+		e := entryOf("out", s)
+		made := e.New
+		e.New = func() flushers.Flusher {
+			f := made()
+			if c, ok := f.(*checker.Flusher); ok {
+				instances.add(c)
+			}
+			return f
+		}
+		cfg := worker.Config{Routes: []worker.Route{routeOf("all", worker.Match{}, e)}}
+		cfg.Limits.LaneIdle = time.Minute
+		r := start(t, memory.Config{}, cfg)
+		r.publish(100, 100)
+		r.acked(100)
+		if n := instances.alive(); n != 100 {
+			t.Errorf("%d of 100 instances are alive while their lanes are", n)
+		}
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		if n := instances.alive(); n > 2 {
+			t.Errorf("%d of 100 stopped instances are alive", n)
+		}
+		r.mustStop()
 	})
 }
