@@ -112,7 +112,7 @@ func (b *batch) oldest() time.Time {
 
 // limits of the lane's batches: the entry's options, else the flusher's hint, else
 // the natural ones. Decoded, a batch never takes more than an eighth of the work
-// pool unless it is one group.
+// pool, nor more than half of what is free, unless it is one group.
 func (l *lane) limitsLocked() (groups int, bytes, size int64, wait time.Duration) {
 	groups, bytes, wait = l.entry.Batch.Groups, l.entry.Batch.Bytes, l.entry.Batch.Wait
 	if l.inst != nil {
@@ -122,7 +122,10 @@ func (l *lane) limitsLocked() (groups int, bytes, size int64, wait time.Duration
 	}
 	def(&groups, batchGroups)
 	def(&bytes, batchBytes)
-	return groups, bytes, l.w.work.limit / 8, wait
+	// Of what is free only half: a batch that never fits what dead destinations
+	// leave would wait with them.
+	size = max(0, min(l.w.work.limit/8, l.w.work.free.Load()/2-callBytes))
+	return groups, bytes, size, wait
 }
 
 func (l *lane) fullLocked() bool {
@@ -131,10 +134,10 @@ func (l *lane) fullLocked() bool {
 }
 
 // batchWaitLocked is how long the queue may still wait for a fuller batch. Nothing
-// waits while the process or a strand ends, nor while a pool is nearly used up.
+// waits while the process or a strand ends, nor once it was closed.
 func (l *lane) batchWaitLocked(now time.Time) time.Duration {
 	_, _, _, wait := l.limitsLocked()
-	if wait <= 0 || l.fullLocked() || l.w.hasten() {
+	if wait <= 0 || l.closed || l.fullLocked() || l.w.hasten() {
 		return 0
 	}
 	return wait - now.Sub(l.head.m.received)
@@ -143,6 +146,7 @@ func (l *lane) batchWaitLocked(now time.Time) time.Duration {
 // formLocked takes the oldest parts of the queue. Nil: all of them had ended.
 func (l *lane) formLocked() *batch {
 	groups, bytes, size, _ := l.limitsLocked()
+	l.closed = false
 	b := newBatch(l)
 	for l.head != nil && len(b.parts) < groups {
 		p := l.head

@@ -57,6 +57,7 @@ type lane struct {
 	// the wheel or in line for work. Who sets it has to schedule.
 	scheduled bool
 	waiting   bool // on the wheel, and may be woken before its time
+	closed    bool // the batch that forms may not wait to become fuller
 	gone      bool // stopped for being idle: look the lane up again
 	oddWhy    bool // why is not notReady
 	state     laneState

@@ -133,11 +133,15 @@ func (w *Worker) sweep(ctx context.Context) {
 	defer t.Stop()
 	rest := time.NewTicker(restEvery)
 	defer rest.Stop()
+	press := time.NewTicker(time.Second)
+	defer press.Stop()
 	var seen int64
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-press.C: // intake closes them too, but may be what waits
+			w.closeBatches()
 		case <-rest.C:
 			seen = w.giveMemoryBack(seen)
 		case now := <-t.C:
@@ -223,7 +227,7 @@ func (w *Worker) closeBatches() {
 		l := waiting[0].l
 		l.mu.Lock()
 		if l.waiting && l.state == batching {
-			l.waiting = false
+			l.waiting, l.closed = false, true
 			run = append(run, l)
 			closed += waiting[0].bytes
 		}

@@ -150,10 +150,11 @@ func (w *Worker) Hurry() { w.hurryOnce.Do(func() { close(w.hurry) }) }
 
 func (w *Worker) setState(s string) { w.state.Store(&s) }
 
-// hasten says that no batch may wait to become fuller.
-func (w *Worker) hasten() bool {
-	return w.urgent.Load() || w.ending.Load() > 0 || w.pressure()
-}
+// hasten says that no batch may wait to become fuller: the process or a strand
+// ends. While a pool is nearly used up the largest alone are closed (closeBatches),
+// so that a blocked destination does not turn everybody's batches into single
+// groups.
+func (w *Worker) hasten() bool { return w.urgent.Load() || w.ending.Load() > 0 }
 
 // wakeLanes wakes every lane that waits on a wheel.
 func (w *Worker) wakeLanes() {
