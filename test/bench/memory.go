@@ -24,20 +24,15 @@ import (
 	"github.com/flushline/flushline/worker"
 )
 
-// memoryCase looks at a worker's memory, or at what waiting costs.
-type memoryCase struct {
-	name string
-	run  func(srv *benchServer) (bool, error)
-}
-
 const mib = 1 << 20
 
-func memoryCases(short bool) []memoryCase {
+// memoryCases look at a worker's memory, and at what waiting costs.
+func memoryCases(short bool) []benchCase {
 	watch := 30 * time.Second
 	if short {
 		watch = 10 * time.Second
 	}
-	return []memoryCase{
+	return []benchCase{
 		{"idle RSS of run", idleRSS},
 		{"destination that never answers", func(srv *benchServer) (bool, error) { return neverAnswers(srv, watch) }},
 		{"10,000 lanes, 50KB each", returnsToIdle},
