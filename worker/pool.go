@@ -64,11 +64,19 @@ func (p *heldPool) Take(ctx context.Context, least, most int64) (int64, error) {
 	return 0, context.Cause(ctx)
 }
 
+// takeShare is the part of the free bytes that one grant gives at most, unless the
+// taker needs more. Strands that ask side by side have looked at the same free
+// bytes; without it a few of them would use everything up before one looks again.
+const takeShare = 16
+
 func (p *heldPool) grab(least, most int64) int64 {
 	for {
 		free := p.free.Load()
-		n := min(free, most)
-		if n <= 0 || n < least {
+		if free < least {
+			return 0
+		}
+		n := min(most, max(least, free/takeShare))
+		if n <= 0 {
 			return 0
 		}
 		if p.free.CompareAndSwap(free, free-n) {

@@ -33,10 +33,11 @@ func heldMachine(t *rapid.T) {
 	serve := func() {
 		for len(line) > 0 {
 			x := line[0]
-			n := min(free, x.most)
-			if n <= 0 || n < min(x.least, limit) {
+			least := min(x.least, limit)
+			if free < least {
 				return
 			}
+			n := min(x.most, max(least, free/takeShare))
 			if !x.done || x.got != n {
 				t.Fatalf("the head of the line wants %d to %d of %d free and got %d", x.least, x.most, free, x.got)
 			}
@@ -73,7 +74,7 @@ func heldMachine(t *rapid.T) {
 		"take at once": func(t *rapid.T) {
 			most := rapid.Int64Range(0, 1200).Draw(t, "most")
 			n, err := p.Take(context.Background(), 0, most)
-			if want := max(0, min(free, most)); n != want || err != nil {
+			if want := max(0, min(free/takeShare, most)); n != want || err != nil {
 				t.Fatalf("took %d, %v; want %d", n, err, want)
 			}
 			if n > 0 {
@@ -124,6 +125,23 @@ func heldMachine(t *rapid.T) {
 	}
 	if st := p.status(); st.Used != 0 || st.Waiting != 0 {
 		t.Fatalf("after all was given back: %+v", st)
+	}
+}
+
+// Takers that come together leave bytes for the one that comes next.
+func TestTakersLeaveSomething(t *testing.T) {
+	t.Parallel()
+	p := newHeldPool(1 << 20)
+	for range 8 {
+		if _, err := p.Take(t.Context(), 1<<10, 1<<20); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if free := p.free.Load(); free < 1<<19 {
+		t.Errorf("8 takers left %d of %d bytes", free, 1<<20)
+	}
+	if n, err := p.Take(t.Context(), 1<<18, 1<<20); n != 1<<18 || err != nil {
+		t.Errorf("one that needs more got %d, %v", n, err)
 	}
 }
 

@@ -42,7 +42,7 @@ func TestBatchesStayBatchesUnderPressure(t *testing.T) {
 		}
 		r.acked(400)
 		if n := good.Stats().Flushes; n > 150 {
-			t.Errorf("400 groups of 4 lanes took %d calls of Flush", n)
+			t.Errorf("400 groups of 4 lanes took %d calls of Flush: %+v", n, r.w.Status().Pools)
 		}
 		dead.SetReady(true)
 		r.acked(3400)
