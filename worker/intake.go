@@ -339,33 +339,6 @@ func (s *strand) findLane(ctx context.Context, sl *slot) *lane {
 	}
 }
 
-// target finds where a key goes, from the strand's own cache.
-func (s *strand) target(ctx context.Context, key protocol.Key) *target {
-	if t := s.targets[key]; t != nil {
-		return t
-	}
-	if len(s.targets) > 2*s.w.cfg.Limits.Lanes {
-		s.offer(ctx)
-		clear(s.targets)
-	}
-	key = protocol.Key{
-		Project: strings.Clone(key.Project), Logstore: strings.Clone(key.Logstore), Config: strings.Clone(key.Config),
-	}
-	t := &target{}
-	for _, r := range s.w.routes {
-		if r.matches(key.Project, key.Logstore, key.Config) {
-			t.route = r
-			t.slots = make([]slot, len(r.entries))
-			for i, e := range r.entries {
-				t.slots[i] = slot{entry: e, key: key}
-			}
-			break
-		}
-	}
-	s.targets[key] = t
-	return t
-}
-
 // skip ends a message that has nothing to deliver.
 func (s *strand) skip(m *message, reason string) {
 	m.open.Store(0)

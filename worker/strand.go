@@ -8,7 +8,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/flushline/flushline/protocol"
 	"github.com/flushline/flushline/queue"
 )
 
@@ -41,7 +40,7 @@ type strand struct {
 	// Of the goroutine that serves.
 	msgs    []*message // not settled, and some that are
 	slab    []message
-	targets map[protocol.Key]*target
+	targets targets
 	touched []*slot
 	largest int64 // bytes of the largest message seen
 
@@ -51,29 +50,12 @@ type strand struct {
 	since time.Time
 }
 
-// target is where the groups of one key go.
-type target struct {
-	route *route
-	slots []slot // one per flusher entry
-}
-
-// slot stages the parts of one Fetch result for one lane, so that the lane is
-// locked once and scheduled once.
-type slot struct {
-	entry       *entry
-	key         protocol.Key
-	lane        *lane
-	first, last *part
-	n           int
-	bytes       int64
-}
-
 func (w *Worker) newStrand(q queue.Strand) *strand {
 	info := q.Info()
 	return &strand{
 		w: w, q: q, info: info, source: w.sourceOf(info.Source),
 		log:  w.cfg.Logger.With(zap.String("source", info.Source), zap.String("strand", info.Name)),
-		wake: make(chan struct{}, 1), targets: map[protocol.Key]*target{},
+		wake: make(chan struct{}, 1), targets: newTargets(),
 		state: strandFetching, since: time.Now(),
 	}
 }
