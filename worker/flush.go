@@ -313,6 +313,7 @@ func (l *lane) flight(r *runner, c *call, inst *instance, b *batch) bool {
 	if inst.concurrent == 1 {
 		l.noteTime(took)
 		l.ended = began.Add(took)
+		r.ended = l.ended
 	}
 	l.giveWork(b)
 	l.finish(b, err)

@@ -187,7 +187,7 @@ func (l *lane) run(r *runner) {
 	turn := l.workTurn
 	l.workTurn = false
 	for l.ensure(r) && (l.askAgain == 0 || l.readyAgain(r)) {
-		b := l.next()
+		b := l.next(r.now())
 		if b == nil {
 			break
 		}
@@ -218,10 +218,9 @@ func (l *lane) atRest() bool {
 // next takes the batch to flush now, or arranges when to look again. It decides
 // which comes first: a failed batch that is due, else new parts; while failing one
 // batch at a time, and a new one only once per failed try of the old.
-func (l *lane) next() *batch {
+func (l *lane) next(now time.Time) *batch {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := time.Now()
 	switch {
 	case l.idleLocked(now):
 		return nil

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/flushline/flushline/flushers"
+	"github.com/flushline/flushline/queue"
 )
 
 // className is the label of an error class.
@@ -97,7 +98,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 	n(descLate, c.w.late.Load())
-	n(descDefects, c.w.Status().Defects)
+	n(descDefects, queue.Misuse())
 	c.w.kinds.collect(ch)
 }
 

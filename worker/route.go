@@ -37,11 +37,7 @@ func newRoutes(w *Worker, cfg []Route) ([]*route, error) {
 		seen[c.Name] = true
 		r := &route{name: c.Name}
 		for j, p := range [3]string{c.Match.Project, c.Match.Logstore, c.Match.Config} {
-			pat, err := newPattern(p)
-			if err != nil {
-				return nil, fmt.Errorf("route %s: %w", c.Name, err)
-			}
-			r.match[j] = pat
+			r.match[j] = newPattern(p)
 		}
 		if len(c.Flushers) == 0 {
 			return nil, fmt.Errorf("route %s: no flushers", c.Name)
@@ -80,30 +76,30 @@ type pattern struct {
 	glob bool
 }
 
-func newPattern(s string) (pattern, error) {
+func newPattern(s string) pattern {
 	if s == "" || s == "*" {
-		return pattern{}, nil
+		return pattern{}
 	}
-	p := pattern{text: s, glob: strings.ContainsAny(s, "*?[\\")}
-	if _, err := path.Match(s, ""); err != nil {
-		return p, fmt.Errorf("the pattern %q is malformed: %w", s, err)
+	if !strings.ContainsAny(s, "*?") {
+		return pattern{text: s}
 	}
-	// A slash is an ordinary character of a name, but ends a star in path.Match.
-	p.text = strings.ReplaceAll(p.text, "/", "\x00")
-	return p, nil
+	return pattern{text: literal.Replace(s), glob: true}
 }
+
+// literal takes from path.Match what a pattern here does not have: classes,
+// escapes, and slashes that end a star.
+var literal = strings.NewReplacer(`\`, `\\`, `[`, `\[`, `/`, "\x00")
 
 func (p pattern) matches(s string) bool {
 	switch {
 	case p.text == "":
 		return true
+	case !p.glob:
+		return p.text == s
 	case strings.Contains(s, "/"):
 		s = strings.ReplaceAll(s, "/", "\x00")
 	}
-	if !p.glob {
-		return p.text == s
-	}
-	ok, _ := path.Match(p.text, s)
+	ok, _ := path.Match(p.text, s) // its only error is a malformed pattern
 	return ok
 }
 

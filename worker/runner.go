@@ -34,6 +34,18 @@ type runner struct {
 	call     atomic.Pointer[call] // the running call
 	own      bool                 // serves one slow lane; never shared
 	detached atomic.Bool          // lost its queue to another runner
+	ended    time.Time            // when its last call returned, if nothing came between
+}
+
+// now is the time, for decisions that may be microseconds late: between two quick
+// lanes it is when the first one's call returned.
+func (r *runner) now() time.Time {
+	t := r.ended
+	r.ended = time.Time{}
+	if t.IsZero() {
+		return time.Now()
+	}
+	return t
 }
 
 func (r *runner) shared() bool { return !r.own && !r.detached.Load() }
