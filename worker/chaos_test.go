@@ -106,7 +106,7 @@ func newChaos(t *testing.T, seed uint64) *chaos {
 		Deployment: "test", Drain: time.Duration(d.between(1, 8)) * time.Second,
 		DeadLetter: worker.DeadLetter{Sink: c.letters, StopAfter: 1 << 30},
 		Routes: []worker.Route{
-			routeOf("both", worker.Match{Logstore: "ls[0-3]"}, entries[0], entries[1]),
+			routeOf("both", worker.Match{Logstore: "both*"}, entries[0], entries[1]),
 			routeOf("rest", worker.Match{Project: "p"}, entries[2]),
 		},
 	}
@@ -387,6 +387,9 @@ func (c *chaos) publish() {
 func (c *chaos) message(i int) queue.Message {
 	logstore := c.rng.n(8)
 	name := fmt.Sprint("ls", logstore)
+	if logstore < 4 {
+		name = fmt.Sprint("both", logstore)
+	}
 	if c.rng.one(20) {
 		return keyed("p", name, []byte{0xff, 0xff})
 	}
