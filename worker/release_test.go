@@ -320,7 +320,9 @@ func TestARevokedStrandDoesNotWaitForWhatIsBlocked(t *testing.T) {
 				s := checker.New()
 				undo := block(s)
 				s.Do(-1, func(context.Context, *checker.Call) error { time.Sleep(4 * time.Second); return nil })
-				r := start(t, memory.Config{}, worker.Config{Routes: []worker.Route{routeOf("all", worker.Match{}, entryOf("out", s))}})
+				e := entryOf("out", s)
+				e.Batch = worker.Batch{Groups: 5, Wait: time.Second} // one Flush a lane
+				r := start(t, memory.Config{}, worker.Config{Routes: []worker.Route{routeOf("all", worker.Match{}, e)}})
 				r.publish(10, 2)
 				time.Sleep(3 * time.Second)
 				r.q.EndStrand(0, queue.Revoked, time.Now().Add(20*time.Second))
