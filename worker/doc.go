@@ -4,12 +4,13 @@
 // # The life of a message
 //
 // A strand's serve loop (intake.go) fetches deliveries, runs pass one, finds the
-// keys, picks the route (route.go) and makes a part for each group and flusher
-// entry (part.go). Parts are queued on lanes (lane.go). A lane forms a batch
-// (batch.go), takes bytes of the work pool (work.go), asks IsReady, runs pass two
-// and calls Flush (flush.go, call.go). What fails is tried again (retry.go) or
-// becomes a dead letter (letter.go). The end of the last part acknowledges the
-// message and frees its bytes (part.go).
+// keys (key.go), picks the route (target.go, route.go) and makes a part for each
+// group and flusher entry (part.go). Parts are queued on lanes (lane.go). A lane
+// opens its instance (open.go), forms a batch (batch.go), takes bytes of the work
+// pool (work.go), asks IsReady (ready.go), runs pass two and calls Flush (flush.go,
+// call.go). What comes of it is decided in outcome.go: what fails is tried again
+// (retry.go) or becomes a dead letter (letter.go, guard.go). The end of the last
+// part acknowledges the message and frees its bytes (part.go).
 //
 // # Who runs what
 //

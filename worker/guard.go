@@ -91,6 +91,10 @@ func (l *lane) clearStreaks(parts []*part) {
 	}
 }
 
+// holdPoll is how often a lane looks whether it may go on that waits for what has no
+// event of its own.
+const holdPoll = 500 * time.Millisecond
+
 // holdLocked keeps a lane waiting whose guard, or whose entry's, has stopped.
 func (l *lane) holdLocked() bool {
 	if !l.guard.tripped.Load() && !l.entry.guard.tripped.Load() {

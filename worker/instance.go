@@ -90,11 +90,6 @@ func (inst *instance) ask() (err error) {
 	return nil
 }
 
-func (l *lane) isReady() (ready bool, err error) {
-	defer contain(&err)
-	return l.flusher.IsReady(l.key.Project, l.key.Logstore, l.hash), nil
-}
-
 func (inst *instance) setUrgent(flag bool) (err error) {
 	defer contain(&err)
 	inst.urgent.Store(flag)

@@ -1,0 +1,84 @@
+package worker
+
+import (
+	"time"
+
+	"github.com/flushline/flushline/flushers"
+)
+
+const (
+	notReady    = "IsReady is false"
+	readyFirst  = 100 * time.Millisecond
+	readyMost   = 500 * time.Millisecond
+	readyUrgent = 10 * time.Millisecond
+)
+
+// ready asks IsReady before a Flush; unless it is true, the bytes and the parts go
+// back and the lane asks again later.
+func (l *lane) ready(r *runner, b *batch) bool {
+	ok, ours, asked, why := l.ask(r, b, l.looked)
+	if ok || !ours { // an abandoned call has given the batch back
+		return ok
+	}
+	l.giveWork(b)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.putBackLocked(b)
+	l.unreadyLocked(asked, why)
+	return false
+}
+
+// readyAgain asks a lane that was not ready, before anything is prepared: ten
+// thousand unready lanes cost only this.
+func (l *lane) readyAgain(r *runner) bool {
+	ok, ours, asked, why := l.ask(r, nil, time.Now())
+	if ok || !ours {
+		return ok
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.head != nil || len(l.retry) > 0 || !l.idleLocked(l.ended) {
+		l.unreadyLocked(asked, why)
+	}
+	return false
+}
+
+// ask calls IsReady and says when. ours is false if the call was abandoned and the
+// token is gone.
+func (l *lane) ask(r *runner, b *batch, now time.Time) (ok, ours bool, asked time.Time, why string) {
+	inst, c := l.inst, l.call
+	c.inst, c.batch = inst, b
+	began := c.begin(r, readyLimit, now)
+	ok, err := l.isReady()
+	if !c.end(r) {
+		l.returned(inst)
+		return false, false, began, ""
+	}
+	c.batch = nil
+	if ok && !r.shared() {
+		ok = time.Since(began) < readySlow
+	}
+	if err != nil {
+		l.entry.errors[flushers.ClassPanic].Add(1)
+		return false, true, began, "IsReady: " + err.Error()
+	}
+	return ok, true, began, notReady
+}
+
+// unreadyLocked has the lane asked again later.
+func (l *lane) unreadyLocked(asked time.Time, why string) {
+	if l.askAgain = l.askAgain * 3 / 2; l.askAgain < readyFirst {
+		l.askAgain = readyFirst
+	}
+	l.askAgain = min(l.askAgain, readyMost)
+	wait := jitter(l.askAgain)
+	if l.w.urgent.Load() {
+		wait = readyUrgent
+	}
+	l.waitFromLocked(asked, unready, why, wait)
+}
+
+func (l *lane) isReady() (ready bool, err error) {
+	defer contain(&err)
+	return l.flusher.IsReady(l.key.Project, l.key.Logstore, l.hash), nil
+}
