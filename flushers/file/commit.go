@@ -88,12 +88,25 @@ func (s *series) prepare(ctx context.Context, n int64, log *zap.Logger) error {
 			s.key.vol.setFull()
 			return err
 		}
+		if tooMany(err) {
+			s.keepFewer(log)
+			return err
+		}
 		if passing(err) {
 			return err
 		}
 		return flushers.Misconfigured(err)
 	}
 	return nil
+}
+
+// keepFewer is the answer to a process that is out of descriptors: waiting for a
+// retry would not bring any back.
+func (s *series) keepFewer(log *zap.Logger) {
+	if limit, shrunk := s.store.shrink(); shrunk {
+		log.Warn("the process may not open more files: from now on fewer are kept open; raise its limit (ulimit -n, LimitNOFILE)",
+			zap.Int("open_files", limit))
+	}
 }
 
 // worn says that the file must not take n more bytes.

@@ -77,7 +77,7 @@ type Flusher struct {
 	MaxSize     option.Bytes      `option:"max_size" alias:"MaxFileSize" min:"1" help:"A file that would become larger is closed and the next number begun. A Flush is never split."`
 	MaxAge      time.Duration     `option:"max_age" min:"0s" help:"A file older than this is closed at the next Flush; 0s: never." example:"1h"`
 	Host        string            `option:"host" help:"Name of this worker in file names and for {host}. Default: the host name, which in Kubernetes is the pod's."`
-	OpenFiles   int               `option:"open_files" min:"1" help:"Files that the process keeps open, over all entries; the smallest value counts. The one unused for longest is closed for another."`
+	OpenFiles   int               `option:"open_files" min:"1" help:"Files that the process keeps open, over all entries; the smallest value counts, and never more than a quarter of the limit of the process (ulimit -n). The one unused for longest is closed for another."`
 
 	layout  layout
 	store   *store

@@ -46,6 +46,7 @@ type store struct {
 	recent  list.List // of *series, the one used last in front
 	limit   int       // of open files
 	open    int
+	shrunk  time.Time // when limit was lowered last
 }
 
 type seriesKey struct {
@@ -58,16 +59,21 @@ type seriesKey struct {
 // reached.
 const keepSeries = 4096
 
+const shrinkEvery = time.Second
+
 func newStore(wrap func(*os.File) file, syncDir func(*os.Root, string) error) *store {
 	st := &store{wrap: wrap, syncDir: syncDir, volumes: map[string]*volume{}, series: map[seriesKey]*series{}}
 	st.freed.L = &st.mu
 	return st
 }
 
-// volume opens a root directory, once per process.
+// volume opens a root directory, once per process. While a file is opened it needs
+// up to three descriptors, its directories included, and connections need some as
+// well: so files get a quarter of what the process may have.
 func (st *store) volume(root string, openFiles int) (*volume, error) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
+	openFiles = max(min(openFiles, descriptors()/4), 1)
 	if st.limit == 0 || openFiles < st.limit {
 		st.limit = openFiles
 	}
@@ -168,6 +174,21 @@ func (st *store) closeIdle(s *series) {
 	s.owner.Unlock()
 	st.mu.Lock()
 	s.users--
+}
+
+// shrink lowers the number of open files to three quarters of what is open: the
+// process has no descriptor left, and the rest of it needs some, too. slot then
+// closes files nobody uses until there is room. Who failed at the same moment
+// shrinks nothing: what it met is mended already.
+func (st *store) shrink() (limit int, shrunk bool) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if time.Since(st.shrunk) < shrinkEvery {
+		return st.limit, false
+	}
+	st.shrunk = time.Now()
+	st.limit = max(min(st.limit, st.open*3/4), 1)
+	return st.limit, true
 }
 
 // free gives back the slot of a series.

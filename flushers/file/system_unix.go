@@ -4,6 +4,7 @@ package file
 
 import (
 	"errors"
+	"math"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -40,10 +41,22 @@ func syncDir(root *os.Root, dir string) error {
 // noSpace says that there may be room later.
 func noSpace(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
 
+// tooMany says that this process, or the whole system, is out of descriptors.
+func tooMany(err error) bool { return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) }
+
+// descriptors is how many files and sockets the process may have open.
+func descriptors() int {
+	var l unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
+		return math.MaxInt // nothing is known: open_files alone counts
+	}
+	return int(min(uint64(l.Cur), math.MaxInt32))
+}
+
 // passing says that opening a file may work the next time although nobody
 // changed anything.
 func passing(err error) bool {
-	for _, e := range []error{unix.EMFILE, unix.ENFILE, unix.EIO, unix.ESTALE, unix.EINTR, unix.EAGAIN, unix.ENOMEM} {
+	for _, e := range []error{unix.EIO, unix.ESTALE, unix.EINTR, unix.EAGAIN, unix.ENOMEM} {
 		if errors.Is(err, e) {
 			return true
 		}
