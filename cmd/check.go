@@ -13,6 +13,7 @@ import (
 
 	"github.com/flushline/flushline/configs"
 	"github.com/flushline/flushline/option"
+	"github.com/flushline/flushline/queue/nats"
 )
 
 func newCheck(p *program) *cobra.Command {
@@ -132,7 +133,7 @@ func describeSource(cfg *configs.Config) string {
 	if e := cfg.Source.Embedded; e != nil {
 		return "embedded in " + e.Dir + ", on " + e.Listen
 	}
-	return "nats " + redactURL(cfg.Source.NATS.URL)
+	return "nats " + nats.Redact(cfg.Source.NATS.URL)
 }
 
 func consumers(cfg *configs.Config) string {

@@ -45,7 +45,7 @@ func (v *visit) broker(ctx context.Context) {
 		return
 	}
 	defer conn.Close()
-	v.good("nats %s answers", redactURL(client.URL))
+	v.good("nats %s answers", nats.Redact(client.URL))
 	for _, one := range client.List() {
 		v.consumer(ctx, conn, one, &client)
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 
 	natsgo "github.com/nats-io/nats.go"
 	"go.uber.org/zap"
@@ -191,16 +190,4 @@ func hostName() string {
 		return "unknown" // only a label: nothing depends on its being unique
 	}
 	return host
-}
-
-// redactURL removes user and password from each of a list of URLs.
-func redactURL(urls string) string {
-	list := strings.Split(urls, ",")
-	for i, u := range list {
-		scheme, rest, found := strings.Cut(strings.TrimSpace(u), "://")
-		if at := strings.LastIndexByte(rest, '@'); found && at >= 0 {
-			list[i] = scheme + "://***@" + rest[at+1:]
-		}
-	}
-	return strings.Join(list, ",")
 }

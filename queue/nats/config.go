@@ -3,7 +3,9 @@ package nats
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -89,7 +91,7 @@ func (c *Config) Validate() error {
 			errs = append(errs, fmt.Errorf(format, args...))
 		}
 	}
-	bad(strings.TrimSpace(c.URL) == "", "url is missing: write nats://host:4222")
+	errs = append(errs, checkURL(c.URL))
 	bad(len(c.Consumers) > 0 && (c.Stream != "" || c.Durable != "" || len(c.Subjects) > 0),
 		"consumers excludes stream, durable and subjects: move them into the list")
 	bad(c.AckWait < MinAckWait, "ack_wait is %v: at least %v is needed to keep held messages ours", c.AckWait, MinAckWait)
@@ -106,6 +108,13 @@ func (c *Config) Validate() error {
 			where = fmt.Sprintf("consumers[%d]", i)
 		}
 		errs = append(errs, checkName(where+": stream", one.Stream), checkName(where+": durable", one.Durable))
+		for j, subject := range one.Subjects {
+			path := fmt.Sprintf("subjects[%d]", j)
+			if len(c.Consumers) > 0 {
+				path = where + "." + path
+			}
+			errs = append(errs, checkSubject(path, subject))
+		}
 		id := [2]string{one.Stream, one.Durable}
 		bad(seen[id], "%s: %s/%s is listed twice", where, one.Stream, one.Durable)
 		seen[id] = true
@@ -121,6 +130,44 @@ func (c *Config) credentials() int {
 		}
 	}
 	return n
+}
+
+// checkURL refuses what the client library would silently read as something else.
+func checkURL(list string) error {
+	urls := splitURLs(list)
+	if len(urls) == 0 {
+		return errors.New("url is missing: write nats://host:4222")
+	}
+	var errs []error
+	for _, u := range urls {
+		if !strings.Contains(u, "://") {
+			u = "nats://" + u
+		}
+		parsed, err := url.Parse(u)
+		switch {
+		case err != nil || parsed.Hostname() == "": // err would show the password
+			errs = append(errs, fmt.Errorf("url %q is no address: write nats://host:4222", Redact(u)))
+		case !slices.Contains([]string{"nats", "tls", "ws", "wss"}, parsed.Scheme):
+			errs = append(errs, fmt.Errorf("url %q is not one of a NATS server: write nats://%s, or tls:// or wss:// for TLS", Redact(u), parsed.Host))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// checkSubject refuses filters that match nothing a server would store.
+func checkSubject(path, subject string) error {
+	tokens := strings.Split(subject, ".")
+	for i, token := range tokens {
+		switch {
+		case token == "" || strings.ContainsAny(token, " \t\r\n"):
+			return fmt.Errorf("%s %q has an empty part or a space: write parts joined by dots, such as logs.>", path, subject)
+		case token == ">" && i < len(tokens)-1:
+			return fmt.Errorf("%s %q: > must be the last part; write * for one part in the middle", path, subject)
+		case len(token) > 1 && strings.ContainsAny(token, "*>"):
+			return fmt.Errorf("%s %q: * and > stand for whole parts between dots, so %q matches only itself", path, subject, token)
+		}
+	}
+	return nil
 }
 
 // checkName refuses what cannot be one token of an API subject or a directory

@@ -43,17 +43,37 @@ func Connect(ctx context.Context, c *Config, log *zap.Logger, extra ...nats.Opti
 	conn := &Conn{prefix: c.apiPrefix(), log: log, line: newLine(), changed: newBroadcast()}
 	opts, err := conn.options(c, extra)
 	if err != nil {
-		return nil, fmt.Errorf("couldn't prepare the connection to nats %s: %w", redact(c.URL), err)
+		return nil, fmt.Errorf("couldn't prepare the connection to nats %s: %w", Redact(c.URL), err)
 	}
 	if c.ConnectTimeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, c.ConnectTimeout)
 		defer cancel()
 	}
-	if err := retry(ctx, func() error { return conn.dial(ctx, opts) }); err != nil {
-		return nil, fmt.Errorf("couldn't connect to nats %s: %w", redact(c.URL), err)
+	dial := func() error { return conn.dial(ctx, opts) }
+	if err := retry(ctx, dial, conn.waiting(c)); err != nil {
+		return nil, fmt.Errorf("couldn't connect to nats %s: %w", Redact(c.URL), err)
 	}
 	return conn, nil
+}
+
+const waitingEvery = 10 * time.Second
+
+// waiting logs that the server is not there yet: at the first failure, and then
+// every ten seconds.
+func (c *Conn) waiting(cfg *Config) func(error) {
+	until := "the server is there"
+	if cfg.ConnectTimeout > 0 {
+		until = cfg.ConnectTimeout.String() + " have passed (connect_timeout)"
+	}
+	var told time.Time
+	return func(err error) {
+		if now := time.Now(); told.IsZero() || now.Sub(told) >= waitingEvery {
+			told = now
+			c.log.Warn("couldn't connect to nats yet; trying again",
+				zap.String("url", Redact(cfg.URL)), zap.String("until", until), zap.Error(err))
+		}
+	}
 }
 
 // dial tries once: the connection and whether JetStream answers on it.
@@ -308,13 +328,16 @@ func splitURLs(s string) []string {
 	return urls
 }
 
-// redact removes what stands before an @ in each URL.
-func redact(urls string) string {
+// Redact removes what stands before an @ in each of a list of URLs.
+func Redact(urls string) string {
 	list := splitURLs(urls)
 	for i, u := range list {
-		if at := strings.LastIndexByte(u, '@'); at >= 0 {
-			scheme, _, _ := strings.Cut(u, "://")
-			list[i] = scheme + "://***@" + u[at+1:]
+		scheme, rest, found := strings.Cut(u, "://")
+		if !found {
+			scheme, rest = "nats", u
+		}
+		if at := strings.LastIndexByte(rest, '@'); at >= 0 {
+			list[i] = scheme + "://***@" + rest[at+1:]
 		}
 	}
 	return strings.Join(list, ",")

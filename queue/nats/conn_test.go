@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"math/big"
 	"net"
 	"os"
@@ -19,6 +20,8 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nkeys"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/flushline/flushline/option"
 	"github.com/flushline/flushline/queue/nats"
@@ -176,7 +179,14 @@ func TestConnectWaitsForTheServer(t *testing.T) {
 	b.stop()
 	cfg := b.config()
 	cfg.ConnectTimeout = 500 * time.Millisecond
-	b.refused(cfg, "gave up", "refused")
+	b.refused(cfg, "gave up after", "refused")
+	core, told := observer.New(zap.WarnLevel)
+	if _, err := nats.Connect(t.Context(), cfg, zap.New(core)); err == nil || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Connect = %v, want the deadline", err)
+	}
+	if n := told.FilterMessageSnippet("couldn't connect to nats yet").Len(); n != 1 {
+		t.Errorf("%d log lines say what is waited for, want one in ten seconds", n)
+	}
 	cfg.ConnectTimeout = 0
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -234,7 +244,11 @@ func TestConfigNamesEveryContradiction(t *testing.T) {
 	bad := nats.Config{
 		AckWait: time.Second, Domain: "a", APIPrefix: "b", User: "u", NKey: "n", ConnectTimeout: -1,
 		Stream: "LOGS", TLS: nats.TLSConfig{Cert: "c"},
-		Consumers: []nats.Consumer{{Stream: "a.b", Durable: ""}, {Stream: "S", Durable: "d"}, {Stream: "S", Durable: "d"}},
+		Consumers: []nats.Consumer{
+			{Stream: "a.b", Durable: ""},
+			{Stream: "S", Durable: "d", Subjects: []string{"logs.>.web", "logs..a", "a.*.b.>"}},
+			{Stream: "S", Durable: "d", Subjects: []string{"logs*"}},
+		},
 	}
 	err := bad.Validate()
 	if err == nil {
@@ -244,9 +258,34 @@ func TestConfigNamesEveryContradiction(t *testing.T) {
 		"url is missing", "consumers excludes stream", "ack_wait is 1s: at least 6s", "max_pods is 0",
 		"connect_timeout", "domain and api_prefix", "tls.cert and tls.key", "exclude each other",
 		`consumers[0]: stream "a.b"`, "consumers[0]: durable is missing", "S/d is listed twice",
+		`consumers[1].subjects[0] "logs.>.web": > must be the last part`, `consumers[1].subjects[1] "logs..a" has an empty part`,
+		`consumers[2].subjects[0] "logs*": * and > stand for whole parts`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%v\ndoes not say %q", err, want)
+		}
+	}
+}
+
+// The client library ignores a scheme it does not know and dials all the same.
+func TestURLsAreThoseOfNATSServers(t *testing.T) {
+	t.Parallel()
+	for url, want := range map[string]string{
+		"a:4222,nats://b:1, tls://me:pw@c,wss://d/path": "",
+		"http://me:s3cret@a:4222":                       `url "http://***@a:4222" is not one of a NATS server: write nats://a:4222`,
+		"nats://a,nats://me:s3cret@:4222":               `url "nats://***@:4222" is no address`,
+		"nats://me:s3cret@a:port":                       `url "nats://***@a:port" is no address`,
+	} {
+		cfg := nats.DefaultConfig()
+		cfg.URL, cfg.Stream, cfg.Durable = url, "LOGS", "flushline"
+		err := cfg.Validate()
+		switch {
+		case want == "" && err != nil:
+			t.Errorf("%s: %v", url, err)
+		case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
+			t.Errorf("%s: %v\ndoes not say %q", url, err, want)
+		case err != nil && strings.Contains(err.Error(), "s3cret"):
+			t.Errorf("%s: the error shows the password: %v", url, err)
 		}
 	}
 }

@@ -16,8 +16,10 @@ func (e permanentError) Unwrap() error { return e.error }
 func permanent(err error) error { return permanentError{err} }
 
 // retry calls try until it succeeds, fails for good or ctx ends; the last error
-// of try then says why.
-func retry(ctx context.Context, try func() error) error {
+// of try then says why. failed hears of each failure that is followed by another
+// try.
+func retry(ctx context.Context, try func() error, failed func(error)) error {
+	began := time.Now()
 	for n := 0; ; n++ {
 		err := try()
 		if err == nil {
@@ -27,11 +29,26 @@ func retry(ctx context.Context, try func() error) error {
 		if errors.As(err, &final) {
 			return final.error
 		}
+		if ctx.Err() == nil {
+			failed(err)
+		}
 		if !sleep(ctx, backoff(n)) {
-			return fmt.Errorf("gave up (%w): %w", context.Cause(ctx), err)
+			return &gaveUp{after: time.Since(began), cause: context.Cause(ctx), err: err}
 		}
 	}
 }
+
+// gaveUp is the last error of something that was tried until its context ended.
+type gaveUp struct {
+	after      time.Duration
+	cause, err error
+}
+
+func (e *gaveUp) Error() string {
+	return fmt.Sprintf("gave up after %v: %v", e.after.Round(100*time.Millisecond), e.err)
+}
+
+func (e *gaveUp) Unwrap() []error { return []error{e.cause, e.err} }
 
 // backoff grows from 100 ms to 2 s, jittered.
 func backoff(n int) time.Duration {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -149,7 +150,8 @@ func (p *planner) stream(ctx context.Context, one Consumer) error {
 }
 
 // sourceStream is the stream we make: nothing expires, and when it is full its
-// producers are told.
+// producers are told. Messages stay after they were acknowledged, because other
+// consumers may read them.
 func sourceStream(one Consumer, o SetupOptions) jetstream.StreamConfig {
 	subjects := one.Subjects
 	if len(subjects) == 0 {
@@ -178,7 +180,7 @@ func (c *Conn) createStream(what string, config jetstream.StreamConfig) Step {
 			{"storage", "", show(config.Storage)},
 			{"num_replicas", "", show(config.Replicas)},
 			{"discard", "", show(config.Discard)},
-			{"max_bytes", "", show(config.MaxBytes)},
+			{"max_bytes", "", showLimit(config.MaxBytes)},
 			{"max_age", "", "0 (no limit)"},
 		},
 		apply: func(ctx context.Context) error {
@@ -186,6 +188,13 @@ func (c *Conn) createStream(what string, config jetstream.StreamConfig) Step {
 			return explainSilence(c.Request(ctx, op, config, nil), c.prefix+op)
 		},
 	}
+}
+
+func showLimit(bytes int64) string {
+	if bytes <= 0 {
+		return "-1 (no limit)"
+	}
+	return strconv.FormatInt(bytes, 10)
 }
 
 func (p *planner) consumer(ctx context.Context, one Consumer) error {

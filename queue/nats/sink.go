@@ -203,7 +203,7 @@ func (p *put) note(err error) {
 	if err == nil {
 		return
 	}
-	p.err = explainPut(err)
+	p.err = explainPut(err, p.msg.Subject)
 	var api *jetstream.APIError
 	p.final = errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrBadHeaderMsg) || errors.Is(err, nats.ErrBadSubject) ||
 		errors.Is(err, nats.ErrConnectionClosed) || (errors.As(err, &api) && api.Code >= 400 && api.Code < 500)
@@ -218,13 +218,13 @@ const codeStoreFailed = 10077
 
 func full(err *jetstream.APIError) bool { return err.ErrorCode == codeStoreFailed }
 
-func explainPut(err error) error {
+func explainPut(err error, subject string) error {
 	var api *jetstream.APIError
 	switch {
 	case errors.As(err, &api) && full(api):
 		return fmt.Errorf("the stream is full or cannot be written: %w", err)
 	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrNoStreamResponse):
-		return fmt.Errorf("no stream takes the subject: it is missing or has no leader: %w", err)
+		return fmt.Errorf("no stream takes the subject %q: the stream does not list it, is missing or has no leader: %w", subject, err)
 	}
 	return err
 }
