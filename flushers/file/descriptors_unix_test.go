@@ -66,7 +66,7 @@ func TestOpenFilesLeaveDescriptorsToTheRestOfTheProcess(t *testing.T) {
 	if _, err := st.volume(t.TempDir(), 1<<30); err != nil {
 		t.Fatal(err)
 	}
-	if most := int(min(uint64(l.Cur), 1<<31-1)) / 4; st.limit > most || st.limit < 1 {
+	if most := int(min(l.Cur, 1<<31-1)) / 4; st.limit > most || st.limit < 1 {
 		t.Errorf("%d open files of %d descriptors, want at most %d", st.limit, l.Cur, most)
 	}
 }

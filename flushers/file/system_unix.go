@@ -50,7 +50,7 @@ func descriptors() int {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
 		return math.MaxInt // nothing is known: open_files alone counts
 	}
-	return int(min(uint64(l.Cur), math.MaxInt32))
+	return int(min(l.Cur, math.MaxInt32))
 }
 
 // passing says that opening a file may work the next time although nobody
