@@ -44,7 +44,20 @@ func Control(w Worker, metrics http.Handler, token string) http.Handler {
 }
 
 func status(w Worker) http.HandlerFunc {
-	return func(rw http.ResponseWriter, _ *http.Request) { answerJSON(rw, w.Status()) }
+	return func(rw http.ResponseWriter, _ *http.Request) {
+		s := *w.Status()
+		s.Sources, s.Strands = list(s.Sources), list(s.Strands)
+		s.Flushers, s.Lanes, s.Pools = list(s.Flushers), list(s.Lanes), list(s.Pools)
+		answerJSON(rw, &s)
+	}
+}
+
+// list makes an absent list an empty one: scripts that walk over null fail.
+func list[T any](ts []T) []T {
+	if ts == nil {
+		return []T{}
+	}
+	return ts
 }
 
 // Resumed is the body of the answer to POST /resume.
@@ -54,11 +67,7 @@ type Resumed struct {
 
 func resume(w Worker) http.HandlerFunc {
 	return func(rw http.ResponseWriter, _ *http.Request) {
-		names := w.Resume()
-		if names == nil {
-			names = []string{}
-		}
-		answerJSON(rw, Resumed{Resumed: names})
+		answerJSON(rw, Resumed{Resumed: list(w.Resume())})
 	}
 }
 

@@ -59,6 +59,9 @@ func (r *rate) Set(s string) error {
 			return nil
 		}
 	}
+	if v, err := strconv.ParseFloat(s, 64); err == nil && v > 0 {
+		return fmt.Errorf("%s of what? write %s/s for groups a second or %sKiB for bytes a second", s, s, s)
+	}
 	var b option.Bytes
 	if err := b.UnmarshalText([]byte(strings.TrimSuffix(s, "/s"))); err != nil || b <= 0 {
 		return fmt.Errorf("%q is no rate: write 20MiB for bytes a second or 500/s for groups a second", s)

@@ -47,6 +47,10 @@ func (p *program) logger(cfg *configs.Config) *zap.Logger {
 	return newLogger(p.stderr, level, readable)
 }
 
+// warnings is the logger of commands that print their result: it says what keeps
+// them waiting.
+func (p *program) warnings() *zap.Logger { return newLogger(p.stderr, zapcore.WarnLevel, true) }
+
 // namingFile puts the file's name into the commands that an error recommends.
 func namingFile(err error, path string) error {
 	if err == nil || !strings.Contains(err.Error(), "-c FILE") {

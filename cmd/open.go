@@ -123,7 +123,7 @@ func (p *program) openPublisher(ctx context.Context, o *publishOptions) (*publis
 	if err != nil {
 		return nil, err
 	}
-	conn, err := nats.Connect(ctx, client, nil)
+	conn, err := nats.Connect(ctx, client, p.warnings())
 	if err != nil {
 		return nil, unavailable(err)
 	}

@@ -21,7 +21,10 @@ type progress struct {
 	bytes   int64
 }
 
-const tellEvery = 10 * time.Second
+const (
+	tellEvery = 10 * time.Second
+	rateFrom  = time.Second // a rate over less says nothing
+)
 
 // newProgress writes to w. total is in groups; 0 means that nobody knows.
 func newProgress(w io.Writer, verb string, total int64) *progress {
@@ -66,6 +69,13 @@ func (p *progress) close() {
 
 func (p *progress) summary() string {
 	took := time.Since(p.started)
-	perSecond := float64(p.groups) / max(took.Seconds(), 0.001)
-	return fmt.Sprintf("%s %s groups (%s) in %s, %s/s", p.verb, humanize.Comma(p.groups), size(p.bytes), span(took), humanize.Comma(int64(perSecond)))
+	noun := "groups"
+	if p.groups == 1 {
+		noun = "group"
+	}
+	text := fmt.Sprintf("%s %s %s (%s) in %s", p.verb, humanize.Comma(p.groups), noun, size(p.bytes), span(took))
+	if took < rateFrom {
+		return text
+	}
+	return fmt.Sprintf("%s, %s/s", text, humanize.Comma(int64(float64(p.groups)/took.Seconds())))
 }

@@ -363,6 +363,9 @@ func TestRates(t *testing.T) {
 			t.Errorf("%s: 64 KiB take %v, want %v", text, got, want)
 		}
 	}
+	if err := new(rate).Set("500"); err == nil || !strings.Contains(err.Error(), "500/s for groups a second or 500KiB") {
+		t.Errorf("a bare 500 = %v; want an error that offers both units", err)
+	}
 	for _, text := range []string{"", "fast", "-5/s", "0", "1e999/s"} {
 		if err := new(rate).Set(text); err == nil || !strings.Contains(err.Error(), "500/s") {
 			t.Errorf("%q: %v; want an error that shows how to write it", text, err)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/flushline/flushline/option"
 	"github.com/flushline/flushline/queue/nats"
 )
 
@@ -15,6 +16,7 @@ type setupOptions struct {
 	update   bool
 	dryRun   bool
 	replicas int
+	maxBytes option.Bytes
 }
 
 func newSetup(p *program) *cobra.Command {
@@ -26,10 +28,14 @@ func newSetup(p *program) *cobra.Command {
 and leaves alone what is right. What exists with settings that lose or stall data
 is refused; --update changes it where the server allows that.
 
+A stream that is made keeps every message, acknowledged ones too, for others to
+read. Bound it: with --max-bytes its publishers are refused when it is full; a
+max_age of your own deletes what is older, and run counts what it had not read.
+
 Exit codes: 0 all is there and right; 64 usage or configuration; 69 the broker
 cannot be reached, or something could not be made or is refused.`,
 		Example: `  flushline setup -c flushline.yaml --dry-run
-  flushline setup -c flushline.yaml --replicas 3`,
+  flushline setup -c flushline.yaml --replicas 3 --max-bytes 100GiB`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx, stop := interruptible(c.Context())
@@ -42,12 +48,16 @@ cannot be reached, or something could not be made or is refused.`,
 	f.BoolVar(&o.update, "update", false, "change what exists with settings that lose or stall data")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan and change nothing")
 	f.IntVar(&o.replicas, "replicas", 1, "replicas of streams that are made")
+	f.TextVar(&o.maxBytes, "max-bytes", option.Bytes(0), "size of the stream when it is made; full, it refuses publishers (0: no limit)")
 	return c
 }
 
 func (p *program) setup(ctx context.Context, o *setupOptions) error {
 	if o.replicas < 1 || o.replicas > 5 {
 		return usage(errors.New("--replicas must be 1 to 5"))
+	}
+	if o.maxBytes < 0 {
+		return usage(errors.New("--max-bytes must not be negative"))
 	}
 	cfg, err := p.loadShown(o.config)
 	if err != nil {
@@ -57,13 +67,13 @@ func (p *program) setup(ctx context.Context, o *setupOptions) error {
 		fmt.Fprintf(p.stdout, "nothing to set up: `flushline run` makes the embedded queue in %s\n", e.Dir)
 		return nil
 	}
-	conn, err := nats.Connect(ctx, cfg.Source.NATS, nil)
+	conn, err := nats.Connect(ctx, cfg.Source.NATS, p.warnings())
 	if err != nil {
 		return unavailable(err)
 	}
 	defer conn.Close()
 	plan, err := nats.Plan(ctx, conn, cfg.Source.NATS, nats.SetupOptions{
-		Update: o.update, Replicas: o.replicas,
+		Update: o.update, Replicas: o.replicas, MaxBytes: int64(o.maxBytes),
 		DeadLetters: !cfg.DeadLetter.None && cfg.DeadLetter.File == "",
 	})
 	if err != nil {
@@ -76,7 +86,7 @@ func (p *program) setup(ctx context.Context, o *setupOptions) error {
 // after a failure, so that one run shows everything.
 func (p *program) carryOut(ctx context.Context, plan []nats.Step, o *setupOptions) error {
 	var errs []error
-	changed := 0
+	changed, unbounded := 0, false
 	for i := range plan {
 		s := &plan[i]
 		fmt.Fprintln(p.stdout, named(s.String(), o.config))
@@ -85,6 +95,7 @@ func (p *program) carryOut(ctx context.Context, plan []nats.Step, o *setupOption
 			errs = append(errs, fmt.Errorf("%s %s is refused", s.What, s.Name))
 		case s.Action != nats.OK:
 			changed++
+			unbounded = unbounded || s.Action == nats.Create && s.What == "stream" && o.maxBytes == 0
 			if !o.dryRun {
 				errs = append(errs, s.Apply(ctx))
 			}
@@ -92,6 +103,9 @@ func (p *program) carryOut(ctx context.Context, plan []nats.Step, o *setupOption
 	}
 	if err := errors.Join(errs...); err != nil {
 		return unavailable(err)
+	}
+	if unbounded {
+		fmt.Fprintln(p.stdout, "\nno limit: the stream keeps every message, acknowledged ones too; see `flushline setup --help`")
 	}
 	switch {
 	case o.dryRun && changed > 0:

@@ -97,15 +97,19 @@ func (p *program) status(ctx context.Context, a *adminOptions, o statusOptions) 
 		return err
 	}
 	if !o.watch {
-		return p.showStatus(ctx, target, o.asJSON)
+		return p.showStatus(ctx, target, o)
 	}
 	every := time.NewTicker(2 * time.Second)
 	defer every.Stop()
+	seen := false
 	for {
-		if isTerminal(p.stdout) && !o.asJSON {
-			fmt.Fprint(p.stdout, "\x1b[H\x1b[2J") // cursor home, clear
-		}
-		if err := p.showStatus(ctx, target, o.asJSON); err != nil && ctx.Err() == nil {
+		err := p.showStatus(ctx, target, o)
+		switch {
+		case err == nil:
+			seen = true
+		case ctx.Err() == nil && !seen:
+			return err // a wrong address stays wrong
+		case ctx.Err() == nil:
 			fmt.Fprintln(p.stderr, "flushline:", err) // a worker that restarts comes back
 		}
 		select {
@@ -116,18 +120,21 @@ func (p *program) status(ctx context.Context, a *adminOptions, o statusOptions) 
 	}
 }
 
-func (p *program) showStatus(ctx context.Context, target *adminClient, asJSON bool) error {
+func (p *program) showStatus(ctx context.Context, target *adminClient, o statusOptions) error {
 	body, err := target.call(ctx, http.MethodGet, "/status")
 	if err != nil {
 		return err
 	}
-	if asJSON {
+	if o.asJSON {
 		_, err := p.stdout.Write(body)
 		return err
 	}
 	var s worker.Status
 	if err := json.Unmarshal(body, &s); err != nil {
 		return fmt.Errorf("couldn't read the answer of %s: is it a flushline admin address? %w", target.base, err)
+	}
+	if o.watch && isTerminal(p.stdout) {
+		fmt.Fprint(p.stdout, "\x1b[H\x1b[2J") // cursor home, clear
 	}
 	return printStatus(p.stdout, &s)
 }
@@ -208,6 +215,8 @@ func (a *adminClient) call(ctx context.Context, method, path string) ([]byte, er
 		return nil, unavailable(fmt.Errorf("couldn't read the answer of %s: %w", a.base, err))
 	case resp.StatusCode == http.StatusUnauthorized:
 		return nil, unavailable(fmt.Errorf("%s wants a token: put admin.token of its configuration into FLUSHLINE_ADMIN_TOKEN", a.base))
+	case resp.StatusCode == http.StatusNotFound:
+		return nil, unavailable(fmt.Errorf("%s has no %s: perhaps this is metrics.listen; give the address of admin.listen with --admin", a.base, path))
 	case resp.StatusCode != http.StatusOK:
 		return nil, unavailable(fmt.Errorf("%s%s answered %s: %s", a.base, path, resp.Status, printable(strings.TrimSpace(string(body)))))
 	}

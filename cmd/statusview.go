@@ -70,28 +70,54 @@ func blocked(state string) bool {
 }
 
 func blockedTable(t *table, s *worker.Status) {
-	first, moving := true, 0
+	shown := 0
 	for i := range s.Lanes {
 		l := &s.Lanes[i]
-		if !blocked(l.State) {
-			moving++
+		if !blocked(l.State) || shown == blockedRows {
 			continue
 		}
-		if first {
+		if shown == 0 {
 			t.head("BLOCKED LANE", "FLUSHER", "STATE", "SINCE", "NEXT TRY", "PARTS", "WHY")
-			first = false
 		}
+		shown++
 		t.row(printable(l.Project+"/"+l.Logstore+"/"+l.Config), printable(l.Route+"/"+l.Flusher), l.State,
 			ago(s.Now, l.Since), until(s.Now, l.NextTry),
 			number(int64(l.Parts))+" ("+size(l.Bytes)+")", printable(l.Why))
 	}
-	if first {
+	stuck, moving := laneCounts(s)
+	switch {
+	case shown == 0:
 		t.line("")
 		t.line("no lane is blocked")
+	case stuck > int64(shown):
+		t.line(fmt.Sprintf("and %s more blocked lanes; FLUSHER counts them by state", number(stuck-int64(shown))))
 	}
-	if moving > 0 {
-		t.line(fmt.Sprintf("%d more lanes hold parts and move", moving))
+	switch {
+	case moving == 1:
+		t.line("1 lane holds parts and moves")
+	case moving > 1:
+		t.line(number(moving) + " lanes hold parts and move")
 	}
+}
+
+// blockedRows keeps a destination that is down from filling the screen with the
+// same reason for each of its lanes.
+const blockedRows = 20
+
+// laneCounts counts all lanes that hold parts, also those beyond
+// worker.MaxLanes.
+func laneCounts(s *worker.Status) (stuck, moving int64) {
+	for i := range s.Flushers {
+		for state, n := range s.Flushers[i].Lanes {
+			switch {
+			case blocked(state):
+				stuck += n
+			case state != worker.LaneIdle:
+				moving += n
+			}
+		}
+	}
+	return stuck, moving
 }
 
 func strandTable(t *table, s *worker.Status) {

@@ -30,7 +30,7 @@ func TestStatusShowsWhatIsBlockedAndWhy(t *testing.T) {
 			Queue: queue.Status{State: queue.StateConsuming, Lag: 2000000, Oldest: before(5 * time.Minute)},
 		}},
 		Flushers: []worker.FlusherStatus{{
-			Route: "shop", Flusher: "es", Kind: "http", Lanes: map[string]int64{"backoff": 1, "idle": 12},
+			Route: "shop", Flusher: "es", Kind: "http", Lanes: map[string]int64{"backoff": 1, "flushing": 1, "idle": 12},
 			Counts: worker.Counts{Flushed: 111800, InFlight: 8192}, Errors: map[string]int64{"retry": 17},
 		}},
 		Lanes: []worker.LaneStatus{
@@ -55,7 +55,7 @@ These dead-lettered everything. Mend the cause, then ` + "`flushline resume`" + 
 
 BLOCKED LANE   FLUSHER  STATE    SINCE  NEXT TRY  PARTS           WHY
 shop/app/cart  shop/es  backoff  2m00s  in 12s    8,192 (12 MiB)  503 Service [2J Unavailable
-1 more lanes hold parts and move
+1 lane holds parts and moves
 
 STRAND               STATE        SINCE  LAG        HELD            OLDEST  WHY
 nats LOGS/flushline  window_full  1m30s  2,000,000  8,192 (12 MiB)  5m00s   blocked by shop/es shop/app/cart
@@ -63,14 +63,37 @@ nats LOGS/flushline  window_full  1m30s  2,000,000  8,192 (12 MiB)  5m00s   bloc
 SOURCE  MESSAGES  ACKED    GIVEN BACK  PARTS    FLUSHED  DEAD LETTERS  PARKED  SKIPPED  RELEASED  IN FLIGHT
 nats    120,000   111,808  0           120,000  111,800  8 no_key      0       0        0         8,192
 
-FLUSHER  KIND  FLUSHED  IN FLIGHT  DEAD LETTERS  LANES               FAILED CALLS
-shop/es  http  111,800  8,192      0             12 idle, 1 backoff  17 retry
+FLUSHER  KIND  FLUSHED  IN FLIGHT  DEAD LETTERS  LANES                           FAILED CALLS
+shop/es  http  111,800  8,192      0             12 idle, 1 backoff, 1 flushing  17 retry
 
 BYTES  USED    LIMIT    WAITING
 held   12 MiB  256 MiB  0
 `
 	if diff := cmp.Diff(want, b.String()); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)
+	}
+}
+
+// Ten thousand lanes of one destination that is down fill no screen.
+func TestStatusShowsSomeBlockedLanesAndCountsTheRest(t *testing.T) {
+	t.Parallel()
+	s := &worker.Status{Flushers: []worker.FlusherStatus{{
+		Route: "r", Flusher: "f", Lanes: map[string]int64{"unready": 9000, "backoff": 1000, "queued": 1200, "idle": 7},
+	}}}
+	for range worker.MaxLanes {
+		s.Lanes = append(s.Lanes, worker.LaneStatus{Route: "r", Flusher: "f", State: worker.LaneUnready})
+	}
+	var b bytes.Buffer
+	if err := printStatus(&b, s); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(b.String(), " r/f "); n != blockedRows {
+		t.Errorf("%d blocked lanes are shown, want %d", n, blockedRows)
+	}
+	for _, want := range []string{"and 9,980 more blocked lanes", "1,200 lanes hold parts and move"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("status does not say %q:\n%s", want, b.String())
+		}
 	}
 }
 
