@@ -154,7 +154,11 @@ func trouble(st *worker.Status) string {
 		}
 	}
 	for _, entry := range slices.Sorted(maps.Keys(lanes)) {
-		out = append(out, fmt.Sprintf("%d lanes of %s: %s", lanes[entry], entry, printable(why[entry])))
+		noun := "lanes"
+		if lanes[entry] == 1 {
+			noun = "lane"
+		}
+		out = append(out, fmt.Sprintf("%d %s of %s: %s", lanes[entry], noun, entry, printable(why[entry])))
 	}
 	if len(out) == 0 {
 		return ""

@@ -208,7 +208,7 @@ func (in *input) logs(ctx context.Context, r *bufio.Reader, parse lineParser, yi
 				pack.flush()
 				return
 			case line.err != nil:
-				pack.fail(fmt.Errorf("couldn't read %s after line %d: %w", in.name, pack.line, line.err))
+				pack.fail(usage(fmt.Errorf("couldn't read %s at line %d: %w", in.name, pack.line+1, line.err)))
 				return
 			case !pack.add(line.text):
 				return
@@ -296,7 +296,7 @@ func readLines(ctx context.Context, r *bufio.Reader) <-chan line {
 		}
 		err := s.Err()
 		if errors.Is(err, bufio.ErrTooLong) {
-			err = fmt.Errorf("the next line is longer than %d MiB", maxLine>>20)
+			err = fmt.Errorf("it is longer than %d MiB", maxLine>>20)
 		}
 		if err != nil {
 			select {

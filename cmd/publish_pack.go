@@ -65,8 +65,8 @@ func (k *packer) values(g *protocol.LogGroup, from string) ([][]byte, []protocol
 		z := packer{encoding: protocol.EncodingZstd, limit: k.limit}
 		return z.values(g, from)
 	}
-	return nil, nil, usage(fmt.Errorf("%s: a single log makes a message of %s, compressed, and the server takes %s: raise max_payload of the server",
-		from, size(int64(len(v))), size(int64(k.limit))))
+	return nil, nil, usage(fmt.Errorf("%s: a single log makes a message of %s bytes, compressed, and the server takes %s, of which %d are for headers: raise max_payload of the server",
+		from, number(int64(len(v))), number(int64(k.limit)), headerRoom))
 }
 
 func (k *packer) halves(g *protocol.LogGroup, from string) ([][]byte, []protocol.Encoding, error) {

@@ -117,7 +117,7 @@ func TestBadInputIsNamedWithItsPlace(t *testing.T) {
 		{"no protobuf", formatLogGroup, "\xff\xff", "in is no LogGroup"},
 		{"torn frames", formatFrames, "\xf1LG\x01", "the file ends inside a frame"},
 		{"a gzip that is none", formatAuto, "\x1f\x8b????????????", "couldn't decompress in"},
-		{"an endless line", formatLines, strings.Repeat("x", maxLine+1), "longer than 16 MiB"},
+		{"an endless line", formatLines, strings.Repeat("x", maxLine+1), "at line 1: it is longer than 16 MiB"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

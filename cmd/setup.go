@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,6 +18,7 @@ type setupOptions struct {
 	dryRun   bool
 	replicas int
 	maxBytes option.Bytes
+	maxAge   time.Duration
 }
 
 func newSetup(p *program) *cobra.Command {
@@ -29,13 +31,13 @@ and leaves alone what is right. What exists with settings that lose or stall dat
 is refused; --update changes it where the server allows that.
 
 A stream that is made keeps every message, acknowledged ones too, for others to
-read. Bound it: with --max-bytes its publishers are refused when it is full; a
-max_age of your own deletes what is older, and run counts what it had not read.
+read. --max-age deletes what is older, flushed or not: choose more than the longest
+pause you want to survive. --max-bytes lets it refuse publishers while it is full.
 
 Exit codes: 0 all is there and right; 64 usage or configuration; 69 the broker
 cannot be reached, or something could not be made or is refused.`,
 		Example: `  flushline setup -c flushline.yaml --dry-run
-  flushline setup -c flushline.yaml --replicas 3 --max-bytes 100GiB`,
+  flushline setup -c flushline.yaml --replicas 3 --max-age 72h --max-bytes 500GiB`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx, stop := interruptible(c.Context())
@@ -48,7 +50,8 @@ cannot be reached, or something could not be made or is refused.`,
 	f.BoolVar(&o.update, "update", false, "change what exists with settings that lose or stall data")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan and change nothing")
 	f.IntVar(&o.replicas, "replicas", 1, "replicas of streams that are made")
-	f.TextVar(&o.maxBytes, "max-bytes", option.Bytes(0), "size of the stream when it is made; full, it refuses publishers (0: no limit)")
+	f.DurationVar(&o.maxAge, "max-age", 0, "how `LONG` a stream that is made keeps a message, flushed or not (0: for ever)")
+	f.TextVar(&o.maxBytes, "max-bytes", option.Bytes(0), "`SIZE` at which a stream that is made refuses publishers (0: no limit)")
 	return c
 }
 
@@ -56,8 +59,8 @@ func (p *program) setup(ctx context.Context, o *setupOptions) error {
 	if o.replicas < 1 || o.replicas > 5 {
 		return usage(errors.New("--replicas must be 1 to 5"))
 	}
-	if o.maxBytes < 0 {
-		return usage(errors.New("--max-bytes must not be negative"))
+	if o.maxBytes < 0 || o.maxAge < 0 {
+		return usage(errors.New("--max-bytes and --max-age must not be negative"))
 	}
 	cfg, err := p.loadShown(o.config)
 	if err != nil {
@@ -73,7 +76,7 @@ func (p *program) setup(ctx context.Context, o *setupOptions) error {
 	}
 	defer conn.Close()
 	plan, err := nats.Plan(ctx, conn, cfg.Source.NATS, nats.SetupOptions{
-		Update: o.update, Replicas: o.replicas, MaxBytes: int64(o.maxBytes),
+		Update: o.update, Replicas: o.replicas, MaxBytes: int64(o.maxBytes), MaxAge: o.maxAge,
 		DeadLetters: !cfg.DeadLetter.None && cfg.DeadLetter.File == "",
 	})
 	if err != nil {
@@ -95,7 +98,7 @@ func (p *program) carryOut(ctx context.Context, plan []nats.Step, o *setupOption
 			errs = append(errs, fmt.Errorf("%s %s is refused", s.What, s.Name))
 		case s.Action != nats.OK:
 			changed++
-			unbounded = unbounded || s.Action == nats.Create && s.What == "stream" && o.maxBytes == 0
+			unbounded = unbounded || s.Action == nats.Create && s.What == "stream" && o.maxAge == 0
 			if !o.dryRun {
 				errs = append(errs, s.Apply(ctx))
 			}
@@ -105,7 +108,7 @@ func (p *program) carryOut(ctx context.Context, plan []nats.Step, o *setupOption
 		return unavailable(err)
 	}
 	if unbounded {
-		fmt.Fprintln(p.stdout, "\nno limit: the stream keeps every message, acknowledged ones too; see `flushline setup --help`")
+		fmt.Fprintln(p.stdout, "\nno max_age: the stream keeps every message for ever, acknowledged ones too; see `flushline setup --help`")
 	}
 	switch {
 	case o.dryRun && changed > 0:

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -308,7 +309,7 @@ func explainConnect(err error) error {
 	switch {
 	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked):
 		return permanent(fmt.Errorf("the server refused the credentials: check user, token, nkey or creds: %w", err))
-	case errors.Is(err, nats.ErrTLS):
+	case errors.Is(err, nats.ErrTLS), tlsAlert(err):
 		return permanent(fmt.Errorf("the TLS handshake failed: check tls.ca, tls.cert and tls.server_name: %w", err))
 	case errors.Is(err, nats.ErrSecureConnRequired):
 		return permanent(fmt.Errorf("the server insists on TLS: write tls:// in url or fill tls: %w", err))
@@ -316,6 +317,14 @@ func explainConnect(err error) error {
 		return permanent(fmt.Errorf("the server speaks no TLS, but the configuration asks for it: %w", err))
 	}
 	return err
+}
+
+// tlsAlert says that either side ended the handshake. With TLS 1.3 a server refuses
+// a client certificate only after the client is done, so that the alert comes with
+// a later read.
+func tlsAlert(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && (op.Op == "remote error" || op.Op == "local error")
 }
 
 func splitURLs(s string) []string {

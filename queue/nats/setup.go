@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -75,6 +76,8 @@ type SetupOptions struct {
 	DeadLetters bool  // with the dead letter companions
 	Replicas    int   // of streams that are created; 0: 1
 	MaxBytes    int64 // of streams that are created, with discard new; 0: no limit
+
+	MaxAge time.Duration // of messages in streams that are created, flushed or not; 0: for ever
 }
 
 // Plan says what has to be done so that the consumers of cfg exist and are safe to
@@ -149,8 +152,8 @@ func (p *planner) stream(ctx context.Context, one Consumer) error {
 	return nil
 }
 
-// sourceStream is the stream we make: nothing expires, and when it is full its
-// producers are told. Messages stay after they were acknowledged, because other
+// sourceStream is the stream we make: nothing expires unless o says when, and when
+// it is full its producers are told. Messages stay after they were acknowledged, because other
 // consumers may read them.
 func sourceStream(one Consumer, o SetupOptions) jetstream.StreamConfig {
 	subjects := one.Subjects
@@ -161,6 +164,7 @@ func sourceStream(one Consumer, o SetupOptions) jetstream.StreamConfig {
 	if o.MaxBytes > 0 {
 		c.MaxBytes = o.MaxBytes
 	}
+	c.MaxAge = max(o.MaxAge, 0)
 	return c
 }
 
@@ -181,7 +185,7 @@ func (c *Conn) createStream(what string, config jetstream.StreamConfig) Step {
 			{"num_replicas", "", show(config.Replicas)},
 			{"discard", "", show(config.Discard)},
 			{"max_bytes", "", showLimit(config.MaxBytes)},
-			{"max_age", "", "0 (no limit)"},
+			{"max_age", "", showAge(config.MaxAge)},
 		},
 		apply: func(ctx context.Context) error {
 			op := "STREAM.CREATE." + config.Name
@@ -195,6 +199,13 @@ func showLimit(bytes int64) string {
 		return "-1 (no limit)"
 	}
 	return strconv.FormatInt(bytes, 10)
+}
+
+func showAge(age time.Duration) string {
+	if age <= 0 {
+		return "0 (no limit)"
+	}
+	return age.String()
 }
 
 func (p *planner) consumer(ctx context.Context, one Consumer) error {

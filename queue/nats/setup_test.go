@@ -200,6 +200,7 @@ func TestStreamSettingsAreVerified(t *testing.T) {
 		{"max_age", nats.Warning, false, func(c *C) { c.MaxAge = time.Hour }},
 		{"max_msgs", nats.Warning, false, func(c *C) { c.MaxMsgs = 1000 }},
 		{"max_bytes", nats.Warning, false, func(c *C) { c.MaxBytes = 1 << 20 }},
+		{"max_bytes", nats.Warning, false, func(c *C) { c.MaxBytes, c.Discard = 1<<20, jetstream.DiscardNew }},
 		{"max_msgs_per_subject", nats.Warning, false, func(c *C) { c.MaxMsgsPerSubject = 1 }},
 		{"allow_msg_ttl", nats.Warning, false, func(c *C) { c.AllowMsgTTL = true }},
 		{"allow_rollup_hdrs", nats.Warning, false, func(c *C) { c.AllowRollup = true }},

@@ -53,6 +53,11 @@ func streamFindings(s *streamInfo, one Consumer) []Finding {
 			why: "the oldest messages are deleted, flushed or not; " + watched,
 		},
 		{
+			bad: c.MaxBytes > 0 && !discards && c.Retention == jetstream.LimitsPolicy && c.MaxAge == 0, severity: Warning,
+			field: "max_bytes", found: c.MaxBytes, wanted: "a max_age, too",
+			why: "acknowledged messages stay, so a full stream refuses its publishers for good", mend: "nats stream edit " + c.Name + " --max-age 72h",
+		},
+		{
 			bad: c.MaxMsgsPerSubject > 0 && (discards || !c.DiscardNewPerSubject), severity: Warning, field: "max_msgs_per_subject", found: c.MaxMsgsPerSubject, wanted: -1,
 			why: "newer messages of a key delete its older ones; " + watched,
 		},
