@@ -84,6 +84,10 @@ func (st *store) volume(root string, openFiles int) (*volume, error) {
 	if err != nil {
 		return nil, fmt.Errorf("couldn't open the directory root names; create it, or correct root: %w", err)
 	}
+	if err := writable(root); err != nil {
+		_ = r.Close()
+		return nil, fmt.Errorf("couldn't use the directory root names: this user must not write to %s: %w", root, err)
+	}
 	v := &volume{root: r}
 	st.volumes[root] = v
 	return v, nil

@@ -38,6 +38,9 @@ func syncDir(root *os.Root, dir string) error {
 	return d.Sync()
 }
 
+// writable asks, without writing, whether files can be made in a directory.
+func writable(dir string) error { return unix.Access(dir, unix.W_OK|unix.X_OK) }
+
 // noSpace says that there may be room later.
 func noSpace(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
 

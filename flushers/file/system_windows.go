@@ -30,6 +30,9 @@ func lock(f *os.File) (bool, error) {
 // syncDir does nothing: NTFS journals names, and a directory cannot be flushed.
 func syncDir(*os.Root, string) error { return nil }
 
+// writable is left to the first file: only making one tells.
+func writable(string) error { return nil }
+
 // noSpace says that there may be room later.
 func noSpace(err error) bool {
 	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL)

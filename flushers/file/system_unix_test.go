@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/flushline/flushline/flushers"
 	"github.com/flushline/flushline/flushers/flushertest"
 	"github.com/flushline/flushline/protocol"
 )
@@ -68,5 +69,23 @@ func TestOpenFilesLeaveDescriptorsToTheRestOfTheProcess(t *testing.T) {
 	}
 	if most := int(min(l.Cur, 1<<31-1)) / 4; st.limit > most || st.limit < 1 {
 		t.Errorf("%d open files of %d descriptors, want at most %d", st.limit, l.Cur, most)
+	}
+}
+
+// `check --connect` starts an instance and flushes nothing.
+func TestARootThatCannotBeWrittenIsFoundAtInit(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() == 0 {
+		t.Skip("root may write everywhere")
+	}
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o500); err != nil {
+		t.Fatal(err)
+	}
+	f := newFlusher()
+	at(dir, "a.jsonl")(f)
+	err := f.Init(new(flushertest.Process).Context(t, key))
+	if class, _ := flushers.Classify(err); class != flushers.ClassMisconfigured || !errors.Is(err, syscall.EACCES) {
+		t.Errorf("Init = %v, want a misconfiguration that says the root is not writable", err)
 	}
 }
