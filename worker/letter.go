@@ -224,6 +224,13 @@ func (ls *letters) note(err error) {
 	}
 }
 
+// failure is why the sink fails; empty while it works.
+func (ls *letters) failure() string {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	return ls.why
+}
+
 // errorText bounds HeaderError, so that our headers stay below 2 KiB.
 const errorText = 1 << 10
 

@@ -264,6 +264,8 @@ func (s *strand) status(sn *snapshot) StrandStatus {
 	if st.State == strandFetching {
 		if s.source.guard.tripped.Load() && st.Held > 0 {
 			st.Why = "the source dead-lettered everything; mend the cause, then run `flushline resume`"
+		} else if why := s.w.letters.failure(); why != "" && st.Held > 0 {
+			st.Why = "the dead letter queue fails, so what belongs there is not acknowledged: " + why
 		}
 		if q.State != "" && q.State != queue.StateConsuming {
 			st.State, st.Why = q.State, q.Cause

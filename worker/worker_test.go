@@ -496,6 +496,9 @@ func TestAFailingDeadLetterQueueWithholdsTheAcknowledgement(t *testing.T) {
 		if r.q.Pending() != 1 {
 			t.Fatalf("%d pending, want the undecodable one", r.q.Pending())
 		}
+		if why := r.w.Status().Strands[0].Why; !strings.Contains(why, "stream is full") {
+			t.Fatalf("status says %q of a dead letter queue that fails", why)
+		}
 		r.balanced()
 		r.letters.FailNext(0, nil)
 		r.acked(11)
