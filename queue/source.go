@@ -42,6 +42,17 @@ type Host interface {
 	Charge(n int64)
 }
 
+// Meter is implemented by sources that count what belongs to no strand. It never
+// blocks and may be called from any goroutine.
+type Meter interface {
+	Totals() Totals
+}
+
+// Totals only grow while the process lives.
+type Totals struct {
+	Rebalances int64 // Kafka: generations joined after the first
+}
+
 // Strand is one run of messages with its own cursor: an owned Kafka partition,
 // a JetStream consumer, a file. Pausing and draining happen per strand.
 type Strand interface {
@@ -85,6 +96,8 @@ type Status struct {
 	Lag       int64     `json:"lag"`       // messages not yet acknowledged, as the broker counts them
 	Oldest    time.Time `json:"oldest"`    // broker time of the oldest unsettled message; zero if none
 
+	CommittedAt time.Time `json:"committed_at,omitzero"` // when Committed was last confirmed by the broker; zero where acknowledgements are not commits
+
 	Unsettled      int64 `json:"unsettled"`       // handed out, not settled
 	Buffered       int64 `json:"buffered"`        // messages received, not handed out
 	BufferedBytes  int64 `json:"buffered_bytes"`  //
@@ -103,7 +116,10 @@ const (
 	StateJoining             = "joining"               // before the first successful exchange with the broker
 	StateBrokerAway          = "broker_away"           // no connection; retrying
 	StateAckPendingExhausted = "ack_pending_exhausted" // NATS: MaxAckPending is full through others' fault
-	StateMissing             = "missing"               // stream, consumer or topic is not there; retrying
+	StateMissing             = "missing"               // stream or consumer is not there; retrying
+	StateTopicMissing        = "topic_missing"         // Kafka: the topic is not there; retrying
+	StateStalled             = "stalled"               // there is lag, Fetch waits and nothing comes; the cause says why
+	StateRefused             = "refused"               // the broker denies it (rights, group, settings); retrying
 	StateMisconfigured       = "misconfigured"         // the broker's settings would lose or stall data
 	StateEnded               = "ended"
 )
