@@ -5,6 +5,7 @@ import (
 
 	"github.com/flushline/flushline/flushers"
 	"github.com/flushline/flushline/option"
+	"github.com/flushline/flushline/queue/kafka"
 	"github.com/flushline/flushline/queue/nats"
 	"github.com/flushline/flushline/queue/nats/embedded"
 	"github.com/flushline/flushline/worker"
@@ -27,6 +28,7 @@ type Config struct {
 
 // Source is where messages come from. Exactly one of the queues is set.
 type Source struct {
+	Kafka    *kafka.Config
 	NATS     *nats.Config
 	Embedded *embedded.Config
 
@@ -34,10 +36,12 @@ type Source struct {
 	Decode Decode
 }
 
-// Deployment names the work that all pods share: the durable's name. Several
-// consumers in one source are one deployment, named after the first.
+// Deployment names the work that all pods share: the group's or the durable's
+// name. Several consumers in one source are one deployment, named after the first.
 func (s *Source) Deployment() string {
 	switch {
+	case s.Kafka != nil:
+		return s.Kafka.Group
 	case s.NATS != nil:
 		return s.NATS.List()[0].Durable
 	case s.Embedded != nil:
@@ -49,8 +53,8 @@ func (s *Source) Deployment() string {
 // Key is where a group's key is found when the x-log-* headers leave it open, in
 // this order.
 type Key struct {
-	Subject    string `option:"subject" help:"Pattern over the dot-separated tokens of the subject; an empty text switches it off." example:"logs.{project}.{logstore}.{config}"`
-	MessageKey string `option:"message_key" help:"Pattern over the slash-separated message key." example:"{project}/{logstore}/{config}"`
+	Subject    string `option:"subject" help:"Pattern over the dot-separated tokens of the NATS subject or the Kafka topic; an empty text switches it off." example:"logs.{project}.{logstore}.{config}"`
+	MessageKey string `option:"message_key" help:"Pattern over the slash-separated tokens of the Kafka message key." example:"{project}/{logstore}/{config}"`
 	Tags       Parts  `option:"tags" help:"Names of the log tags that hold the parts of the key."`
 	Category   bool   `option:"category" help:"Take the logstore from the group's Category."`
 	Constant   Parts  `option:"constant" help:"The parts of the key when nothing else gives them."`

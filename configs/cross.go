@@ -20,6 +20,7 @@ func (l *loader) crossChecks(root *option.Node, start option.Pos, c *Config) {
 	l.messageFits(root, start, c)
 	l.messageTaken(root, start, c)
 	l.listeners(root, start, c)
+	l.kafkaSource(root, start, c)
 	writers := map[string]*Entry{}
 	for i := range c.Routes {
 		for j := range c.Routes[i].Flushers {

@@ -64,7 +64,7 @@ func TestExamplesAreRight(t *testing.T) {
 	kinds := builtins(t)
 	schema := compile(t, kinds)
 	names := configs.Examples()
-	for _, want := range []string{"nats.yaml", "embedded.yaml", "demo.yaml", "http.yaml", "two-routes.json"} {
+	for _, want := range []string{"kafka.yaml", "nats.yaml", "embedded.yaml", "demo.yaml", "http.yaml", "two-routes.json"} {
 		if !strings.Contains(strings.Join(names, " "), want) {
 			t.Errorf("%s is not among %v", want, names)
 		}
@@ -112,7 +112,7 @@ func TestSchemaRefusesWhatItCanSee(t *testing.T) {
 		"missing-source.yaml", "missing-routes.yaml", "missing-type.yaml", "missing-route-name.yaml", "missing-flushers.yaml",
 		"empty-routes.yaml", "routes-no-list.yaml", "route-no-block.yaml", "wrong-type-number.yaml", "wrong-type-quotes.yaml",
 		"wrong-type-list.yaml", "wrong-type-block.yaml", "size-unit.yaml", "duration-number.yaml", "duration-text.yaml", "enum.yaml",
-		"source-none.yaml", "source-two.yaml", "source-kafka.yaml", "source-text.yaml", "decode-type.yaml", "flusher-unknown.yaml",
+		"source-none.yaml", "source-two.yaml", "source-file.yaml", "source-text.yaml", "decode-type.yaml", "flusher-unknown.yaml",
 		"flusher-rate.yaml", "dead-letter-word.yaml", "dead-letter-key.yaml",
 	} {
 		data, ok := bad[name]

@@ -5,20 +5,24 @@ import (
 	"strings"
 
 	"github.com/flushline/flushline/option"
+	"github.com/flushline/flushline/queue/kafka"
 	"github.com/flushline/flushline/queue/nats"
 	"github.com/flushline/flushline/queue/nats/embedded"
 )
 
 // sourceBlock is the block `source`: one key for each queue.
 type sourceBlock struct {
+	Kafka    *kafkaBlock    `option:"kafka" help:"Topics of a Kafka cluster, read as a consumer group."`
 	NATS     *natsBlock     `option:"nats" help:"JetStream consumers of a NATS server."`
 	Embedded *embeddedBlock `option:"embedded" help:"A JetStream server inside the process, that other programs publish to."`
 }
 
+// queueNames are the keys of sourceBlock and of what later versions will read.
+var queueNames = []string{"kafka", "nats", "embedded", "file"}
+
 // ForeignKeys are the queues this version does not have.
 func (s *sourceBlock) ForeignKeys() []option.ForeignKey {
-	const why = "this version reads from nats and embedded only"
-	return []option.ForeignKey{{Name: "kafka", Why: why, Refuse: true}, {Name: "file", Why: why, Refuse: true}}
+	return []option.ForeignKey{{Name: "file", Why: "this version reads from kafka, nats and embedded only", Refuse: true}}
 }
 
 // payloadBlock is what every queue's block has beside its own keys.
@@ -28,6 +32,15 @@ type payloadBlock struct {
 }
 
 func defaultPayload() payloadBlock { return payloadBlock{Key: defaultKey(), Decode: defaultDecode()} }
+
+// kafkaBlock is `source.kafka`.
+type kafkaBlock struct {
+	kafka.Config
+	payloadBlock
+}
+
+// Defaults are those of the two.
+func (b *kafkaBlock) Defaults() { b.Config, b.payloadBlock = kafka.DefaultConfig(), defaultPayload() }
 
 // natsBlock is `source.nats`.
 type natsBlock struct {
@@ -55,7 +68,7 @@ func (l *loader) source(n *option.Node, at option.Pos) Source {
 	l.decode(n, at, "source", &b)
 	var given []*option.Pair
 	for i := range n.Pairs {
-		if option.Suggest(n.Pairs[i].Key, []string{"nats", "embedded", "kafka", "file"}) != "" {
+		if option.Suggest(n.Pairs[i].Key, queueNames) != "" {
 			given = append(given, &n.Pairs[i])
 		}
 	}
@@ -64,9 +77,11 @@ func (l *loader) source(n *option.Node, at option.Pos) Source {
 		l.errorf(given[1].Pos, "source", "run a worker for each", "source has both %s and %s: a file names one source",
 			given[0].Key, given[1].Key)
 	case len(given) == 0 && (n.Kind == option.Map || n.Kind == option.Null):
-		l.errorf(at, "source", "write nats: or embedded: below it", "source names no queue")
+		l.errorf(at, "source", "write kafka:, nats: or embedded: below it", "source names no queue")
 	}
 	switch {
+	case b.Kafka != nil:
+		return Source{Kafka: &b.Kafka.Config, Key: b.Kafka.Key, Decode: b.Kafka.Decode}
 	case b.NATS != nil:
 		l.companions(at, n, b.NATS.List())
 		return Source{NATS: &b.NATS.Config, Key: b.NATS.Key, Decode: b.NATS.Decode}

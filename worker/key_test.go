@@ -72,6 +72,53 @@ func TestKeysOfMessages(t *testing.T) {
 	}
 }
 
+// On Kafka the subject is the topic's name, and the record's key may say the rest.
+func TestKeysOfKafkaMessages(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		rules KeyRules
+		m     queue.Message
+		want  protocol.Key
+	}{
+		"the topic says all": {
+			KeyRules{Subject: "logs.{project}.{logstore}.{config}", MessageKey: "{project}/{logstore}/{config}"},
+			queue.Message{Subject: "logs.shop.web.app", Key: []byte("x/y/z")},
+			protocol.Key{Project: "shop", Logstore: "web", Config: "app"},
+		},
+		"topic and key share the work": {
+			KeyRules{Subject: "logs-v2.{project}", MessageKey: "{logstore}/{config}"},
+			queue.Message{Subject: "logs-v2.shop", Key: []byte("web/app")},
+			protocol.Key{Project: "shop", Logstore: "web", Config: "app"},
+		},
+		"the key alone, on any topic": {
+			KeyRules{Subject: "logs.{project}.{logstore}.{config}", MessageKey: "{project}/{logstore}/{config}"},
+			queue.Message{Subject: "logs", Key: []byte("shop/we%2Fb/app")},
+			protocol.Key{Project: "shop", Logstore: "we/b", Config: "app"},
+		},
+		"headers win over both": {
+			KeyRules{Subject: "{project}", MessageKey: "{logstore}/{config}"},
+			queue.Message{Subject: "shop", Key: []byte("web/app"), Headers: []queue.Header{{Key: "X-Log-Config", Value: "c"}}},
+			protocol.Key{Project: "shop", Logstore: "web", Config: "c"},
+		},
+		"a key of another shape says nothing": {
+			KeyRules{MessageKey: "{project}/{logstore}/{config}"},
+			queue.Message{Subject: "logs", Key: []byte{0, 0, 0, 7}},
+			protocol.Key{},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			k, err := newKeyer(c.rules)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := k.ofMessage(&c.m); got != c.want {
+				t.Errorf("got %+v, want %+v", got, c.want)
+			}
+		})
+	}
+}
+
 func TestKeysOfGroups(t *testing.T) {
 	t.Parallel()
 	body, err := (&protocol.LogGroup{
