@@ -1,0 +1,12 @@
+//go:build unix
+
+package kafkabroker
+
+import (
+	"os"
+	"syscall"
+)
+
+func interrupt(p *os.Process) error { return p.Signal(syscall.SIGTERM) }
+func suspend(p *os.Process) error   { return p.Signal(syscall.SIGSTOP) }
+func resume(p *os.Process) error    { return p.Signal(syscall.SIGCONT) }
