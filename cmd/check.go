@@ -13,7 +13,6 @@ import (
 
 	"github.com/flushline/flushline/configs"
 	"github.com/flushline/flushline/option"
-	"github.com/flushline/flushline/queue/nats"
 )
 
 func newCheck(p *program) *cobra.Command {
@@ -76,7 +75,7 @@ func (p *program) check(ctx context.Context, path string, connect bool, patience
 	}
 	fmt.Fprintln(p.stdout)
 	v := &visit{cfg: cfg, out: p.stdout, patience: patience}
-	v.broker(ctx)
+	brokerOf(cfg).ask(ctx, v)
 	v.destinations(ctx)
 	if v.failed > 0 {
 		return shown(exitUnavailable)
@@ -114,8 +113,9 @@ func exampleNames() []string {
 // printRoutes shows what the configuration comes to with its defaults.
 func printRoutes(w io.Writer, cfg *configs.Config) error {
 	t := &table{w: tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)}
-	t.row("SOURCE", "CONSUMERS", "DEAD LETTERS", "HELD, WORK", "WINDOW", "DRAIN")
-	t.row(describeSource(cfg), consumers(cfg), deadLetters(cfg),
+	place, read := brokerOf(cfg).describe()
+	t.row("SOURCE", "READS", "DEAD LETTERS", "HELD, WORK", "WINDOW", "DRAIN")
+	t.row(place, read, deadLetters(cfg),
 		cfg.Limits.InFlight.String()+", "+cfg.Limits.Work.String(), number(int64(cfg.Limits.Window)), option.FormatDuration(cfg.Drain.Timeout))
 	t.head("ROUTE", "PROJECT", "LOGSTORE", "CONFIG", "FLUSHER", "TYPE", "BATCH", "RETRY", "FLUSH TIMEOUT", "WHEN BLOCKED")
 	for i := range cfg.Routes {
@@ -127,27 +127,6 @@ func printRoutes(w io.Writer, cfg *configs.Config) error {
 		}
 	}
 	return t.w.Flush()
-}
-
-func describeSource(cfg *configs.Config) string {
-	if e := cfg.Source.Embedded; e != nil {
-		return "embedded in " + e.Dir + ", on " + e.Listen
-	}
-	return "nats " + nats.Redact(cfg.Source.NATS.URL)
-}
-
-func consumers(cfg *configs.Config) string {
-	if e := cfg.Source.Embedded; e != nil {
-		return e.Stream + "/" + e.Durable
-	}
-	text := ""
-	for i, c := range cfg.Source.NATS.List() {
-		if i > 0 {
-			text += ", "
-		}
-		text += strandName(c)
-	}
-	return text
 }
 
 func deadLetters(cfg *configs.Config) string {

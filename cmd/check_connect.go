@@ -12,7 +12,6 @@ import (
 	"github.com/flushline/flushline/configs"
 	"github.com/flushline/flushline/flushers"
 	"github.com/flushline/flushline/protocol"
-	"github.com/flushline/flushline/queue/nats"
 )
 
 // visit asks everything a configuration names, prints a line for each answer and
@@ -31,84 +30,23 @@ func (v *visit) bad(format string, args ...any) {
 	fmt.Fprintf(v.out, "x "+format+"\n", args...)
 }
 
-// broker asks for streams, consumers and companions; it changes none.
-func (v *visit) broker(ctx context.Context) {
-	if e := v.cfg.Source.Embedded; e != nil {
-		v.note("the embedded queue in %s is started by `run`: there is nothing to ask before", e.Dir)
-		return
-	}
-	client := *v.cfg.Source.NATS
-	client.ConnectTimeout = v.patience
-	conn, err := nats.Connect(ctx, &client, nil)
-	if err != nil {
-		v.bad("%v", err)
-		return
-	}
-	defer conn.Close()
-	v.good("nats %s answers", nats.Redact(client.URL))
-	for _, one := range client.List() {
-		v.consumer(ctx, conn, one, &client)
-	}
-	if !v.cfg.DeadLetter.None && v.cfg.DeadLetter.File == "" {
-		v.companions(ctx, conn, &client)
-	}
-}
-
-func (v *visit) consumer(ctx context.Context, conn *nats.Conn, one nats.Consumer, client *nats.Config) {
+// within gives what is asked until patience is over.
+func (v *visit) within(ctx context.Context, ask func(context.Context)) {
 	ctx, cancel := context.WithTimeout(ctx, v.patience)
 	defer cancel()
-	report, err := nats.Verify(ctx, conn, one, client)
-	if err != nil {
-		v.bad("%v", namingFile(err, v.cfg.File))
-		return
-	}
-	broken := false
-	for i := range report.Findings {
-		f := &report.Findings[i]
-		text := named(f.String(), v.cfg.File)
-		if f.Severity == nats.Error {
-			broken = true
-			v.bad("%s", text)
-		} else {
-			v.note("%s", text)
-		}
-	}
-	if !broken {
-		v.good("stream %s, consumer %s: %s", one.Stream, one.Durable, pending(ctx, conn, one))
-	}
+	ask(ctx)
 }
 
-func pending(ctx context.Context, conn *nats.Conn, one nats.Consumer) string {
-	js, err := conn.JetStream()
-	if err != nil {
-		return err.Error()
-	}
-	c, err := js.Consumer(ctx, one.Stream, one.Durable)
-	if err != nil {
-		return err.Error()
-	}
-	info := c.CachedInfo()
-	return fmt.Sprintf("%s to deliver, %s delivered and not acknowledged", number(int64(info.NumPending)), number(int64(info.NumAckPending)))
-}
-
-func (v *visit) companions(ctx context.Context, conn *nats.Conn, client *nats.Config) {
-	ctx, cancel := context.WithTimeout(ctx, v.patience)
-	defer cancel()
-	steps, err := nats.Plan(ctx, conn, client, nats.SetupOptions{DeadLetters: true})
-	if err != nil {
-		v.bad("%v", namingFile(err, v.cfg.File))
-		return
-	}
-	for i := range steps {
-		switch s := &steps[i]; {
-		case s.What != "companion":
-		case s.Action == nats.Create:
-			v.note("dead letter stream %s is not there yet: `flushline setup -c %s` or the first `run` makes it", s.Name, v.cfg.File)
-		case s.Action == nats.Refuse:
-			v.bad("dead letter stream %s: %s", s.Name, named(s.Why, v.cfg.File))
-		default:
-			v.good("dead letter stream %s", s.Name)
-		}
+// companion tells about a step of a plan that is a place for dead letters.
+func (v *visit) companion(noun string, s step) {
+	switch {
+	case s.what != "companion":
+	case s.action == actionCreate:
+		v.note("%s %s is not there yet: `flushline setup -c %s` or the first `run` makes it", noun, s.name, v.cfg.File)
+	case s.action == actionRefuse:
+		v.bad("%s %s: %s", noun, s.name, named(s.why, v.cfg.File))
+	default:
+		v.good("%s %s", noun, s.name)
 	}
 }
 

@@ -1,5 +1,6 @@
-// Package cmd is the flushline program: one file per command, and open.go, the
-// one place that turns a configuration into queues. A program with flushers of
+// Package cmd is the flushline program: one file per command; open.go, the
+// one place that turns a configuration into queues; and queue_*.go, what the
+// commands do with each kind of queue. A program with flushers of
 // its own is a main that calls [Main] with their kinds.
 package cmd
 

@@ -53,7 +53,7 @@ func (s *show) prepare(c *worker.Config) {
 // worker stops when it returns.
 func (s *show) play(ctx context.Context, w *worker.Worker, q *queues, adminAddr string) {
 	fmt.Fprintf(s.out, "queue   %s, stream %s\nfiles   %s\nadmin   http://%s\n\n",
-		q.broker.cfg.URL, q.broker.cfg.Stream, s.dir, adminAddr)
+		q.own.cfg.URL, q.own.cfg.Stream, s.dir, adminAddr)
 	producing, cancel := context.WithTimeout(s.producing, s.last)
 	defer cancel()
 	s.began = time.Now()
@@ -70,11 +70,11 @@ func (s *show) play(ctx context.Context, w *worker.Worker, q *queues, adminAddr 
 // produce publishes at the rate. A group whose publish was cut off by the end of
 // the demo is awaited: it would be delivered without being counted.
 func (s *show) produce(ctx context.Context, q *queues) error {
-	sink, err := nats.NewPublisher(context.WithoutCancel(ctx), q.source.Conn(), q.broker.cfg.Stream)
+	sink, err := nats.NewPublisher(context.WithoutCancel(ctx), q.own.conn, q.own.cfg.Stream)
 	if err != nil {
 		return err
 	}
-	pack := packer{limit: int(q.source.Conn().NATS().MaxPayload()), subject: func(k protocol.Key) string { return subjectOf("logs", k) }}
+	pack := packer{limit: int(q.own.conn.NATS().MaxPayload()), subject: func(k protocol.Key) string { return subjectOf("logs", k) }}
 	due := time.Now()
 	for ctx.Err() == nil {
 		var ms []queue.Message
@@ -195,15 +195,15 @@ func (s *show) settle(ctx context.Context, w *worker.Worker, q *queues) {
 func owed(ctx context.Context, q *queues) (left, stored int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	js, err := q.source.Conn().JetStream()
+	js, err := q.own.conn.JetStream()
 	if err != nil {
 		return 0, 0, err
 	}
-	c, err := js.Consumer(ctx, q.broker.cfg.Stream, q.broker.cfg.Durable)
+	c, err := js.Consumer(ctx, q.own.cfg.Stream, q.own.cfg.Durable)
 	if err != nil {
 		return 0, 0, fmt.Errorf("couldn't ask for the consumer: %w", err)
 	}
-	stream, err := js.Stream(ctx, q.broker.cfg.Stream)
+	stream, err := js.Stream(ctx, q.own.cfg.Stream)
 	if err != nil {
 		return 0, 0, fmt.Errorf("couldn't ask for the stream: %w", err)
 	}

@@ -20,6 +20,22 @@ func (b *letterBoxes) Describe() string {
 	return b.first.Describe() + " and its siblings"
 }
 
+// add names where letters from a strand go.
+func (b *letterBoxes) add(strand string, box queue.Sink) {
+	b.of[strand] = box
+	if b.first == nil {
+		b.first = box
+	}
+}
+
+// sink is the only box there is, or the choice between them.
+func (b *letterBoxes) sink() queue.Sink {
+	if len(b.of) == 1 {
+		return b.first
+	}
+	return b
+}
+
 // Put keeps the order within each companion.
 func (b *letterBoxes) Put(ctx context.Context, ms []queue.Message) []error {
 	places := map[queue.Sink][]int{}

@@ -102,7 +102,7 @@ func (p *program) publish(ctx context.Context, o *publishOptions, files []string
 	defer to.close()
 	job := publication{
 		sink:  to.sink,
-		pack:  packer{encoding: encoding, limit: to.maxPayload, subject: to.subject},
+		pack:  packer{encoding: encoding, limit: to.maxPayload, larger: to.larger, subject: to.subject},
 		key:   o.key,
 		rate:  o.rate,
 		count: o.count,
@@ -174,24 +174,41 @@ func samples(ctx context.Context, key protocol.Key) iter.Seq2[parcel, error] {
 type publisher struct {
 	sink       queue.Sink
 	maxPayload int
+	larger     string // how to let larger messages in
 	subject    func(protocol.Key) string
 	close      func()
 }
 
 const publishPatience = 10 * time.Second
 
-// subjects says where a key is published: the given subject, or below the first
-// of the source's that ends in ".>".
-func subjects(given string, filters []string) func(protocol.Key) string {
-	if given != "" {
-		return func(protocol.Key) string { return given }
+// openPublisher is the way into the queue that the flags or the configuration
+// name.
+func (p *program) openPublisher(ctx context.Context, o *publishOptions) (*publisher, error) {
+	b, err := p.publishTarget(o)
+	if err != nil {
+		return nil, err
 	}
-	prefix := "logs"
-	for _, f := range filters {
-		if p, ok := strings.CutSuffix(f, ".>"); ok && !strings.ContainsAny(p, "*") {
-			prefix = p
-			break
-		}
+	to, err := b.publisher(ctx, o, p.warnings())
+	var c *coded
+	switch {
+	case errors.As(err, &c):
+		return nil, err
+	case err != nil:
+		return nil, unavailable(namingFile(err, o.config))
 	}
-	return func(key protocol.Key) string { return subjectOf(prefix, key) }
+	return to, nil
+}
+
+func (p *program) publishTarget(o *publishOptions) (broker, error) {
+	switch {
+	case o.url != "":
+		return natsByURL(o.url), nil
+	case o.config == "":
+		return nil, usage(errors.New("where to? give the worker's configuration with -c FILE, or the server with --url"))
+	}
+	cfg, err := p.loadShown(o.config)
+	if err != nil {
+		return nil, err
+	}
+	return brokerOf(cfg), nil
 }

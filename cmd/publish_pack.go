@@ -12,7 +12,8 @@ import (
 // packer makes messages of LogGroups, each below what the server takes.
 type packer struct {
 	encoding protocol.Encoding
-	limit    int // bytes of a message, headers included
+	limit    int    // bytes of a message, headers included
+	larger   string // how to raise the limit
 	subject  func(protocol.Key) string
 }
 
@@ -62,11 +63,11 @@ func (k *packer) values(g *protocol.LogGroup, from string) ([][]byte, []protocol
 	case len(g.Logs) > 1:
 		return k.halves(g, from)
 	case k.encoding == protocol.EncodingNone:
-		z := packer{encoding: protocol.EncodingZstd, limit: k.limit}
+		z := packer{encoding: protocol.EncodingZstd, limit: k.limit, larger: k.larger}
 		return z.values(g, from)
 	}
-	return nil, nil, usage(fmt.Errorf("%s: a single log makes a message of %s bytes, compressed, and the server takes %s, of which %d are for headers: raise max_payload of the server",
-		from, number(int64(len(v))), number(int64(k.limit)), headerRoom))
+	return nil, nil, usage(fmt.Errorf("%s: a single log makes a message of %s bytes, compressed, and the broker takes %s, of which %d are for headers: %s",
+		from, number(int64(len(v))), number(int64(k.limit)), headerRoom, k.larger))
 }
 
 func (k *packer) halves(g *protocol.LogGroup, from string) ([][]byte, []protocol.Encoding, error) {

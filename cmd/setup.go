@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/flushline/flushline/option"
-	"github.com/flushline/flushline/queue/nats"
 )
 
 type setupOptions struct {
@@ -66,49 +65,65 @@ func (p *program) setup(ctx context.Context, o *setupOptions) error {
 	if err != nil {
 		return err
 	}
-	if e := cfg.Source.Embedded; e != nil {
-		fmt.Fprintf(p.stdout, "nothing to set up: `flushline run` makes the embedded queue in %s\n", e.Dir)
+	todo, err := brokerOf(cfg).plan(ctx, o, p.warnings())
+	if err != nil {
+		return unavailable(namingFile(err, o.config))
+	}
+	defer todo.close()
+	if todo.needless != "" {
+		fmt.Fprintf(p.stdout, "nothing to set up: %s\n", todo.needless)
 		return nil
 	}
-	conn, err := nats.Connect(ctx, cfg.Source.NATS, p.warnings())
-	if err != nil {
-		return unavailable(err)
-	}
-	defer conn.Close()
-	plan, err := nats.Plan(ctx, conn, cfg.Source.NATS, nats.SetupOptions{
-		Update: o.update, Replicas: o.replicas, MaxBytes: int64(o.maxBytes), MaxAge: o.maxAge,
-		DeadLetters: !cfg.DeadLetter.None && cfg.DeadLetter.File == "",
-	})
-	if err != nil {
-		return unavailable(err)
-	}
-	return p.carryOut(ctx, plan, o)
+	return p.carryOut(ctx, todo, o)
 }
+
+// plan is what setup has to do at a broker.
+type plan struct {
+	steps    []step
+	needless string // why this queue needs no setup
+	remark   string // what to know about what is made
+	close    func()
+}
+
+// step is one object of a plan.
+type step struct {
+	what, name string // "companion" is a place for dead letters
+	action     string
+	text       string // for people
+	why        string // of a refusal
+	apply      func(context.Context) error
+}
+
+// What a step does. A refused one exists with settings that lose or stall data.
+const (
+	actionCreate = "create"
+	actionOK     = "ok"
+	actionRefuse = "refuse"
+)
 
 // carryOut prints each step and, unless it is a dry run, applies it. It goes on
 // after a failure, so that one run shows everything.
-func (p *program) carryOut(ctx context.Context, plan []nats.Step, o *setupOptions) error {
+func (p *program) carryOut(ctx context.Context, todo *plan, o *setupOptions) error {
 	var errs []error
-	changed, unbounded := 0, false
-	for i := range plan {
-		s := &plan[i]
-		fmt.Fprintln(p.stdout, named(s.String(), o.config))
+	changed := 0
+	for i := range todo.steps {
+		s := &todo.steps[i]
+		fmt.Fprintln(p.stdout, named(s.text, o.config))
 		switch {
-		case s.Action == nats.Refuse:
-			errs = append(errs, fmt.Errorf("%s %s is refused", s.What, s.Name))
-		case s.Action != nats.OK:
+		case s.action == actionRefuse:
+			errs = append(errs, fmt.Errorf("%s %s is refused", s.what, s.name))
+		case s.action != actionOK:
 			changed++
-			unbounded = unbounded || s.Action == nats.Create && s.What == "stream" && o.maxAge == 0
 			if !o.dryRun {
-				errs = append(errs, s.Apply(ctx))
+				errs = append(errs, s.apply(ctx))
 			}
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return unavailable(err)
 	}
-	if unbounded {
-		fmt.Fprintln(p.stdout, "\nno max_age: the stream keeps every message for ever, acknowledged ones too; see `flushline setup --help`")
+	if todo.remark != "" {
+		fmt.Fprintln(p.stdout, "\n"+todo.remark)
 	}
 	switch {
 	case o.dryRun && changed > 0:

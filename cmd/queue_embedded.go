@@ -1,0 +1,52 @@
+package cmd
+
+import (
+	"context"
+
+	natsgo "github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+
+	"github.com/flushline/flushline/configs"
+	"github.com/flushline/flushline/queue/nats"
+	"github.com/flushline/flushline/queue/nats/embedded"
+)
+
+// embeddedQueue is a JetStream server that the worker itself runs.
+type embeddedQueue struct{ cfg *configs.Config }
+
+var _ broker = (*embeddedQueue)(nil)
+
+func (e *embeddedQueue) describe() (place, read string) {
+	c := e.cfg.Source.Embedded
+	return "embedded in " + c.Dir + ", on " + c.Listen, c.Stream + "/" + c.Durable
+}
+
+func (e *embeddedQueue) open(ctx context.Context, q *queues, log *zap.Logger) error {
+	server, err := embedded.Start(ctx, *e.cfg.Source.Embedded, log)
+	if err != nil {
+		return err
+	}
+	q.closing(server.Close)
+	q.own, err = openNATS(ctx, q, e.cfg, server.ClientConfig(), nats.Options{
+		Name: "embedded", Log: log, NATS: []natsgo.Option{server.InProcess()},
+	})
+	return err
+}
+
+func (e *embeddedQueue) plan(context.Context, *setupOptions, *zap.Logger) (*plan, error) {
+	return &plan{needless: "`flushline run` makes the embedded queue in " + e.cfg.Source.Embedded.Dir, close: func() {}}, nil
+}
+
+// publisher reaches the server of a running worker from outside.
+func (e *embeddedQueue) publisher(ctx context.Context, o *publishOptions, log *zap.Logger) (*publisher, error) {
+	c := e.cfg.Source.Embedded
+	client := nats.DefaultConfig()
+	client.Name = "flushline publish"
+	client.URL, client.Token = "nats://"+c.Listen, c.Token
+	client.Stream, client.Durable, client.Subjects = c.Stream, c.Durable, c.Subjects
+	return (&natsQueue{cfg: e.cfg, client: &client}).publisher(ctx, o, log)
+}
+
+func (e *embeddedQueue) ask(_ context.Context, v *visit) {
+	v.note("the embedded queue in %s is started by `run`: there is nothing to ask before", e.cfg.Source.Embedded.Dir)
+}
