@@ -88,13 +88,14 @@ type lane struct {
 	guard     guard
 
 	// Of the token's holder, seldom.
-	before    *instance // has to be stopped before the next Init
-	opening   *batchBackoff
-	looked    time.Time     // when it took its last batch
-	ended     time.Time     // when its last call returned
-	took      time.Duration // moving average of its Flush calls
-	workNeed  int64         // while in line for work bytes
-	lastSpoke time.Time     // of the last logged failure
+	before   *instance // has to be stopped before the next Init
+	opening  *batchBackoff
+	looked   time.Time     // when it took its last batch
+	ended    time.Time     // when its last call returned
+	took     time.Duration // moving average of its Flush calls
+	workNeed int64         // while in line for work bytes
+
+	complained counted // guarded by the entry's complaints
 }
 
 func newLane(w *Worker, e *entry, key protocol.Key, now time.Time) *lane {

@@ -134,13 +134,14 @@ func (l *lane) openFailed(err error) {
 	}
 	// The wheel's turns are shorter than these waits: open looks at notBefore.
 	state, wait := backingOff, l.opening.next()
-	if class, _ := flushers.Classify(err); class == flushers.ClassMisconfigured {
+	class, _ := classify(err)
+	if class == flushers.ClassMisconfigured {
 		state, wait = misconfigured, misconfiguredRetry
 	}
 	if l.w.urgent.Load() {
 		wait = urgentRetry
 	}
-	l.speak(fmt.Errorf("couldn't start the flusher: %w", err), wait)
+	l.speak(class, fmt.Errorf("couldn't start the flusher: %w", err), wait)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.notBefore = time.Now().Add(wait)
@@ -155,20 +156,4 @@ func (l *lane) wedgedLocked() bool {
 	l.waitLocked(wedged, fmt.Sprintf("%d calls into this lane's flusher have not returned (%d of the flusher entry)",
 		l.abandoned, l.entry.abandoned.Load()), holdPoll)
 	return true
-}
-
-// speak logs a failure when it begins and then at most once a minute: the rest is
-// in the counters and in status.
-func (l *lane) speak(err error, wait time.Duration) {
-	now := time.Now()
-	l.mu.Lock()
-	silent := now.Sub(l.lastSpoke) < time.Minute
-	if !silent {
-		l.lastSpoke = now
-	}
-	l.mu.Unlock()
-	if silent {
-		return
-	}
-	l.log().Warn("the flusher fails; its parts wait", zap.Error(err), zap.Duration("next_try", wait))
 }

@@ -68,7 +68,7 @@ func (l *lane) failed(b *batch, f failure) {
 	wait := l.keepLocked(b, f)
 	l.mu.Unlock()
 	if wait > 0 {
-		l.speak(f.err, wait)
+		l.speak(f.class, f.err, wait)
 	}
 }
 

@@ -103,6 +103,9 @@ func (p pattern) matches(s string) bool {
 	return ok
 }
 
+// errorClasses is how many classes of errors there are.
+const errorClasses = flushers.ClassPanic + 1
+
 // entry is one flusher of a route: its lanes share a wheel, limits and counters.
 type entry struct {
 	Entry
@@ -113,8 +116,10 @@ type entry struct {
 	work      atomic.Int64 // bytes of the work pool its calls hold
 	abandoned atomic.Int32 // calls that outlasted their limit and have not returned
 	guard     guard
-	errors    [flushers.ClassPanic + 1]atomic.Int64
+	errors    [errorClasses]atomic.Int64
 	seconds   *histogram
+
+	complaints complaints
 
 	mu       sync.Mutex
 	retired  []tally                    // by source: what lanes that were stopped had counted
