@@ -79,6 +79,26 @@ type failure struct {
 	err   error
 }
 
+// graver is which of two failures of one call says when to try again: that of the
+// longest wait, which is a misconfigured destination's unless it asks for more.
+func (f failure) graver(other failure) failure {
+	if other.wait() > f.wait() || f.err == nil {
+		return other
+	}
+	return f
+}
+
+// wait is the least time that a failure asks for by itself.
+func (f *failure) wait() time.Duration {
+	switch f.class {
+	case flushers.ClassRetryAfter:
+		return f.after
+	case flushers.ClassMisconfigured:
+		return misconfiguredRetry
+	}
+	return -1
+}
+
 // keepLocked keeps a failed batch and says for how long; 0 for halves, which are
 // tried at once.
 func (l *lane) keepLocked(b *batch, f failure) time.Duration {
@@ -135,7 +155,7 @@ func (l *lane) partly(b *batch, err error) {
 			bad = append(bad, doomed{p, ReasonTooLarge, why, b.attempt})
 		default:
 			keep.add(p)
-			rest = failure{class, max(after, rest.after), why}
+			rest = rest.graver(failure{class, after, why})
 		}
 	}
 	l.mu.Lock()

@@ -246,6 +246,42 @@ func TestPartialErrorsRetryOnlyWhatFailed(t *testing.T) {
 	})
 }
 
+// Whatever order the groups of a partial result come in, the longest wait that one
+// of them asks for holds for the rest.
+func TestThePartThatAsksForTheLongestWaitSaysWhenToTryAgain(t *testing.T) {
+	plain := errors.New("503")
+	for name, c := range map[string]struct {
+		failed map[int]error
+		want   time.Duration
+	}{
+		"before a plain one":           {map[int]error{0: flushers.RetryAfter(plain, time.Minute), 1: plain}, time.Minute},
+		"behind a plain one":           {map[int]error{0: plain, 1: flushers.RetryAfter(plain, time.Minute)}, time.Minute},
+		"before a shorter one":         {map[int]error{0: flushers.RetryAfter(plain, time.Minute), 1: flushers.RetryAfter(plain, time.Second)}, time.Minute},
+		"misconfigured, before others": {map[int]error{0: flushers.Misconfigured(plain), 1: plain, 2: flushers.RetryAfter(plain, time.Second)}, 30 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				s := checker.New()
+				s.SetReady(false)
+				s.FailNext(1, &flushers.PartialError{Failed: c.failed})
+				r := start(t, memory.Config{}, worker.Config{Routes: []worker.Route{routeOf("all", worker.Match{}, entryOf("out", s))}})
+				r.publish(3, 1)
+				synctest.Wait()
+				s.SetReady(true)
+				r.acked(3)
+				r.mustStop()
+				calls := s.Calls()
+				if len(calls) != 2 {
+					t.Fatalf("%d calls", len(calls))
+				}
+				if got := calls[1].Start.Sub(calls[0].Start); got < c.want || got > c.want+time.Second {
+					t.Errorf("it was tried again after %s, want %s", got, c.want)
+				}
+			})
+		})
+	}
+}
+
 func TestAPanicIsAnErrorOfThatCall(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := checker.New()
