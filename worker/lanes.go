@@ -140,8 +140,11 @@ func (w *Worker) sweep(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-press.C: // intake closes them too, but may be what waits
+		case now := <-press.C: // intake closes them too, but may be what waits
 			w.closeBatches()
+			for _, s := range w.strandList() {
+				s.look(now)
+			}
 		case <-rest.C:
 			seen = w.giveMemoryBack(seen)
 		case now := <-t.C:

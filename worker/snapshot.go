@@ -253,29 +253,53 @@ func (t *total) export() Counts {
 const blockers = 5
 
 func (s *strand) status(sn *snapshot) StrandStatus {
-	q := s.q.Status()
+	st := s.look(time.Now())
+	if st.State != strandFetching && st.State != st.Queue.State {
+		loads := sn.load[s]
+		slices.SortFunc(loads, func(a, b load) int { return int(b.bytes - a.bytes) })
+		for _, ld := range loads[:min(len(loads), blockers)] {
+			st.BlockedBy = append(st.BlockedBy, ld.name)
+		}
+	}
+	return st
+}
+
+// look says what the strand does and notes since when. Of a state that the queue
+// is in, that is when it was first seen: the worker looks each second.
+func (s *strand) look(now time.Time) StrandStatus {
+	q, noLetters := s.q.Status(), s.w.letters.failure()
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	st := StrandStatus{
 		Source: s.info.Source, Name: s.info.Name, Incarnation: s.info.Incarnation,
-		State: s.state, Why: s.why, Since: s.since,
+		State: s.state, Why: s.why,
 		Held: s.held.Load(), HeldBytes: s.heldBytes.Load(), Queue: q,
 	}
-	s.mu.Unlock()
 	if st.State == strandFetching {
 		if s.source.guard.tripped.Load() && st.Held > 0 {
 			st.Why = "the source dead-lettered everything; mend the cause, then run `flushline resume`"
-		} else if why := s.w.letters.failure(); why != "" && st.Held > 0 {
-			st.Why = "the dead letter queue fails, so what belongs there is not acknowledged: " + why
+		} else if noLetters != "" && st.Held > 0 {
+			st.Why = "the dead letter queue fails, so what belongs there is not acknowledged: " + noLetters
 		}
 		if q.State != "" && q.State != queue.StateConsuming {
 			st.State, st.Why = q.State, q.Cause
 		}
-		return st
 	}
-	loads := sn.load[s]
-	slices.SortFunc(loads, func(a, b load) int { return int(b.bytes - a.bytes) })
-	for _, ld := range loads[:min(len(loads), blockers)] {
-		st.BlockedBy = append(st.BlockedBy, ld.name)
-	}
+	st.Since = s.sinceLocked(st.State, now)
 	return st
+}
+
+// sinceLocked notes the state that people see now.
+func (s *strand) sinceLocked(state string, now time.Time) time.Time {
+	if state != s.shown {
+		s.shown, s.shownSince = state, now
+		if s.since.After(s.looked) {
+			s.shownSince = s.since
+		}
+	}
+	if state == s.state && s.since.After(s.shownSince) {
+		s.shownSince = s.since
+	}
+	s.looked = now
+	return s.shownSince
 }

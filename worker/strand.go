@@ -47,7 +47,11 @@ type strand struct {
 	mu    sync.Mutex
 	state string
 	why   string
-	since time.Time
+	since time.Time // of state
+
+	shown      string    // the state that people see: the queue's may be in front
+	shownSince time.Time //
+	looked     time.Time // when it was last compared
 }
 
 func (w *Worker) newStrand(q queue.Strand) *strand {
