@@ -30,7 +30,11 @@ func (s *strand) say(state, cause string) {
 		return
 	}
 	if n.state != state {
-		s.log.Info("strand is now "+state, zap.String("before", n.state), zap.String("why", cause))
+		fields := []zap.Field{zap.String("before", n.state)}
+		if cause != "" {
+			fields = append(fields, zap.String("why", cause))
+		}
+		s.log.Info("strand is now "+state, fields...)
 	}
 	n.state, n.cause = state, cause
 	s.numbers.Store(&n)
