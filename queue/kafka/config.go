@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/flushline/flushline/option"
+	"github.com/flushline/flushline/queue/kafka/wire"
 )
 
 // Config says which topics are read as which group and how the brokers are
@@ -45,24 +45,10 @@ type Config struct {
 }
 
 // SASLConfig names one user.
-type SASLConfig struct {
-	Mechanism string        `option:"mechanism" enum:"plain,scram-sha-256,scram-sha-512" help:"The mechanism; none when empty."`
-	User      string        `option:"user" help:"User name."`
-	Password  option.Secret `option:"password,secret" help:"Password of the user."`
-}
+type SASLConfig = wire.SASLConfig
 
-// TLSConfig says how brokers are verified and how we show who we are. Files are
-// read again for new connections when they have changed.
-type TLSConfig struct {
-	Enabled            bool   `option:"enabled" help:"Use TLS with the system's certificate authorities; any other field of tls says it, too."`
-	CA                 string `option:"ca" help:"PEM file with the certificate authorities to trust; default: the system's."`
-	Cert               string `option:"cert" help:"PEM file with the client certificate."`
-	Key                string `option:"key" help:"PEM file with the client certificate's key."`
-	ServerName         string `option:"server_name" help:"Name the brokers' certificates must carry; default: the host of each broker."`
-	InsecureSkipVerify bool   `option:"insecure_skip_verify" help:"Accept any certificate: whoever answers can read and forge everything."`
-}
-
-func (t *TLSConfig) set() bool { return *t != TLSConfig{} }
+// TLSConfig says how brokers are verified and how we show who we are.
+type TLSConfig = wire.TLSConfig
 
 // CommitConfig says when offsets are committed: at whichever comes first.
 type CommitConfig struct {
@@ -235,6 +221,8 @@ func (c *Config) startAt() (time.Time, error) {
 	return t, nil
 }
 
+func (c *Config) useTLS() bool { return c.TLS != TLSConfig{} }
+
 func (c *Config) checkIdentity() error {
 	var errs []error
 	bad := func(cond bool, format string, args ...any) {
@@ -247,7 +235,7 @@ func (c *Config) checkIdentity() error {
 	bad(!slices.Contains(known, s.Mechanism), "sasl.mechanism %q is not known: write %s", s.Mechanism, strings.Join(known[1:], ", "))
 	bad(s.Mechanism == "" && (s.User != "" || !s.Password.IsZero()), "sasl.mechanism is missing: write scram-sha-512, or what the brokers offer")
 	bad(s.Mechanism != "" && s.User == "", "sasl.user is missing")
-	bad(s.Mechanism == "plain" && !c.TLS.set() && !c.AllowPlainWithoutTLS,
+	bad(s.Mechanism == "plain" && !c.useTLS() && !c.AllowPlainWithoutTLS,
 		"sasl.mechanism plain would send the password readable to everybody on the way: configure tls, or set allow_plain_without_tls")
 	bad((c.TLS.Cert == "") != (c.TLS.Key == ""), "tls.cert and tls.key go together")
 	return errors.Join(errs...)
