@@ -155,7 +155,7 @@ func (c *Client) roundTrip(ctx context.Context, addr string, q *call) (*answer, 
 			continue
 		}
 		if err != nil {
-			return nil, c.explain(l, err)
+			return nil, c.explain(addr, l, err)
 		}
 		a, ok := m.(*answer)
 		if !ok {

@@ -2,37 +2,47 @@ package wire
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
 )
 
 // link remembers how far the newest connection to an address came, because the
-// error of a call that ran out of time would not say it.
+// error of a call that ran out of time would not say it, and what the broker there
+// speaks.
 type link struct {
 	mu       sync.Mutex
 	step     step
 	versions map[int16][2]int16
 }
 
+// step is what a connection waits for.
 type step int
 
 const (
-	idle step = iota
+	unused step = iota
 	connecting
 	securing
 	greeting
 	signingIn
-	opened // up, nothing asked yet
+	opened // nothing was asked yet but by kafka-go
 	working
 )
 
-var steps = [...]string{"", "waiting for a TCP connection", "in the TLS handshake", "waiting for its first answer", "in the SASL handshake", "waiting for its first answer after the handshake", ""}
+var steps = [...]string{
+	connecting: "no TCP connection",
+	securing:   "no TLS connection",
+	greeting:   "no answer to the first request",
+	signingIn:  "not signed in",
+	opened:     "no answer after the handshake",
+	working:    "no answer",
+}
 
 func (l *link) at(s step) {
 	l.mu.Lock()
@@ -40,30 +50,62 @@ func (l *link) at(s step) {
 	l.mu.Unlock()
 }
 
-func (l *link) worked() { l.at(working) }
+// speaks refuses to send what the broker said it does not know: it would close the
+// connection without a word.
+func (l *link) speaks(a api) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.versions == nil {
+		return nil
+	}
+	return checkVersion(a, l.versions)
+}
 
-// stepError says in which step a connection failed.
+func checkVersion(a api, versions map[int16][2]int16) error {
+	r, known := versions[int16(a.key)]
+	switch {
+	case !known:
+		return fmt.Errorf("%w: it does not know %s", kafka.UnsupportedVersion, a.key)
+	case a.version < r[0] || a.version > r[1]:
+		return fmt.Errorf("%w: it speaks %s %d to %d, and version %d is needed", kafka.UnsupportedVersion, a.key, r[0], r[1], a.version)
+	}
+	return nil
+}
+
+// stepError says what a connection did not reach.
 type stepError struct {
-	step step
-	err  error
+	step       step
+	advertised bool // the cluster's metadata named the address, not the configuration
+	anonymous  bool // no SASL is configured
+	err        error
 }
 
 func (e *stepError) Error() string { return steps[e.step] + ": " + e.err.Error() }
 func (e *stepError) Unwrap() error { return e.err }
 
+func (c *Client) failedAt(s step, addr string, err error) error {
+	return &stepError{s, !slices.Contains(c.cfg.Brokers, addr), c.auth == nil, err}
+}
+
 // explain adds how far the connection was to errors that do not know it.
-func (c *Client) explain(l *link, err error) error {
+func (c *Client) explain(addr string, l *link, err error) error {
 	var known *stepError
-	if errors.As(err, &known) {
+	if errors.As(err, &known) || !timedOut(err) && !cut(err) {
 		return err
+	}
+	c.mu.Lock()
+	closed := c.closed
+	c.mu.Unlock()
+	if closed {
+		return ErrClosed
 	}
 	l.mu.Lock()
 	s := l.step
 	l.mu.Unlock()
-	if s == idle || s == working || !timedOut(err) && !(cut(err) && s == opened) {
-		return err
+	if s == unused || cut(err) && s != opened {
+		s = working // the newest connection is not the one that was cut
 	}
-	return &stepError{s, err}
+	return c.failedAt(s, addr, err)
 }
 
 // dial makes a connection that is ready for requests: TCP, TLS, the greeting that
@@ -80,36 +122,34 @@ func (c *Client) dial(ctx context.Context, network, addr string) (net.Conn, erro
 	}
 	raw, err := open(ctx, network, addr)
 	if err != nil {
-		return nil, &stepError{connecting, err}
+		return nil, c.failedAt(connecting, addr, err)
 	}
 	conn := &conn{Conn: raw, client: c}
-	if err := c.handshake(ctx, l, conn, addr); err != nil {
-		conn.Conn.Close()
-		return nil, err
+	if at, err := c.handshake(ctx, l, conn, addr); err != nil {
+		raw.Close()
+		return nil, c.failedAt(at, addr, err)
 	}
+	l.at(opened)
 	return conn, c.adopt(conn)
 }
 
-func (c *Client) handshake(ctx context.Context, l *link, conn *conn, addr string) error {
-	if deadline, given := ctx.Deadline(); given {
-		if err := conn.SetDeadline(deadline); err != nil {
-			return err
-		}
-	}
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // it may be closed already
+// handshake ends with ctx, and says what it did not reach.
+func (c *Client) handshake(ctx context.Context, l *link, conn *conn, addr string) (step, error) {
+	raw := conn.Conn
+	stop := context.AfterFunc(ctx, func() { raw.Close() })
 	defer stop()
 	if c.trust != nil {
 		l.at(securing)
-		secured, err := c.trust.handshake(ctx, conn.Conn, addr)
+		secured, err := c.trust.handshake(ctx, raw, addr)
 		if err != nil {
-			return &stepError{securing, err}
+			return securing, err
 		}
 		conn.Conn = secured
 	}
 	l.at(greeting)
 	versions, err := greet(conn, c.cfg.ClientID)
 	if err != nil {
-		return &stepError{greeting, err}
+		return greeting, inTime(ctx, err)
 	}
 	l.mu.Lock()
 	l.versions = versions
@@ -117,11 +157,18 @@ func (c *Client) handshake(ctx context.Context, l *link, conn *conn, addr string
 	if c.auth != nil {
 		l.at(signingIn)
 		if err := c.auth.signIn(conn, c.cfg.ClientID); err != nil {
-			return &stepError{signingIn, err}
+			return signingIn, inTime(ctx, err)
 		}
 	}
-	l.at(opened)
-	return nil
+	return opened, nil
+}
+
+// inTime replaces the error of a connection that was closed because the time ended.
+func inTime(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
 }
 
 func (c *Client) adopt(conn *conn) error {
@@ -161,7 +208,7 @@ func (c *conn) Close() error {
 
 // talk is one exchange on a connection that is not kafka-go's yet.
 func talk(conn net.Conn, a api, client string, body func(*encoder)) (*decoder, error) {
-	const id = 0
+	const id, most = 0, 1 << 20
 	frame, err := newFrame(a, id, client, body)
 	if err != nil {
 		return nil, err
@@ -169,7 +216,7 @@ func talk(conn net.Conn, a api, client string, body func(*encoder)) (*decoder, e
 	if _, err := conn.Write(frame); err != nil {
 		return nil, err
 	}
-	got, err := readAnswer(conn, id, 1<<20)
+	got, err := readAnswer(conn, id, most)
 	if err != nil {
 		return nil, err
 	}
@@ -197,18 +244,4 @@ func parseVersions(d *decoder) (map[int16][2]int16, error) {
 		return nil, err
 	}
 	return versions, verdict
-}
-
-// handshake fails with the certificates' error if the broker's is refused, and with
-// the alert if ours is. With TLS 1.3 the latter comes with the first answer only.
-func (t *trust) handshake(ctx context.Context, raw net.Conn, addr string) (net.Conn, error) {
-	cfg, err := t.config(addr)
-	if err != nil {
-		return nil, err
-	}
-	secured := tls.Client(raw, cfg)
-	if err := secured.HandshakeContext(ctx); err != nil {
-		return nil, fmt.Errorf("%w", err)
-	}
-	return secured, nil
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/segmentio/kafka-go"
 )
@@ -27,6 +28,21 @@ func (e *Error) Error() string {
 
 // Unwrap gives the cause.
 func (e *Error) Unwrap() error { return e.Err }
+
+// everyBroker is what each of several brokers said.
+type everyBroker []error
+
+// Error is one line with all of them.
+func (e everyBroker) Error() string {
+	said := make([]string, len(e))
+	for i, err := range e {
+		said[i] = err.Error()
+	}
+	return strings.Join(said, "; ")
+}
+
+// Unwrap gives them to errors.Is and errors.As.
+func (e everyBroker) Unwrap() []error { return e }
 
 // ErrClosed is the cause of calls after Close.
 var ErrClosed = errors.New("the client is closed")
@@ -82,10 +98,16 @@ func IsLeaderMoved(err error) bool {
 
 // IsPermanent says that no retry mends err: the brokers' or our configuration must
 // change first. Everything else may be tried again.
+//
+// What several brokers said is permanent if each said so.
 func IsPermanent(err error) bool {
+	var all everyBroker
+	if errors.As(err, &all) {
+		return !slices.ContainsFunc(all, func(err error) bool { return !IsPermanent(err) })
+	}
 	return hasCode(err, kafka.InconsistentGroupProtocol, kafka.InvalidGroupId, kafka.InvalidSessionTimeout,
 		kafka.TopicAuthorizationFailed, kafka.GroupAuthorizationFailed, kafka.ClusterAuthorizationFailed,
-		kafka.UnsupportedSASLMechanism, kafka.SASLAuthenticationFailed, kafka.UnsupportedVersion, kafka.GroupMaxSizeReached,
+		kafka.UnsupportedSASLMechanism, kafka.IllegalSASLState, kafka.SASLAuthenticationFailed, kafka.UnsupportedVersion, kafka.GroupMaxSizeReached,
 		kafka.FencedInstanceID, kafka.InvalidTopic, kafka.SecurityDisabled) ||
 		isTLSFailure(err) || errors.Is(err, errTLSPort) || errors.Is(err, errNotKafka) || errors.Is(err, ErrConfig)
 }

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
 )
 
@@ -57,7 +56,7 @@ func (x *exchange) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	x.link.worked()
+	x.link.at(working)
 	return a, nil
 }
 
@@ -161,28 +160,6 @@ func whole(err error) error {
 		return io.ErrUnexpectedEOF
 	}
 	return err
-}
-
-// speaks refuses to send what the broker said it does not know: it would close the
-// connection without a word.
-func (l *link) speaks(a api) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.versions == nil {
-		return nil
-	}
-	return checkVersion(a, l.versions)
-}
-
-func checkVersion(a api, versions map[int16][2]int16) error {
-	r, known := versions[int16(a.key)]
-	switch {
-	case !known:
-		return fmt.Errorf("%w: it does not know %s", kafka.UnsupportedVersion, a.key)
-	case a.version < r[0] || a.version > r[1]:
-		return fmt.Errorf("%w: it speaks %s %d to %d, and version %d is needed", kafka.UnsupportedVersion, a.key, r[0], r[1], a.version)
-	}
-	return nil
 }
 
 // millis is d as the protocol's 32 bits of milliseconds.

@@ -116,7 +116,7 @@ func askAny[T any](ctx context.Context, c *Client, ask func(context.Context, str
 	replies := make(chan reply, len(addrs))
 	share := time.NewTimer(0)
 	defer share.Stop()
-	var errs []error
+	var errs everyBroker
 	for next := 0; len(errs) < len(addrs); {
 		select {
 		case <-share.C:
@@ -142,7 +142,7 @@ func askAny[T any](ctx context.Context, c *Client, ask func(context.Context, str
 		}
 	}
 	var none T
-	return none, errors.Join(errs...)
+	return none, errs
 }
 
 // shareOf the time left for one of n brokers.

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -75,6 +76,17 @@ func (t *trust) config(addr string) (*tls.Config, error) {
 		c.Certificates = []tls.Certificate{*t.cert}
 	}
 	return c, nil
+}
+
+// handshake makes a TLS connection of raw. Whether the broker accepts our
+// certificate may show only with its first answer (TLS 1.3).
+func (t *trust) handshake(ctx context.Context, raw net.Conn, addr string) (net.Conn, error) {
+	cfg, err := t.config(addr)
+	if err != nil {
+		return nil, err
+	}
+	secured := tls.Client(raw, cfg)
+	return secured, secured.HandshakeContext(ctx)
 }
 
 // refresh reads the files that changed. A pair that is being replaced may not fit
