@@ -1,0 +1,281 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	kafkago "github.com/segmentio/kafka-go"
+
+	"github.com/flushline/flushline/queue/kafka/wire"
+)
+
+// Action is what a step of a plan does.
+type Action string
+
+// The actions. Refuse means that something exists with settings that lose or
+// stall data and may not be changed: Why says by what.
+const (
+	Create Action = "create"
+	OK     Action = "ok"
+	Update Action = "update"
+	Refuse Action = "refuse"
+)
+
+// Change is one setting of a step.
+type Change struct{ Field, From, To string }
+
+// Step is one topic of a plan, or the offsets of the group.
+type Step struct {
+	What    string   // "topic", "companion", "offsets"
+	Name    string   // "logs", "logs.flushline.dlq", the group
+	Action  Action   //
+	Changes []Change // what Create and Update write; with OK, what is not as it should be
+	Why     string   // with Refuse: what has to be done
+
+	apply func(context.Context) error
+}
+
+// Apply carries the step out. OK does nothing; Refuse is an error.
+func (s *Step) Apply(ctx context.Context) error {
+	switch {
+	case s.Action == Refuse:
+		return fmt.Errorf("couldn't set up %s %s: %s", s.What, s.Name, s.Why)
+	case s.apply == nil:
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, setupPatience)
+	defer cancel()
+	if err := s.apply(ctx); err != nil {
+		return fmt.Errorf("couldn't %s %s %s: %w", s.Action, s.What, s.Name, err)
+	}
+	return nil
+}
+
+func (s *Step) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%-7s %s %s", s.Action, s.What, s.Name)
+	for _, c := range s.Changes {
+		fmt.Fprintf(&b, "\n        %s: %s", c.Field, c.To)
+		if c.From != "" {
+			fmt.Fprintf(&b, " (was %s)", c.From)
+		}
+	}
+	if s.Why != "" {
+		b.WriteString("\n        " + s.Why)
+	}
+	return b.String()
+}
+
+// SetupOptions say how far Plan may go.
+type SetupOptions struct {
+	Update      bool // change what exists, where it is ours: companions
+	DeadLetters bool // with the dead letter companions
+	Partitions  int  // of source topics that are created; 0: as many as the brokers choose (num.partitions)
+	Replicas    int  // of source topics that are created; 0: as many as the brokers choose (default.replication.factor)
+
+	Retention time.Duration // of messages in source topics that are created, flushed or not; 0: as long as the brokers choose (log.retention.hours)
+
+	// Offsets commits where a group without committed offsets begins (Config.Start),
+	// so that the group exists, and its lag can be read, before the first pod joins:
+	// scaling from zero needs that. Partitions with a committed offset are left alone.
+	Offsets bool
+}
+
+// Plan says what has to be done so that the topics of cfg exist and their letters
+// are kept. It changes nothing; printing it is the dry run. Topics of topics_regex
+// are not created, but have companions.
+func Plan(ctx context.Context, client *wire.Client, cfg *Config, o SetupOptions) ([]Step, error) {
+	names, err := sourceTopics(ctx, client, cfg)
+	if err != nil {
+		return nil, err
+	}
+	p := &planner{client: client, cfg: cfg, o: o, planned: map[string]newTopic{}}
+	for _, name := range names {
+		if err := p.source(ctx, name); err != nil {
+			return nil, err
+		}
+	}
+	if o.DeadLetters {
+		for _, name := range names {
+			if err := p.companion(ctx, name); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if o.Offsets {
+		if err := p.offsets(ctx, names); err != nil {
+			return nil, err
+		}
+	}
+	return p.steps, nil
+}
+
+// Setup plans and carries out; the steps are what was planned, the error joins
+// what failed. It goes on after a failure, so that one run shows everything.
+func Setup(ctx context.Context, client *wire.Client, cfg *Config, o SetupOptions) ([]Step, error) {
+	steps, err := Plan(ctx, client, cfg, o)
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for i := range steps {
+		errs = append(errs, steps[i].Apply(ctx))
+	}
+	return steps, errors.Join(errs...)
+}
+
+type planner struct {
+	client  *wire.Client
+	cfg     *Config
+	o       SetupOptions
+	planned map[string]newTopic // sources that will be created
+	steps   []Step
+}
+
+// newTopic is a topic as it will be created. The brokers choose what is 0.
+type newTopic struct {
+	partitions, replicas int
+	settings             map[string]string
+}
+
+func (p *planner) source(ctx context.Context, name string) error {
+	cluster, found, err := describe(ctx, p.client, []string{name})
+	if err != nil {
+		return err
+	}
+	if d := found[name]; d != nil {
+		v := &verifier{cfg: p.cfg, cluster: cluster}
+		p.existing(Step{What: "topic", Name: name}, compare(p.cfg, name, v.sourceRows(d)))
+		return nil
+	}
+	var missing *MissingError
+	if err := absent(cluster, name); !errors.As(err, &missing) {
+		return err
+	}
+	t := newTopic{partitions: p.o.Partitions, replicas: p.o.Replicas, settings: map[string]string{}}
+	if p.o.Replicas > 2 {
+		t.settings[minInSyncReplicas] = "2" // what is confirmed to a producer outlives any one broker
+	}
+	if p.o.Retention > 0 {
+		t.settings[retentionTime] = strconv.FormatInt(p.o.Retention.Milliseconds(), 10)
+	}
+	p.planned[name] = t
+	p.steps = append(p.steps, p.create("topic", name, t))
+	return nil
+}
+
+// companion plans the dead letter topic of a source.
+func (p *planner) companion(ctx context.Context, topic string) error {
+	name := deadLetterTopic(topic, p.cfg.Group)
+	if len(name) > maxTopicName {
+		return fmt.Errorf("the dead letter topic of %s would be called %s: that is %d characters, Kafka allows %d; choose a shorter group, or keep letters in files: dead_letter: {file: DIR}",
+			topic, name, len(name), maxTopicName)
+	}
+	cluster, found, err := describe(ctx, p.client, []string{topic, name})
+	if err != nil {
+		return err
+	}
+	source, d := found[topic], found[name]
+	if source == nil {
+		t, planned := p.planned[topic]
+		if !planned {
+			return absent(cluster, topic)
+		}
+		source = t.described(topic)
+	}
+	if d != nil {
+		p.existing(Step{What: "companion", Name: name}, compare(p.cfg, name, companionRows(d, source)))
+		return nil
+	}
+	err = absent(cluster, name)
+	var missing *MissingError
+	// Without the right to describe it nobody tells whether it exists: to create it
+	// shows which right is missing.
+	if !errors.As(err, &missing) && !errors.Is(err, kafkago.TopicAuthorizationFailed) {
+		return err
+	}
+	p.steps = append(p.steps, p.create("companion", name, companionTopic(source)))
+	return nil
+}
+
+// described is a topic that does not exist yet as describe would find it.
+func (t newTopic) described(name string) *described {
+	return &described{
+		Topic:    wire.Topic{Name: name, Partitions: make([]wire.Partition, t.partitions)},
+		replicas: t.replicas, settings: t.settings,
+	}
+}
+
+func companionTopic(source *described) newTopic {
+	limit, _ := source.limit()
+	settings := map[string]string{
+		cleanupPolicy: "delete", retentionTime: "-1", retentionBytes: "-1",
+		maxMessageBytes: strconv.Itoa(limitFor(limit)),
+	}
+	if inSync, ok := source.number(minInSyncReplicas); ok {
+		if source.replicas > 0 { // a source that demands more than it has takes no messages, either
+			inSync = min(inSync, int64(source.replicas))
+		}
+		settings[minInSyncReplicas] = strconv.FormatInt(inSync, 10)
+	}
+	return newTopic{partitions: max(min(len(source.Partitions), letterPartitions), 1), replicas: source.replicas, settings: settings}
+}
+
+func (p *planner) create(what, name string, t newTopic) Step {
+	step := Step{What: what, Name: name, Action: Create, Changes: []Change{
+		{"partitions", "", orBrokers(t.partitions)},
+		{"replication factor", "", orBrokers(t.replicas)},
+	}}
+	for _, field := range slices.Sorted(maps.Keys(t.settings)) {
+		step.Changes = append(step.Changes, Change{field, "", t.settings[field]})
+	}
+	step.apply = func(ctx context.Context) error { return createTopic(ctx, p.client, name, t) }
+	return step
+}
+
+func orBrokers(n int) string {
+	if n <= 0 {
+		return "the brokers' default"
+	}
+	return strconv.Itoa(min(n, math.MaxInt32))
+}
+
+// existing plans what to do about the findings of a topic that is there.
+func (p *planner) existing(step Step, found []Finding) {
+	var mendable, refused []Finding
+	for _, f := range found {
+		switch {
+		case f.change != "" && p.o.Update:
+			mendable = append(mendable, f)
+		case f.Severity == Error:
+			refused = append(refused, f)
+		default:
+			step.Changes = append(step.Changes, Change{f.Field, f.Found, f.Wanted})
+		}
+	}
+	step.Action = OK
+	if len(mendable) > 0 {
+		step.Action = Update
+		step.Changes = nil
+		step.apply = func(ctx context.Context) error { return alterSettings(ctx, p.client, step.Name, mendable) }
+	}
+	for _, f := range slices.Concat(mendable, refused) {
+		step.Changes = append(step.Changes, Change{f.Field, f.Found, f.Wanted})
+	}
+	if len(refused) > 0 {
+		step.Action, step.apply = Refuse, nil
+		why := make([]string, len(refused))
+		for i := range refused {
+			why[i] = fmt.Sprintf("%s: %s; mend it with: %s", refused[i].Field, refused[i].Why, refused[i].Mend)
+		}
+		step.Why = strings.Join(why, "; ")
+	}
+	p.steps = append(p.steps, step)
+}
