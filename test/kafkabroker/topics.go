@@ -2,6 +2,7 @@ package kafkabroker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -49,4 +50,88 @@ func answered(code int16, message *string) error {
 		return fmt.Errorf("%w: %s", err, *message)
 	}
 	return err
+}
+
+// DeleteTopic deletes a topic and waits until no broker knows it.
+func (c *Cluster) DeleteTopic(tb TB, name string) {
+	tb.Helper()
+	c.do(tb, "delete topic "+name, func(ctx context.Context, cl *kgo.Client) error {
+		req := kmsg.NewPtrDeleteTopicsRequest()
+		req.TimeoutMillis = int32(within.Milliseconds())
+		req.TopicNames = []string{name}
+		t := kmsg.NewDeleteTopicsRequestTopic()
+		t.Topic = kmsg.StringPtr(name)
+		req.Topics = append(req.Topics, t)
+		resp, err := req.RequestWith(ctx, cl)
+		if err != nil {
+			return err
+		}
+		for _, t := range resp.Topics {
+			if err := answered(t.ErrorCode, t.ErrorMessage); err != nil {
+				return err
+			}
+		}
+		return c.everywhere(ctx, func(at kmsg.Requestor) error {
+			_, err := describeTopic(ctx, at, name)
+			switch {
+			case err == nil:
+				return fmt.Errorf("%s is still there", name)
+			case errors.Is(err, kerr.UnknownTopicOrPartition):
+				return nil
+			}
+			return err
+		})
+	})
+}
+
+// AddPartitions grows a topic to that many partitions and waits until each has a
+// leader.
+func (c *Cluster) AddPartitions(tb TB, name string, partitions int) {
+	tb.Helper()
+	c.do(tb, "add partitions to "+name, func(ctx context.Context, cl *kgo.Client) error {
+		req := kmsg.NewPtrCreatePartitionsRequest()
+		req.TimeoutMillis = int32(within.Milliseconds())
+		t := kmsg.NewCreatePartitionsRequestTopic()
+		t.Topic, t.Count = name, int32(partitions)
+		req.Topics = append(req.Topics, t)
+		resp, err := req.RequestWith(ctx, cl)
+		if err != nil {
+			return err
+		}
+		for _, t := range resp.Topics {
+			if err := answered(t.ErrorCode, t.ErrorMessage); err != nil {
+				return err
+			}
+		}
+		return c.led(ctx, name, partitions)
+	})
+}
+
+// SetTopic changes settings of a topic; an empty value takes the broker's default.
+func (c *Cluster) SetTopic(tb TB, name string, configs map[string]string) {
+	tb.Helper()
+	c.do(tb, "change topic "+name, func(ctx context.Context, cl *kgo.Client) error {
+		r := kmsg.NewIncrementalAlterConfigsRequestResource()
+		r.ResourceType, r.ResourceName = kmsg.ConfigResourceTypeTopic, name
+		for _, k := range slices.Sorted(maps.Keys(configs)) {
+			config := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
+			config.Name, config.Value = k, kmsg.StringPtr(configs[k])
+			if configs[k] == "" {
+				config.Op, config.Value = kmsg.IncrementalAlterConfigOpDelete, nil
+			}
+			r.Configs = append(r.Configs, config)
+		}
+		req := kmsg.NewPtrIncrementalAlterConfigsRequest()
+		req.Resources = append(req.Resources, r)
+		resp, err := req.RequestWith(ctx, cl)
+		if err != nil {
+			return err
+		}
+		for _, r := range resp.Resources {
+			if err := answered(r.ErrorCode, r.ErrorMessage); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }

@@ -25,18 +25,19 @@ func until(ctx context.Context, ask func() error) error {
 	}
 }
 
-// led waits until every running broker knows the topic with that many partitions,
-// each with a leader.
-func (c *Cluster) led(ctx context.Context, topic string, partitions int) error {
+// everywhere waits until a condition holds as each running broker sees it.
+func (c *Cluster) everywhere(ctx context.Context, holds func(kmsg.Requestor) error) error {
 	for _, n := range c.nodes {
 		if !n.Running() {
 			continue
 		}
-		cl, err := c.clientOf(n)
+		cl, err := c.client(kgo.SeedBrokers(fmt.Sprintf("127.0.0.1:%d", n.internal)))
 		if err != nil {
 			return err
 		}
-		err = until(ctx, func() error { return ledAt(ctx, cl, topic, partitions) })
+		// The client itself would ask any broker it has heard of.
+		only := cl.SeedBrokers()[0]
+		err = until(ctx, func() error { return holds(only) })
 		cl.Close()
 		if err != nil {
 			return fmt.Errorf("broker %d: %w", n.id, err)
@@ -45,8 +46,13 @@ func (c *Cluster) led(ctx context.Context, topic string, partitions int) error {
 	return nil
 }
 
-func ledAt(ctx context.Context, cl *kgo.Client, topic string, partitions int) error {
-	t, err := describeTopic(ctx, cl, topic)
+// led waits until the topic has that many partitions, each with a leader.
+func (c *Cluster) led(ctx context.Context, topic string, partitions int) error {
+	return c.everywhere(ctx, func(at kmsg.Requestor) error { return ledAt(ctx, at, topic, partitions) })
+}
+
+func ledAt(ctx context.Context, at kmsg.Requestor, topic string, partitions int) error {
+	t, err := describeTopic(ctx, at, topic)
 	if err != nil {
 		return err
 	}
@@ -61,18 +67,13 @@ func ledAt(ctx context.Context, cl *kgo.Client, topic string, partitions int) er
 	return nil
 }
 
-// clientOf talks to one broker only, as long as requests are for any broker.
-func (c *Cluster) clientOf(n *Node) (*kgo.Client, error) {
-	return c.client(kgo.SeedBrokers(fmt.Sprintf("127.0.0.1:%d", n.internal)))
-}
-
 // describeTopic is a topic as metadata has it.
-func describeTopic(ctx context.Context, cl *kgo.Client, topic string) (*kmsg.MetadataResponseTopic, error) {
+func describeTopic(ctx context.Context, at kmsg.Requestor, topic string) (*kmsg.MetadataResponseTopic, error) {
 	req := kmsg.NewPtrMetadataRequest()
 	t := kmsg.NewMetadataRequestTopic()
 	t.Topic = kmsg.StringPtr(topic)
 	req.Topics = append(req.Topics, t)
-	resp, err := req.RequestWith(ctx, cl)
+	resp, err := req.RequestWith(ctx, at)
 	if err != nil {
 		return nil, err
 	}
