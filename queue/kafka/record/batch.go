@@ -72,7 +72,7 @@ func extent(set []byte) (size int64, err error) {
 		case 2:
 			least = headerSize
 		default:
-			return 0, fmt.Errorf("magic %d: %w (0, 1 and 2 are)", magic, ErrUnsupported)
+			return 0, fmt.Errorf("its magic %d is %w (0, 1 and 2 are)", magic, ErrUnsupported)
 		}
 	}
 	if size < least {

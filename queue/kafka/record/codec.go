@@ -65,7 +65,7 @@ func (c *codecs) open(kind codec, raw []byte, most int64) (io.Reader, error) {
 		c.other = compress.Compression(kind).Codec().NewReader(&c.in)
 		c.out.from = c.other
 	default:
-		return nil, fmt.Errorf("%v: %w (0 to 4 are)", kind, ErrUnsupported)
+		return nil, fmt.Errorf("its compression is %w (codecs 0 to 4 are)", ErrUnsupported)
 	}
 	return &c.out, nil
 }
