@@ -50,6 +50,7 @@ type Client struct {
 	trust     *trust // nil: no TLS
 	transport *kafka.Transport
 	ids       atomic.Int32
+	send      func(context.Context, string, *call) (*answer, error) // roundTrip
 
 	mu     sync.Mutex
 	closed bool
@@ -66,6 +67,7 @@ func NewClient(cfg Config) (*Client, error) {
 		return nil, fmt.Errorf("%w: no broker is named", ErrConfig)
 	}
 	c := &Client{cfg: cfg, conns: map[net.Conn]struct{}{}, links: map[string]*link{}}
+	c.send = c.roundTrip
 	var err error
 	if c.auth, err = newAuth(&c.cfg); err != nil {
 		return nil, err
@@ -108,10 +110,10 @@ type call struct {
 	body func(*encoder)
 }
 
-// do sends one call and hands its answer to parse, which must not keep any of it
-// unless it takes over the buffer: true in its first result.
+// do sends one call and hands its answer to parse, which must not keep any of it.
+// An answer that cannot be read is an error whatever parse makes of it.
 func (c *Client) do(ctx context.Context, addr string, q *call, parse func(*decoder) error) error {
-	a, err := c.roundTrip(ctx, addr, q)
+	a, err := c.send(ctx, addr, q)
 	if err == nil {
 		d := decoder{b: a.body}
 		err = parse(&d)
