@@ -1,6 +1,7 @@
 # What contributors and CI run. A bare `make` is what CI runs; `make help` lists the rest.
-# Go, gcc (for the race detector), make and git are enough; everything else is
-# installed below .tools at the versions pinned here.
+# Go, gcc (for the race detector), make and git are enough, with a Java 17 runtime
+# and Maven for the tests against Apache Kafka, which skip without; everything else
+# is installed below .tools at pinned versions.
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -49,8 +50,12 @@ build: ## Build bin/flushline, static and with its version
 demo: build ## Run the main job for ten seconds on a queue of its own
 	bin/flushline demo --for $(DEMO_TIME)
 
+.PHONY: kafka
+kafka: ## Fetch the Apache Kafka that tests run against, and say which it is
+	@go run ./test/kafkabroker/jars
+
 .PHONY: test
-test: ## Run all tests with the race detector (below ten minutes on two cores)
+test: kafka ## Run all tests with the race detector (below ten minutes on two cores)
 	go test -race -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) $$(go list ./... | grep -v '/test/e2e')
 # The black-box tests compare rates and hold deadlines: nothing runs beside them.
 	go test -race -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) -p 1 ./test/e2e/...
@@ -93,7 +98,7 @@ bench: ## Measure against the bare loop: ratios of one run, interleaved, medians
 	go run ./test/bench
 
 .PHONY: e2e-long
-e2e-long: ## Kill and chaos runs at full size (some ten minutes)
+e2e-long: kafka ## Kill and chaos runs at full size (some ten minutes)
 	FLUSHLINE_LONG=1 go test -race -timeout $(LONG_TIMEOUT) -count 1 -v -p 1 -run '$(RUN)' ./test/e2e/...
 
 .PHONY: fuzz

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -24,6 +25,9 @@ const (
 // skipping them.
 const required = "FLUSHLINE_REQUIRE_KAFKA"
 
+// Required says that tests must not be skipped for want of a broker.
+func Required() bool { return os.Getenv(required) != "" }
+
 // copyDependencies is the goal, with the version of its plugin.
 const copyDependencies = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 
@@ -31,6 +35,9 @@ const copyDependencies = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1
 //
 //go:embed dist
 var dist embed.FS
+
+// Versions are those that can be started, the default first.
+func Versions() []string { return []string{Version4, Version3} }
 
 // Available says why no broker can be started here, or nil.
 func Available() error {
@@ -48,7 +55,7 @@ func Available() error {
 func Jars(ctx context.Context, version string) (string, error) {
 	pom, err := dist.ReadFile("dist/kafka-" + version + ".xml")
 	if err != nil {
-		return "", fmt.Errorf("couldn't find Kafka %q: known versions are %s and %s", version, Version4, Version3)
+		return "", fmt.Errorf("couldn't find the jars of Kafka %q: %w", version, err)
 	}
 	root, err := toolsDir()
 	if err != nil {
@@ -73,7 +80,7 @@ func Jars(ctx context.Context, version string) (string, error) {
 }
 
 // resolve fills dir; it exists only whole.
-func resolve(ctx context.Context, pom []byte, dir string) error {
+func resolve(ctx context.Context, pom []byte, dir string) (err error) {
 	if err := Available(); err != nil {
 		return err
 	}
@@ -81,7 +88,7 @@ func resolve(ctx context.Context, pom []byte, dir string) error {
 	if err != nil {
 		return fmt.Errorf("couldn't make a directory for Kafka's jars: %w", err)
 	}
-	defer os.RemoveAll(project)
+	defer func() { err = errors.Join(err, os.RemoveAll(project)) }()
 	if err := os.WriteFile(filepath.Join(project, "pom.xml"), pom, 0o644); err != nil {
 		return fmt.Errorf("couldn't write the Maven project: %w", err)
 	}
@@ -128,8 +135,8 @@ func knownVersion(version string) (string, error) {
 	if version == "" {
 		return Version4, nil
 	}
-	if !slices.Contains([]string{Version4, Version3}, version) {
-		return "", fmt.Errorf("couldn't find Kafka %q: known versions are %s and %s", version, Version4, Version3)
+	if !slices.Contains(Versions(), version) {
+		return "", fmt.Errorf("couldn't find Kafka %q: known versions are %s", version, strings.Join(Versions(), ", "))
 	}
 	return version, nil
 }

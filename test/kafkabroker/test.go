@@ -24,7 +24,7 @@ func Require(t testing.TB) {
 	err := Available()
 	switch {
 	case err == nil:
-	case os.Getenv(required) != "":
+	case Required():
 		t.Fatalf("%s is set: %v", required, err)
 	default:
 		t.Skip(err)

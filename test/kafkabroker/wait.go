@@ -77,11 +77,8 @@ func describeTopic(ctx context.Context, at kmsg.Requestor, topic string) (*kmsg.
 	if err != nil {
 		return nil, err
 	}
-	for i := range resp.Topics {
-		if err := kerr.ErrorForCode(resp.Topics[i].ErrorCode); err != nil {
-			return nil, err
-		}
-		return &resp.Topics[i], nil
+	if len(resp.Topics) != 1 {
+		return nil, fmt.Errorf("%d topics were described, not one", len(resp.Topics))
 	}
-	return nil, fmt.Errorf("nothing was said of topic %s", topic)
+	return &resp.Topics[0], kerr.ErrorForCode(resp.Topics[0].ErrorCode)
 }
