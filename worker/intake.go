@@ -18,17 +18,22 @@ import (
 // host is the worker as one source sees it.
 type host struct {
 	*heldPool
-	w *Worker
+	w   *Worker
+	src queue.Source
 }
 
 // Serve implements queue.Host.
 func (h host) Serve(ctx context.Context, q queue.Strand) error {
 	s := h.w.newStrand(q)
+	if m, ok := h.src.(queue.Meter); ok {
+		s.source.meter.Store(&m)
+	}
 	h.w.addStrand(s)
 	defer h.w.removeStrand(s)
 	s.log.Info("strand begins", zap.String("incarnation", s.info.Incarnation))
 	err := s.consume(ctx)
 	s.finish(ctx)
+	s.look(time.Now()) // what it counted last
 	if err != nil {
 		return fmt.Errorf("strand %s: %w", s.info.Name, err)
 	}

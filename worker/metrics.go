@@ -4,16 +4,12 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/flushline/flushline/flushers"
 	"github.com/flushline/flushline/queue"
 )
-
-// className is the label of an error class.
-func className(i int) string { return flushers.Class(i).String() }
 
 // Collector exposes the metrics of docs/DESIGN.md. It is read from one snapshot at
 // each scrape, so the hot path knows nothing of it.
@@ -30,15 +26,18 @@ var (
 	descInFlight   = desc("parts_in_flight", "Parts that came and have not ended.", "source")
 	descBytes      = desc("in_flight_bytes", "Bytes in use of a pool.", "pool")
 	descBytesLimit = desc("in_flight_bytes_limit", "Size of a pool in bytes.", "pool")
+	descStrands    = desc("strands", "Strands by state.", "source", "state")
 	descLag        = desc("strand_lag_messages", "Messages the broker has not had acknowledged.", "source", "strand")
 	descOldest     = desc("oldest_unsettled_seconds", "Age of the oldest message that is held, by the broker's clock; 0 if none.", "source", "strand")
+	descCommit     = desc("commit_age_seconds", "How long the committed offset has been behind what was handed out; 0 while it is not.", "source", "strand")
 	descPaused     = desc("strand_paused", "1 while a strand is not fetched, by cause.", "source", "strand", "cause")
 	descLanes      = desc("lanes", "Lanes by state.", "route", "flusher", "state")
 	descSeconds    = desc("flush_seconds", "Duration of Flush calls.", "route", "flusher")
 	descErrors     = desc("flush_errors_total", "Failed calls into flushers by class.", "route", "flusher", "class")
 	descAbandoned  = desc("abandoned_calls", "Calls that outlasted their limit and have not returned.", "route", "flusher")
-	descPassed     = desc("passed_over_total", "Messages that were lost to the queue before they were delivered, by reason.", "source", "strand", "reason")
-	descRedeliver  = desc("redelivered_total", "Messages the broker delivered more than once.", "source", "strand")
+	descPassed     = desc("passed_over_total", "Messages that were lost to the queue before they were delivered, by reason.", "source", "reason")
+	descRedeliver  = desc("redelivered_total", "Messages the broker delivered more than once.", "source")
+	descRebalances = desc("rebalances_total", "Times that partitions were shared out anew after the first.", "source")
 	descMessages   = desc("messages_total", "Messages by what happened: received, acknowledged, released.", "source", "outcome")
 	descLate       = desc("late_flushes_total", "Results of Flush that came after their parts had ended.")
 	descDefects    = desc("defects_total", "Second settlements of a delivery: zero, or the program has a defect.")
@@ -46,8 +45,8 @@ var (
 
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descParts, descInFlight, descBytes, descBytesLimit, descLag, descOldest, descPaused, descLanes, descSeconds,
-		descErrors, descAbandoned, descPassed, descRedeliver, descMessages, descLate, descDefects,
+		descParts, descInFlight, descBytes, descBytesLimit, descStrands, descLag, descOldest, descCommit, descPaused, descLanes, descSeconds,
+		descErrors, descAbandoned, descPassed, descRedeliver, descRebalances, descMessages, descLate, descDefects,
 	} {
 		ch <- d
 	}
@@ -75,13 +74,11 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		g(descBytes, float64(p.Used), p.Name)
 		g(descBytesLimit, float64(p.Limit), p.Name)
 	}
-	for _, s := range sn.strands {
-		c.collectStrand(s, sn, g, n)
-	}
+	c.collectStrands(sn, g, n)
 	for _, r := range c.w.routes {
 		for _, e := range r.entries {
-			for state, count := range sn.states[e] {
-				g(descLanes, float64(count), r.name, e.Name, state)
+			for _, state := range laneStates {
+				g(descLanes, float64(sn.states[e][state]), r.name, e.Name, state)
 			}
 			buckets, count, sum := e.seconds.cumulative()
 			fixed := make(map[float64]uint64, len(buckets))
@@ -89,10 +86,8 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 				fixed[le] = v
 			}
 			ch <- prometheus.MustNewConstHistogram(descSeconds, count, sum, fixed, r.name, e.Name)
-			for class := range e.errors {
-				if v := e.errors[class].Load(); v > 0 {
-					n(descErrors, v, r.name, e.Name, className(class))
-				}
+			for class := flushers.ClassNone + 1; class < errorClasses; class++ {
+				n(descErrors, e.errors[class].Load(), r.name, e.Name, class.String())
 			}
 			g(descAbandoned, float64(e.abandoned.Load()), r.name, e.Name)
 		}
@@ -121,25 +116,6 @@ func collectParts(n func(*prometheus.Desc, int64, ...string), source, route, flu
 		for reason, v := range m {
 			n(descParts, v, source, route, flusher, outcome, reason)
 		}
-	}
-}
-
-func (c collector) collectStrand(s *strand, sn *snapshot, g func(*prometheus.Desc, float64, ...string), n func(*prometheus.Desc, int64, ...string)) {
-	st := s.status(sn)
-	if st.Queue.Lag >= 0 {
-		g(descLag, float64(st.Queue.Lag), st.Source, st.Name)
-	}
-	age := 0.0
-	if !st.Queue.Oldest.IsZero() {
-		age = time.Since(st.Queue.Oldest).Seconds()
-	}
-	g(descOldest, age, st.Source, st.Name)
-	if st.State != strandFetching {
-		g(descPaused, 1, st.Source, st.Name, st.State)
-	}
-	n(descRedeliver, st.Queue.Redelivered, st.Source, st.Name)
-	for reason, v := range st.Queue.PassedOver {
-		n(descPassed, v, st.Source, st.Name, reason)
 	}
 }
 

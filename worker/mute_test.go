@@ -32,7 +32,6 @@ type muteStrand struct {
 	name string
 	mu   sync.Mutex
 	st   queue.Status
-	over chan struct{} // nil: with the source
 }
 
 func (s *muteStrand) Info() queue.Info { return queue.Info{Source: "kafka", Name: s.name} }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/flushline/flushline/flushers"
 	"github.com/flushline/flushline/queue"
 )
 
@@ -236,7 +237,7 @@ func (sn *snapshot) flusherStatus(e *entry) FlusherStatus {
 			if fs.Errors == nil {
 				fs.Errors = map[string]int64{}
 			}
-			fs.Errors[className(class)] = n
+			fs.Errors[flushers.Class(class).String()] = n
 		}
 	}
 	return fs
@@ -268,6 +269,7 @@ func (s *strand) status(sn *snapshot) StrandStatus {
 // is in, that is when it was first seen: the worker looks each second.
 func (s *strand) look(now time.Time) StrandStatus {
 	q, noLetters := s.q.Status(), s.w.letters.failure()
+	s.source.sums.note(&s.info, &q)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := StrandStatus{

@@ -17,6 +17,8 @@ type source struct {
 	index int // in tallies
 	guard guard
 	lost  books // parts of it that have no lane
+	sums  sums
+	meter atomic.Pointer[queue.Meter] // nil: it counts nothing beside its strands
 
 	messages, acknowledged, givenBack atomic.Int64
 }

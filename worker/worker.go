@@ -109,7 +109,7 @@ func (w *Worker) Run(ctx context.Context, sources ...queue.Source) error {
 	errs := make([]error, len(sources))
 	var running sync.WaitGroup
 	for i, src := range sources {
-		running.Go(func() { errs[i] = src.Run(sourceCtx, host{w.held, w}) })
+		running.Go(func() { errs[i] = src.Run(sourceCtx, host{w.held, w, src}) })
 	}
 	running.Wait()
 
