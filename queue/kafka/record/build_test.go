@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/segmentio/kafka-go/compress"
 )
 
@@ -109,9 +110,15 @@ func message(magic int8, attrs int8, offset, time int64, key, value []byte) []by
 		raw = append(binary.BigEndian.AppendUint32(raw, uint32(n)), f...)
 	}
 	binary.BigEndian.PutUint32(raw[atSize:], uint32(len(raw)-prefix))
+	return sealedLegacy(raw)
+}
+
+func sealedLegacy(raw []byte) []byte {
 	binary.BigEndian.PutUint32(raw[legacyCRC:], crc32.ChecksumIEEE(raw[atMagic:]))
 	return raw
 }
+
+var equateEmpty = cmpopts.EquateEmpty()
 
 // decoded is everything that a set gives, copied.
 func decoded(d *Decoder, s Set) ([]Record, Result) {

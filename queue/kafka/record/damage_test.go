@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/flushline/flushline/queue/kafka/wire"
 )
@@ -65,7 +64,7 @@ func TestCutAtEveryByte(t *testing.T) {
 		if diff := cmp.Diff(want, res); diff != "" {
 			t.Fatalf("%d bytes: %s", n, diff)
 		}
-		if diff := cmp.Diff(all[:len(got)], got, cmpopts.EquateEmpty()); diff != "" {
+		if diff := cmp.Diff(all[:len(got)], got, equateEmpty); diff != "" {
 			t.Fatalf("%d bytes: %s", n, diff)
 		}
 	}
@@ -99,7 +98,7 @@ func TestEveryBitFlip(t *testing.T) {
 					unseen["base offset"]++
 				}
 				continue
-			case len(got) > len(all) || cmp.Diff(all[:len(got)], got, cmpopts.EquateEmpty()) != "":
+			case len(got) > len(all) || cmp.Diff(all[:len(got)], got, equateEmpty) != "":
 				t.Fatalf("byte %d of batch %d, bit %d: %+v: records that nobody wrote: %s", i-at, batch, bit, res, cmp.Diff(all[:min(len(got), len(all))], got))
 			case inEpoch:
 				unseen["leader epoch"]++

@@ -3,7 +3,6 @@ package record
 import (
 	"encoding/binary"
 	"hash/crc32"
-	"math"
 )
 
 // Magic 0 and 1: each message stands for itself, and a compressed one holds a set
@@ -78,40 +77,51 @@ func (w *walk) inner(b *batch, value []byte) error {
 	if err := w.open(b.codec(), value); err != nil {
 		return err
 	}
-	for before := int64(math.MinInt64); before < last; {
-		relative, size, err := w.innerStart()
+	for relative := int64(-1); relative < last; {
+		offset, size, err := w.innerStart()
 		if err != nil {
 			return err
 		}
-		offset := b.last - (last - relative)
-		if relative <= before || relative > last || offset < 0 {
-			return malformed("a message with offset %d, after %d and before %d, in one that ends at %d", relative, before, last, b.last)
-		}
-		before = relative
-		if err := w.innerMessage(b, offset, size); err != nil {
+		if err := w.innerMessage(b, b.last-(last-offset), size); err != nil {
 			return err
 		}
+		relative = offset
 	}
 	return nil
 }
 
-// lastInner is the offset of the last message that a compressed one holds.
+// lastInner is the offset of the last message that a compressed one holds. It
+// goes through all of them: their offsets rise, and the value ends with one.
 func (w *walk) lastInner(b *batch, value []byte) (int64, error) {
 	if err := w.open(b.codec(), value); err != nil {
 		return 0, err
 	}
+	first, last := int64(-1), int64(-1)
 	for {
-		last, size, err := w.innerStart()
+		offset, size, err := w.innerStart()
 		if err != nil {
 			return 0, err
 		}
+		if offset <= last {
+			return 0, malformed("a message with offset %d after %d, inside a compressed one", offset, last)
+		}
+		if first < 0 {
+			first = offset
+		}
+		last = offset
 		if err := w.stream.discard(size); err != nil {
 			return 0, err
 		}
-		if more, err := w.stream.more(); err != nil || !more {
-			return last, err
+		if more, err := w.stream.more(); err != nil {
+			return 0, err
+		} else if !more {
+			break
 		}
 	}
+	if last-first > b.last {
+		return 0, malformed("messages with offsets %d to %d inside one that ends at %d", first, last, b.last)
+	}
+	return last, nil
 }
 
 func (w *walk) innerStart() (offset, size int64, err error) {
