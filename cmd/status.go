@@ -20,6 +20,7 @@ import (
 )
 
 type statusOptions struct {
+	scope
 	asJSON bool
 	watch  bool
 }
@@ -31,12 +32,13 @@ func newStatus(p *program) *cobra.Command {
 		Use:   "status",
 		Short: "Show what a running worker does, what does not move, and why",
 		Long: `Asks a running worker for one snapshot: its strands, the lanes that are blocked
-with reason and next try, what was received and what became of it. A token goes
-into FLUSHLINE_ADMIN_TOKEN, or comes from the configuration.
+with reason and next try, what was received and what became of it. Many strands are
+counted by state, and those that are not fetched are shown. A token goes into
+FLUSHLINE_ADMIN_TOKEN, or comes from the configuration.
 
 Exit codes: 0 shown; 64 usage or configuration; 69 no worker answered.`,
 		Example: `  flushline status
-  flushline status --watch
+  flushline status --watch --blocked
   flushline status --json | jq '.lanes[] | select(.state != "flushing")'`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -47,6 +49,8 @@ Exit codes: 0 shown; 64 usage or configuration; 69 no worker answered.`,
 	}
 	a.flags(p, c)
 	c.Flags().BoolVar(&o.asJSON, "json", false, "print the worker's JSON as it is")
+	c.Flags().BoolVar(&o.strands, "strands", false, "list every strand with its positions, however many there are")
+	c.Flags().BoolVar(&o.blocked, "blocked", false, "show only what does not move, and why")
 	c.Flags().BoolVarP(&o.watch, "watch", "w", false, "ask again every two seconds, until interrupted")
 	return c
 }
@@ -136,7 +140,7 @@ func (p *program) showStatus(ctx context.Context, target *adminClient, o statusO
 	if o.watch && isTerminal(p.stdout) {
 		fmt.Fprint(p.stdout, "\x1b[H\x1b[2J") // cursor home, clear
 	}
-	return printStatus(p.stdout, &s)
+	return printStatus(p.stdout, &s, o.scope)
 }
 
 // adminOptions say where a worker's admin listener is: --admin, else the

@@ -16,18 +16,26 @@ import (
 	"github.com/flushline/flushline/worker"
 )
 
+// scope is how much of a snapshot is shown.
+type scope struct {
+	strands bool // each strand, however many there are
+	blocked bool // only what does not move
+}
+
 // printStatus writes a snapshot for people: what stopped and what is blocked
 // comes before what flows.
-func printStatus(w io.Writer, s *worker.Status) error {
+func printStatus(w io.Writer, s *worker.Status, v scope) error {
 	fmt.Fprintf(w, "flushline %s on %s, deployment %s: %s for %s\n",
 		printable(s.Version), printable(s.Host), printable(s.Deployment), s.State, span(s.Now.Sub(s.Started)))
 	t := &table{w: tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)}
 	stoppedTable(t, s)
 	blockedTable(t, s)
-	strandTable(t, s)
-	sourceTable(t, s)
-	flusherTable(t, s)
-	poolTable(t, s)
+	strandTable(t, s, v)
+	if !v.blocked {
+		sourceTable(t, s)
+		flusherTable(t, s)
+		poolTable(t, s)
+	}
 	if s.Defects > 0 {
 		t.line("")
 		t.line(fmt.Sprintf("%d second settlements: a defect of flushline, please report it", s.Defects))
@@ -118,22 +126,6 @@ func laneCounts(s *worker.Status) (stuck, moving int64) {
 		}
 	}
 	return stuck, moving
-}
-
-func strandTable(t *table, s *worker.Status) {
-	t.head("STRAND", "STATE", "SINCE", "LAG", "HELD", "OLDEST", "WHY")
-	for i := range s.Strands {
-		st := &s.Strands[i]
-		why := cmp.Or(st.Why, st.Queue.Cause)
-		if len(st.BlockedBy) > 0 {
-			why = strings.TrimPrefix(why+"; blocked by "+strings.Join(st.BlockedBy, ", "), "; ")
-		}
-		t.row(printable(st.Source+" "+st.Name), st.State, ago(s.Now, st.Since), number(st.Queue.Lag),
-			number(st.Held)+" ("+size(st.HeldBytes)+")", ago(s.Now, st.Queue.Oldest), printable(why))
-	}
-	if len(s.Strands) == 0 {
-		t.row("none yet")
-	}
 }
 
 func sourceTable(t *table, s *worker.Status) {

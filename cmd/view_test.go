@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"bytes"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -27,7 +28,7 @@ func TestStatusShowsWhatIsBlockedAndWhy(t *testing.T) {
 		Strands: []worker.StrandStatus{{
 			Source: "nats", Name: "LOGS/flushline", State: "window_full", Since: before(90 * time.Second),
 			BlockedBy: []string{"shop/es shop/app/cart"}, Held: 8192, HeldBytes: 12 << 20,
-			Queue: queue.Status{State: queue.StateConsuming, Lag: 2000000, Oldest: before(5 * time.Minute)},
+			Queue: queue.Status{State: queue.StateConsuming, Committed: 118000, End: 2118000, Lag: 2000000, Oldest: before(5 * time.Minute)},
 		}},
 		Flushers: []worker.FlusherStatus{{
 			Route: "shop", Flusher: "es", Kind: "http", Lanes: map[string]int64{"backoff": 1, "flushing": 1, "idle": 12},
@@ -44,7 +45,7 @@ func TestStatusShowsWhatIsBlockedAndWhy(t *testing.T) {
 		Stopped: []worker.GuardStatus{{Scope: "flusher", Name: "shop/es", Since: before(time.Minute), Count: 1000, Last: "400 bad mapping"}},
 	}
 	var b bytes.Buffer
-	if err := printStatus(&b, s); err != nil {
+	if err := printStatus(&b, s, scope{}); err != nil {
 		t.Fatal(err)
 	}
 	want := `flushline v0.1.0 on pod-1, deployment flushline: running for 3h00m
@@ -57,8 +58,8 @@ BLOCKED LANE   FLUSHER  STATE    SINCE  NEXT TRY  PARTS           WHY
 shop/app/cart  shop/es  backoff  2m00s  in 12s    8,192 (12 MiB)  503 Service [2J Unavailable
 1 lane holds parts and moves
 
-STRAND               STATE        SINCE  LAG        HELD            OLDEST  WHY
-nats LOGS/flushline  window_full  1m30s  2,000,000  8,192 (12 MiB)  5m00s   blocked by shop/es shop/app/cart
+STRAND               STATE        SINCE  LAG        COMMITTED  END        HELD            OLDEST  WHY
+nats LOGS/flushline  window_full  1m30s  2,000,000  118,000    2,118,000  8,192 (12 MiB)  5m00s   blocked by shop/es shop/app/cart
 
 SOURCE  MESSAGES  ACKED    GIVEN BACK  PARTS    FLUSHED  DEAD LETTERS  PARKED  SKIPPED  RELEASED  IN FLIGHT
 nats    120,000   111,808  0           120,000  111,800  8 no_key      0       0        0         8,192
@@ -84,7 +85,7 @@ func TestStatusShowsSomeBlockedLanesAndCountsTheRest(t *testing.T) {
 		s.Lanes = append(s.Lanes, worker.LaneStatus{Route: "r", Flusher: "f", State: worker.LaneUnready})
 	}
 	var b bytes.Buffer
-	if err := printStatus(&b, s); err != nil {
+	if err := printStatus(&b, s, scope{}); err != nil {
 		t.Fatal(err)
 	}
 	if n := strings.Count(b.String(), " r/f "); n != blockedRows {
@@ -94,6 +95,48 @@ func TestStatusShowsSomeBlockedLanesAndCountsTheRest(t *testing.T) {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("status does not say %q:\n%s", want, b.String())
 		}
+	}
+}
+
+// Hundreds of partitions are a line for each state, and those that do not move.
+func TestStatusSumsUpManyStrands(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	s := &worker.Status{Now: now}
+	for i := range 200 {
+		st := worker.StrandStatus{
+			Source: "kafka", Name: fmt.Sprintf("logs[%d]", i), State: "fetching", Held: 2, HeldBytes: 2 << 10,
+			Queue: queue.Status{Lag: 10, Committed: 89, End: 99, Oldest: now.Add(-time.Duration(i) * time.Second)},
+		}
+		if i >= 175 {
+			st.State, st.Why, st.Queue.Lag = queue.StateBrokerAway, "broker 3 does not answer", int64(1000+i)
+		}
+		s.Strands = append(s.Strands, st)
+	}
+	show := func(v scope) string {
+		var b bytes.Buffer
+		if err := printStatus(&b, s, v); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	for _, want := range []string{
+		"175 kafka  fetching     1,750   350 (350 KiB)  2m54s\n",
+		"25 kafka   broker_away  29,675  50 (50 KiB)    3m19s\n",
+		"kafka logs[199]  broker_away  -      1,199  89         99   2 (2.0 KiB)",
+		"and 5 more that are not fetched",
+	} {
+		if got := show(scope{}); !strings.Contains(got, want) {
+			t.Errorf("status does not say %q:\n%s", want, got)
+		}
+	}
+	for v, rows := range map[scope]int{{}: 20, {strands: true}: 200, {blocked: true}: 20, {blocked: true, strands: true}: 25} {
+		if n := strings.Count(show(v), "kafka logs["); n != rows {
+			t.Errorf("%+v shows %d strands, want %d", v, n, rows)
+		}
+	}
+	if got := show(scope{blocked: true}); strings.Contains(got, "BYTES") || strings.Contains(got, "MESSAGES") {
+		t.Errorf("what moves is shown:\n%s", got)
 	}
 }
 
