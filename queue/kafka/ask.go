@@ -16,7 +16,7 @@ func readSettings(ctx context.Context, client *wire.Client, cluster *wire.Cluste
 	for name := range all {
 		rs = append(rs, wire.TopicResource(name))
 	}
-	answers, err := client.DescribeConfigs(ctx, anyBroker(cluster), rs)
+	answers, err := describeConfigs(ctx, client, cluster, rs)
 	if err != nil {
 		return fmt.Errorf("couldn't ask for the settings of topics: %w", err)
 	}
@@ -33,15 +33,29 @@ func readSettings(ctx context.Context, client *wire.Client, cluster *wire.Cluste
 	return nil
 }
 
-// anyBroker is the controller if it is known: it is up, as far as anybody knows.
-func anyBroker(cluster *wire.Cluster) string {
-	if b, ok := cluster.Brokers[cluster.Controller]; ok {
-		return b.Addr()
+// describeConfigs asks one broker after the other: each of them knows the topics.
+func describeConfigs(ctx context.Context, client *wire.Client, cluster *wire.Cluster, rs []wire.Resource) (answers map[wire.Resource]wire.Settings, err error) {
+	for _, addr := range controllerFirst(cluster) {
+		asking, cancel := context.WithTimeout(ctx, brokerPatience)
+		answers, err = client.DescribeConfigs(asking, addr, rs)
+		cancel()
+		if err == nil || !wire.IsTransport(err) || ctx.Err() != nil {
+			return answers, err
+		}
 	}
-	for _, b := range cluster.Brokers {
-		return b.Addr()
+	return answers, err
+}
+
+// controllerFirst are the addresses of a cluster's brokers.
+func controllerFirst(cluster *wire.Cluster) []string {
+	var addrs []string
+	for id, b := range cluster.Brokers {
+		addrs = append(addrs, b.Addr())
+		if id == cluster.Controller {
+			addrs[0], addrs[len(addrs)-1] = addrs[len(addrs)-1], addrs[0]
+		}
 	}
-	return ""
+	return addrs
 }
 
 // controller is the address to send changes to.
@@ -50,7 +64,21 @@ func controller(ctx context.Context, client *wire.Client) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("couldn't ask for the controller: %w", err)
 	}
-	return anyBroker(cluster), nil
+	return controllerFirst(cluster)[0], nil // an answer names one broker at least
+}
+
+// atCoordinator asks the coordinator of a group. In a new cluster there is none for
+// a few seconds, until the topic of the offsets was made; later it may move.
+func atCoordinator(ctx context.Context, client *wire.Client, group string, ask func(ctx context.Context, addr string) error) error {
+	for pause := newPause(); ; {
+		b, err := client.Coordinator(ctx, group)
+		if err == nil {
+			err = ask(ctx, b.Addr())
+		}
+		if !wire.IsCoordinatorMoved(err) || wire.IsPermanent(err) || !pauseFor(ctx, pause.NextBackOff()) {
+			return err
+		}
+	}
 }
 
 func createTopic(ctx context.Context, client *wire.Client, name string, t newTopic) error {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	kafkago "github.com/segmentio/kafka-go"
+
 	"github.com/flushline/flushline/queue/kafka/wire"
 )
 
@@ -116,32 +118,35 @@ func (q *lagQuery) topic(name string) TopicLag {
 
 // group fills in what the coordinator knows.
 func (q *lagQuery) group(ctx context.Context, l *Lag) error {
-	c, err := coordinator(ctx, q.client, q.cfg.Group)
-	if err != nil {
-		return fmt.Errorf("couldn't find the coordinator of group %s: %w", q.cfg.Group, err)
-	}
-	g, err := q.client.DescribeGroup(ctx, c.Addr(), q.cfg.Group)
-	if err != nil {
-		return fmt.Errorf("couldn't ask for group %s: %w", q.cfg.Group, err)
-	}
-	l.State, l.Members = g.State, len(g.Members)
 	var all []wire.TopicPartition
 	for _, t := range l.Topics {
 		for _, p := range t.Partitions {
 			all = append(all, wire.TopicPartition{Topic: t.Topic, Partition: p.Partition})
 		}
 	}
-	if len(all) == 0 {
-		return nil
-	}
-	committed, err := q.client.Committed(ctx, c.Addr(), q.cfg.Group, all)
+	var g *wire.GroupDescription
+	var committed map[wire.TopicPartition]wire.Committed
+	err := atCoordinator(ctx, q.client, q.cfg.Group, func(ctx context.Context, addr string) (err error) {
+		if g, err = q.client.DescribeGroup(ctx, addr, q.cfg.Group); err != nil || len(all) == 0 {
+			return err
+		}
+		committed, err = q.client.Committed(ctx, addr, q.cfg.Group, all)
+		if errors.Is(err, kafkago.GroupIdNotFound) {
+			return nil // some brokers say this instead of "no offsets"
+		}
+		return err
+	})
 	if err != nil {
-		return fmt.Errorf("couldn't ask for the offsets of group %s: %w", q.cfg.Group, err)
+		return fmt.Errorf("couldn't ask where group %s is: %w", q.cfg.Group, err)
 	}
+	l.State, l.Members = g.State, len(g.Members)
 	for i := range l.Topics {
-		for k := range l.Topics[i].Partitions {
-			p := &l.Topics[i].Partitions[k]
-			p.Committed = committed[wire.TopicPartition{Topic: l.Topics[i].Topic, Partition: p.Partition}].Offset
+		t := &l.Topics[i]
+		for k := range t.Partitions {
+			p := &t.Partitions[k]
+			if c, ok := committed[wire.TopicPartition{Topic: t.Topic, Partition: p.Partition}]; ok {
+				p.Committed = c.Offset
+			}
 		}
 	}
 	return nil

@@ -46,9 +46,8 @@ func (p *planner) offsets(ctx context.Context, names []string) error {
 
 // beginning is what a group without members would have to commit.
 type beginning struct {
-	coordinator string
-	members     int
-	commits     []wire.CommitPartition
+	members int
+	commits []wire.CommitPartition
 }
 
 // beginning asks for the partitions without committed offset and where they begin.
@@ -59,11 +58,7 @@ func (p *planner) beginning(ctx context.Context) (*beginning, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := coordinator(ctx, p.client, p.cfg.Group)
-	if err != nil {
-		return nil, fmt.Errorf("couldn't find the coordinator of group %s: %w", p.cfg.Group, err)
-	}
-	b := &beginning{coordinator: c.Addr(), members: lag.Members}
+	b := &beginning{members: lag.Members}
 	for i := range lag.Topics {
 		t := &lag.Topics[i]
 		for k := range t.Partitions {
@@ -120,12 +115,11 @@ func (p *planner) begin(ctx context.Context) error {
 	if len(b.commits) == 0 {
 		return nil
 	}
-	failed, err := p.client.Commit(ctx, b.coordinator, wire.Membership{Group: p.cfg.Group, Generation: -1}, b.commits)
-	if err != nil {
+	return atCoordinator(ctx, p.client, p.cfg.Group, func(ctx context.Context, addr string) error {
+		failed, err := p.client.Commit(ctx, addr, wire.Membership{Group: p.cfg.Group, Generation: -1}, b.commits)
+		for at, err := range failed {
+			return fmt.Errorf("couldn't commit where %s begins: %w", at, err)
+		}
 		return err
-	}
-	for at, err := range failed {
-		return fmt.Errorf("couldn't commit where %s begins: %w", at, err)
-	}
-	return nil
+	})
 }

@@ -153,6 +153,9 @@ func mayBeStored(err error) bool {
 
 func (p *piece) fail(partition int32, err error) {
 	p.err = fmt.Errorf("partition %d: %w", partition, err)
+	if advice := wire.Advice(err); advice != "" {
+		p.err = fmt.Errorf("%w: %s", p.err, advice)
+	}
 	if p.unsure {
 		p.err = unsureError{p.err}
 	}

@@ -39,7 +39,7 @@ func (v *verifier) brokers(ctx context.Context) {
 	wg.Wait()
 	for i, id := range ids {
 		if answers[i] != nil {
-			v.broker(v.cluster.Brokers[id], answers[i], wire.IsTransport(answers[i]))
+			v.broker(v.cluster.Brokers[id], answers[i])
 		}
 	}
 }
@@ -53,13 +53,16 @@ func (v *verifier) brokerIDs() []int32 {
 	return ids
 }
 
-func (v *verifier) broker(b wire.Broker, err error, away bool) {
-	f := Finding{Object: fmt.Sprintf("broker %d (%s)", b.ID, b.Addr()), Severity: Warning}
-	f.Field, f.Found, f.Wanted = "advertised.listeners", "an address that does not answer: "+err.Error(), "one that this host reaches"
-	f.Why, f.Mend = "the partitions it leads are not read", "start it, or let advertised.listeners name what its clients can reach"
-	if !away {
+func (v *verifier) broker(b wire.Broker, err error) {
+	f := Finding{
+		Severity: Warning, Object: fmt.Sprintf("broker %d (%s)", b.ID, b.Addr()), Field: "state", Found: "away: " + err.Error(), Wanted: "an answer",
+		Why: "the partitions that it leads are not read", Mend: wire.Advice(err),
+	}
+	if errors.Is(err, kafkago.UnsupportedVersion) {
 		f.Severity, f.Field, f.Found, f.Wanted = Error, "version", err.Error(), "Apache Kafka 2.4 to 4.x"
-		f.Mend = "another broker version"
+	}
+	if f.Mend == "" {
+		f.Mend = "see whether it runs, and its log"
 	}
 	v.add(f)
 }
@@ -89,10 +92,13 @@ func (v *verifier) group(ctx context.Context, settings map[string]string) error 
 	ctx, cancel := context.WithTimeout(ctx, setupPatience)
 	defer cancel()
 	v.session(settings)
-	c, err := coordinator(ctx, v.client, v.cfg.Group)
-	if err == nil {
-		err = v.member(ctx, c.Addr())
-	}
+	var g *wire.GroupDescription
+	err := atCoordinator(ctx, v.client, v.cfg.Group, func(ctx context.Context, addr string) (err error) {
+		if err = v.member(ctx, addr); err == nil {
+			g, err = v.client.DescribeGroup(ctx, addr, v.cfg.Group)
+		}
+		return err
+	})
 	switch {
 	case errors.Is(err, kafkago.GroupAuthorizationFailed):
 		v.add(Finding{
@@ -103,34 +109,22 @@ func (v *verifier) group(ctx context.Context, settings map[string]string) error 
 	case err != nil:
 		return fmt.Errorf("couldn't ask for group %s: %w", v.cfg.Group, err)
 	}
-	g, err := v.client.DescribeGroup(ctx, c.Addr(), v.cfg.Group)
-	if err != nil {
-		return fmt.Errorf("couldn't ask for group %s: %w", v.cfg.Group, err)
-	}
 	v.protocol(g)
 	return nil
-}
-
-// coordinator finds the coordinator of a group. In a new cluster there is none
-// until the topic of the offsets was made, a few seconds later.
-func coordinator(ctx context.Context, client *wire.Client, group string) (wire.Broker, error) {
-	for pause := newPause(); ; {
-		b, err := client.Coordinator(ctx, group)
-		if err == nil || !wire.IsCoordinatorMoved(err) || !pauseFor(ctx, pause.NextBackOff()) {
-			return b, err
-		}
-	}
 }
 
 // member beats as a member that the group does not have: the coordinator looks at
 // rights before it says so. It changes nothing.
 func (v *verifier) member(ctx context.Context, addr string) error {
 	err := v.client.Heartbeat(ctx, addr, wire.Membership{Group: v.cfg.Group, Member: "flushline-check", Generation: 1})
-	if errors.Is(err, kafkago.GroupAuthorizationFailed) {
-		return err
+	if errors.Is(err, kafkago.UnknownMemberId) || errors.Is(err, kafkago.IllegalGeneration) {
+		return nil
 	}
-	return nil
+	return err
 }
+
+// ourProtocols is how the names of the assignment protocols of package group begin.
+const ourProtocols = "flushline"
 
 // protocol compares what the members of a living group speak with what we do.
 func (v *verifier) protocol(g *wire.GroupDescription) {
@@ -143,8 +137,8 @@ func (v *verifier) protocol(g *wire.GroupDescription) {
 		return
 	case g.Type != "consumer":
 		f.Field, f.Found, f.Wanted = "protocol type", g.Type, "consumer"
-	case g.Protocol != "" && !slices.Contains(protocols, g.Protocol):
-		f.Field, f.Found, f.Wanted = "assignment protocol", g.Protocol, strings.Join(protocols, " or ")
+	case g.Protocol != "" && !strings.HasPrefix(g.Protocol, ourProtocols):
+		f.Field, f.Found, f.Wanted = "assignment protocol", g.Protocol, "that of flushline's pods"
 	default:
 		return
 	}
