@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -151,6 +152,7 @@ func (s *service) listen(ctx context.Context) (adminAddr string, wait func() err
 func (s *service) workerConfig(q *queues) worker.Config {
 	c := s.cfg.Worker()
 	c.Version, c.Host, c.Logger = Version, hostName(), s.log
+	c.Crash = crash(s.log, os.Exit)
 	c.DeadLetter.Sink = q.letters
 	if s.beside != nil {
 		s.beside.prepare(&c)
@@ -175,6 +177,16 @@ func (s *service) consume(ctx context.Context, w *worker.Worker, q *queues, leav
 	case err := <-done:
 		s.summary(w.Status())
 		return ended(err, w.Status().Defects)
+	}
+}
+
+// crash ends the process after a panic outside of Run's own goroutine: at once, as
+// nothing can be trusted any more.
+func crash(log *zap.Logger, exit func(int)) func(any, []byte) {
+	return func(v any, stack []byte) {
+		log.Error("this is a defect, please report it", zap.Any("panic", v), zap.ByteString("stack", stack))
+		_ = log.Sync() // there is nobody left to tell
+		exit(exitDefect)
 	}
 }
 

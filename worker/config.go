@@ -27,6 +27,10 @@ type Config struct {
 	Drain time.Duration
 
 	Logger *zap.Logger // nil: none
+
+	// Crash ends the process when a goroutine of the worker or of a source panics;
+	// it does not return. nil: the Go runtime does it, with its own exit code.
+	Crash func(v any, stack []byte)
 }
 
 // Route sends the keys that match to its flushers. The first route that matches

@@ -209,6 +209,7 @@ func (w *Worker) stopLanes() {
 		room <- struct{}{}
 		go func() {
 			defer all.Done()
+			defer w.crash()
 			patience := min(otherLimit, time.Until(deadline))
 			if c.await(patience) && l.unused(inst) {
 				inst.stop(true, patience)

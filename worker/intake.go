@@ -24,6 +24,7 @@ type host struct {
 
 // Serve implements queue.Host.
 func (h host) Serve(ctx context.Context, q queue.Strand) error {
+	defer h.w.crash()
 	s := h.w.newStrand(q)
 	if m, ok := h.src.(queue.Meter); ok {
 		s.source.meter.Store(&m)

@@ -18,7 +18,8 @@ const (
 // quick calls share a runner. When a call turns slow, the watcher takes the queue
 // away from its runner, which goes on as that lane's own goroutine.
 type runners struct {
-	most int // shared runners at a time
+	most  int    // shared runners at a time
+	crash func() // deferred by each goroutine
 
 	mu       sync.Mutex
 	queue    []waiter // gen 0: the token is in the queue; else the lane still lies on its wheel
@@ -125,6 +126,7 @@ func (rs *runners) spawnLocked(f func()) {
 	rs.live++
 	go func() {
 		defer rs.ended()
+		defer rs.crash()
 		f()
 	}()
 }

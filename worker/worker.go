@@ -70,7 +70,7 @@ func New(cfg Config) (*Worker, error) {
 	w.setState("starting")
 	w.hard, w.endHard = context.WithCancelCause(context.Background())
 	w.held, w.work = newHeldPool(cfg.Limits.InFlight), newWorkPool(cfg.Limits.Work)
-	w.runners = &runners{most: max(1, runtime.GOMAXPROCS(0))}
+	w.runners = &runners{most: max(1, runtime.GOMAXPROCS(0)), crash: w.crash}
 	w.letters = newLetters(w, cfg.DeadLetter.Sink)
 	w.limits = protocol.Limits{Decompressed: cfg.Limits.Decompressed}
 	var err error
@@ -103,13 +103,13 @@ func (w *Worker) Run(ctx context.Context, sources ...queue.Source) error {
 
 	var background sync.WaitGroup
 	lettersCtx, endLetters := context.WithCancel(context.Background())
-	background.Go(func() { w.letters.run(lettersCtx) })
-	background.Go(func() { w.sweep(lettersCtx) })
+	background.Go(func() { defer w.crash(); w.letters.run(lettersCtx) })
+	background.Go(func() { defer w.crash(); w.sweep(lettersCtx) })
 
 	errs := make([]error, len(sources))
 	var running sync.WaitGroup
 	for i, src := range sources {
-		running.Go(func() { errs[i] = src.Run(sourceCtx, host{w.held, w, src}) })
+		running.Go(func() { defer w.crash(); errs[i] = src.Run(sourceCtx, host{w.held, w, src}) })
 	}
 	running.Wait()
 
