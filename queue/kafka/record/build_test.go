@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"io"
-	"slices"
 
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/segmentio/kafka-go/compress"
@@ -121,22 +120,21 @@ func sealedLegacy(raw []byte) []byte {
 var equateEmpty = cmpopts.EquateEmpty()
 
 // decoded is everything that a set gives, copied.
-func decoded(d *Decoder, s Set) ([]Record, Result) {
-	var out []Record
-	res := d.Decode(s, func(r *Record) bool {
-		c := *r
-		c.Key, c.Value = bytes.Clone(r.Key), bytes.Clone(r.Value)
-		c.Headers = slices.Clone(r.Headers)
-		for i, h := range c.Headers {
-			c.Headers[i] = Header{bytes.Clone(h.Key), bytes.Clone(h.Value)}
-		}
-		if len(c.Headers) == 0 {
-			c.Headers = nil
-		}
-		out = append(out, c)
+func decoded(d *Decoder, s Set) (out []Record, res Result) {
+	res = d.Decode(s, func(r *Record) bool {
+		out = append(out, copied(r))
 		return true
 	})
 	return out, res
+}
+
+func copied(r *Record) Record {
+	c := *r
+	c.Key, c.Value, c.Headers = bytes.Clone(r.Key), bytes.Clone(r.Value), nil
+	for _, h := range r.Headers {
+		c.Headers = append(c.Headers, Header{bytes.Clone(h.Key), bytes.Clone(h.Value)})
+	}
+	return c
 }
 
 // zeros is a stream of zeros that ends.

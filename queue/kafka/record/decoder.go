@@ -59,9 +59,9 @@ type Result struct {
 	Aborted   int64 // records of aborted transactions
 	Compacted int64 // no record there any more
 
-	// Need is not 0 if there was no progress because the first batch is cut short:
-	// its size, so the fewest bytes to ask for. It comes from a word that no
-	// checksum covers; at most 2 GiB.
+	// Need is not 0 if there was no progress because the first batch that reaches
+	// From is cut short: the fewest bytes that the answer must have to hold it whole.
+	// A batch's size is a word that no checksum covers; it may be up to 2 GiB.
 	Need int64
 
 	// Err is an *Error, or nil. Everything before Next was handed out and counted.

@@ -55,7 +55,7 @@ func TestARecordAboveMaxComesWrapped(t *testing.T) {
 			{Offset: 14, Time: 4, Value: huge, Size: int64(len(huge)), Wrapped: true},
 			{Offset: 15, Time: 5, Key: []byte{}, Value: []byte("after"), Size: 5},
 		}
-		if diff := cmp.Diff(want, got); diff != "" {
+		if diff := cmp.Diff(want, got, cmp.Comparer(same)); diff != "" {
 			t.Errorf("%v: %s", c, diff)
 		}
 		got, res = decoded(&Decoder{Max: most}, Set{Records: b.bytes(), From: 15})
@@ -216,6 +216,9 @@ func TestLengthsThatLieCostNothing(t *testing.T) {
 		}
 	}
 }
+
+// same is what cmp does with bytes, and quick with many.
+func same(a, b []byte) bool { return bytes.Equal(a, b) && (a == nil) == (b == nil) }
 
 func heap() uint64 {
 	runtime.GC()

@@ -33,7 +33,7 @@ func (w *walk) release() {
 
 // set goes through the batches.
 func (w *walk) set(rest []byte) {
-	from := w.Next
+	from, whole := w.Next, int64(len(rest))
 	for len(rest) > 0 {
 		size, err := extent(rest)
 		if err != nil {
@@ -42,7 +42,7 @@ func (w *walk) set(rest []byte) {
 		}
 		if size == 0 || size > int64(len(rest)) {
 			if w.Next == from {
-				w.Need = max(size, headerSize)
+				w.Need = whole - int64(len(rest)) + max(size, headerSize)
 			}
 			return
 		}
@@ -78,6 +78,9 @@ func (w *walk) fail(err error, raw []byte) {
 	var r *recordError
 	if errors.As(err, &r) {
 		e.Past, e.Err = r.past, r.err
+	}
+	if e.Past <= e.Offset {
+		e.Past = 0
 	}
 	w.Err = e
 }
