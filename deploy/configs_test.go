@@ -19,14 +19,19 @@ func TestShownConfigurationsAreRight(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	compose, err := os.ReadFile("flushline.yaml")
-	if err != nil {
-		t.Fatal(err)
+	read := func(name string) string {
+		t.Helper()
+		content, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(content)
 	}
 	for name, content := range map[string]string{
-		"the compose file's":     string(compose),
-		"the ConfigMap's":        objects(t)["ConfigMap"].Data["flushline.yaml"],
-		"the README's quick one": fenced(t, "yaml"),
+		"the compose file's":          read("flushline.yaml"),
+		"the compose file's on Kafka": read("flushline-kafka.yaml"),
+		"the ConfigMap's":             objects(t)["ConfigMap"].Data["flushline.yaml"],
+		"the README's quick one":      fenced(t, "yaml"),
 	} {
 		cfg, report := configs.Parse(name, []byte(content), kinds)
 		if report.Failed() {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/flushline/flushline/option"
+	"github.com/flushline/flushline/test/kafkabroker"
 )
 
 // The defaults of docs/DESIGN.md that the manifests rely on.
@@ -239,7 +241,9 @@ func TestComposeStartsInOrderAndDrains(t *testing.T) {
 	}
 	var file struct {
 		Services map[string]struct {
+			Image     string   `yaml:"image"`
 			Command   []string `yaml:"command"`
+			Volumes   []string `yaml:"volumes"`
 			Grace     string   `yaml:"stop_grace_period"`
 			DependsOn map[string]struct {
 				Condition string `yaml:"condition"`
@@ -249,17 +253,30 @@ func TestComposeStartsInOrderAndDrains(t *testing.T) {
 	if err := yaml.Unmarshal(raw, &file); err != nil {
 		t.Fatal(err)
 	}
-	worker, setup := file.Services["worker"], file.Services["setup"]
-	grace, err := time.ParseDuration(worker.Grace)
-	if err != nil || grace <= graceFloor {
-		t.Errorf("stop_grace_period is %q, must be above %s", worker.Grace, graceFloor)
+	for _, c := range []struct{ worker, setup, broker, config string }{
+		{"worker", "setup", "nats", "./flushline.yaml"},
+		{"worker-kafka", "setup-kafka", "kafka", "./flushline-kafka.yaml"},
+	} {
+		worker, setup := file.Services[c.worker], file.Services[c.setup]
+		grace, err := time.ParseDuration(worker.Grace)
+		if err != nil || grace <= graceFloor {
+			t.Errorf("%s: stop_grace_period is %q, must be above %s", c.worker, worker.Grace, graceFloor)
+		}
+		if setup.DependsOn[c.broker].Condition != "service_healthy" ||
+			worker.DependsOn[c.setup].Condition != "service_completed_successfully" {
+			t.Errorf("wrong order: %s %v, %s %v", c.setup, setup.DependsOn, c.worker, worker.DependsOn)
+		}
+		if len(setup.Command) < 3 || setup.Command[0] != "setup" {
+			t.Errorf("%s runs %v", c.setup, setup.Command)
+		}
+		mount := c.config + ":" + setup.Command[2] + ":ro"
+		if !slices.Contains(setup.Volumes, mount) || !slices.Contains(worker.Volumes, mount) {
+			t.Errorf("%s has %v, %s has %v, want %s", c.setup, setup.Volumes, c.worker, worker.Volumes, mount)
+		}
 	}
-	if setup.DependsOn["nats"].Condition != "service_healthy" ||
-		worker.DependsOn["setup"].Condition != "service_completed_successfully" {
-		t.Errorf("wrong order: setup %v, worker %v", setup.DependsOn, worker.DependsOn)
-	}
-	if len(setup.Command) != 3 || setup.Command[0] != "setup" {
-		t.Errorf("setup runs %v", setup.Command)
+	// What is shown is what is tested against.
+	if got, want := file.Services["kafka"].Image, "apache/kafka:"+kafkabroker.Version4; got != want {
+		t.Errorf("the image is %s, want %s", got, want)
 	}
 }
 
