@@ -2,8 +2,16 @@ package wire_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/flushline/flushline/test/kafkabroker"
+
+	"github.com/flushline/flushline/option"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/segmentio/kafka-go"
@@ -13,7 +21,14 @@ import (
 	"github.com/flushline/flushline/queue/kafka/wire"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	code := kafkabroker.Main(m)
+	if err := goleak.Find(); code == 0 && err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
 
 // cluster is a kfake cluster whose topics exist.
 func cluster(t *testing.T, opts ...kfake.Opt) *kfake.Cluster {
@@ -159,4 +174,31 @@ func TestGroupLivesItsRound(t *testing.T) {
 func hasCode(err error, want kafka.Error) bool {
 	code, _ := wire.Code(err)
 	return code == want
+}
+
+func sasl(mechanism, user, password string) wire.SASLConfig {
+	return wire.SASLConfig{Mechanism: mechanism, User: user, Password: option.NewSecret(password)}
+}
+
+func TestConfigurationThatCannotWorkIsRefused(t *testing.T) {
+	t.Parallel()
+	brokers := []string{"broker:9092"}
+	for _, test := range []struct {
+		cfg  wire.Config
+		says string
+	}{
+		{wire.Config{}, "no broker"},
+		{wire.Config{Brokers: brokers, SASL: sasl("plain", "u", "p")}, "allow_plain_without_tls"},
+		{wire.Config{Brokers: brokers, SASL: sasl("gssapi", "u", "p")}, "not known"},
+		{wire.Config{Brokers: brokers, SASL: sasl("scram-sha-256", "", "p")}, "sasl.user"},
+		{wire.Config{Brokers: brokers, TLS: &wire.TLSConfig{CA: "absent.pem"}}, "tls.ca"},
+		{wire.Config{Brokers: brokers, TLS: &wire.TLSConfig{CA: "client_test.go"}}, "no certificate in PEM"},
+		{wire.Config{Brokers: brokers, TLS: &wire.TLSConfig{Cert: "absent.pem", Key: "absent.pem"}}, "tls.cert"},
+		{wire.Config{Brokers: brokers, TLS: &wire.TLSConfig{Cert: "absent.pem"}}, "go together"},
+	} {
+		_, err := wire.NewClient(test.cfg)
+		if !errors.Is(err, wire.ErrConfig) || !strings.Contains(err.Error(), test.says) || !wire.IsPermanent(err) {
+			t.Errorf("the error is %v, without %q", err, test.says)
+		}
+	}
 }
