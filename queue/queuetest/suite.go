@@ -33,6 +33,11 @@ type Harness struct {
 	// Nil: the queue cannot.
 	Lose func(t *testing.T, q Queue)
 
+	// Cursor says that all the queue keeps of a consumer is one position, as Kafka
+	// does: while the strand runs, what is acknowledged above an unacknowledged
+	// message counts as pending, and nobody counts deliveries.
+	Cursor bool
+
 	// Large is the value size of the largest message to try; 1 MiB.
 	Large int
 

@@ -1,0 +1,151 @@
+package kafka
+
+import (
+	"time"
+
+	"github.com/flushline/flushline/queue"
+	"github.com/flushline/flushline/queue/kafka/wire"
+)
+
+// What the loop of a broker does with a strand: it claims it for a request, opens
+// its part of the answer, unpacks that without any lock, and lands the haul. Only
+// one answer is ever between open and land, also while the strand moves from one
+// loop to another.
+
+// claim reserves a strand for one request.
+func (s *strand) claim(l *leader) (wire.FetchPartition, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.leader != l || s.next < 0 || s.suspect != "" || s.asked != nil || s.taking || !s.demand.any() {
+		return wire.FetchPartition{}, false
+	}
+	s.asked = l
+	s.demand.refill = false
+	s.seen = time.Now()
+	return wire.FetchPartition{TopicPartition: s.TopicPartition, Offset: s.next, LeaderEpoch: -1}, true
+}
+
+// unclaim ends a claim without an answer. It is false when the strand has moved on
+// meanwhile.
+func (s *strand) unclaim(l *leader) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ours := s.asked == l
+	if ours {
+		s.asked = nil
+	}
+	return ours && !s.closed
+}
+
+// opened is what an answer is unpacked against.
+type opened struct {
+	from   int64 // the offset that was asked for
+	room   queue.Room
+	span   int // messages until the span is used up
+	cursor *cursor
+}
+
+// open begins with a strand's part of an answer.
+func (s *strand) open(l *leader, p *wire.FetchedPartition) (opened, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.asked != l {
+		return opened{}, false
+	}
+	s.asked = nil
+	if s.closed {
+		return opened{}, false
+	}
+	s.taking = true
+	s.hearLocked(p)
+	return opened{from: s.next, room: s.demand.room, span: s.src.cfg.Span - s.cursor.mark.Span(), cursor: s.cursor}, true
+}
+
+// hearLocked takes over what a broker says of the log; -1 is nothing.
+func (s *strand) hearLocked(p *wire.FetchedPartition) {
+	end := p.HighWatermark
+	if s.src.cfg.Isolation == ReadCommitted && p.LastStable >= 0 {
+		end = p.LastStable
+	}
+	if end >= 0 {
+		s.ends.end = end
+	}
+	if p.LogStart >= 0 {
+		s.ends.first = p.LogStart
+	}
+}
+
+// haul is what one answer brought for one strand.
+type haul struct {
+	ds      []*queue.Delivery
+	held    int64
+	inLog   int // bytes that became ds
+	next    int64
+	samples []sample
+	passed  [reasons]int64
+	need    int64 // not even the first batch was there whole: it has so many bytes
+}
+
+// land puts a haul into the buffer. It is false when the strand has ended and
+// nothing was kept.
+func (s *strand) land(h *haul, now time.Time, good bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.taking = false
+	if s.closed {
+		return false
+	}
+	for r, n := range h.passed {
+		s.passed.add(reason(r), n)
+	}
+	if good || h.next > s.next {
+		s.trouble.clear()
+	}
+	s.scale.learn(len(h.ds), h.held, h.inLog)
+	s.scale.least = min(h.need, largestSet)
+	s.hot = len(h.ds) > 0
+	if h.next > s.next {
+		s.next, s.moved = h.next, now
+		s.cursor.mark.Advance(h.next)
+	}
+	if len(h.ds) == 0 {
+		s.pokeLeader()
+		return true
+	}
+	s.turn.Store(now.UnixNano())
+	if len(s.in) == 0 {
+		s.in = h.ds
+	} else {
+		s.in = append(s.in, h.ds...)
+	}
+	s.inBytes += h.held
+	s.samples = append(s.samples, h.samples...)
+	s.demand = demand{}
+	poke(s.wake)
+	return true
+}
+
+// stray says that the position is not in the log; the next Fetch finds another.
+func (s *strand) stray(from int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.next, s.want = -1, wanted{position: from}
+	s.trouble.clear()
+	poke(s.wake)
+}
+
+// prefer reads from a replica that is nearer than the leader.
+func (s *strand) prefer(replica int32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.replica = replica
+}
+
+// forgetReplica goes back to the leader; it says whether there is a change.
+func (s *strand) forgetReplica() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	was := s.replica
+	s.replica = -1
+	return was >= 0
+}

@@ -1,0 +1,128 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+
+	"go.uber.org/zap"
+
+	"github.com/flushline/flushline/queue/kafka/wire"
+)
+
+// A topic that is deleted and made anew has other messages at the positions we
+// know. Kafka tells nobody; what shows it is that the topic was away, that a leader
+// epoch went back, or that the log ends before where we are. A strand of such a
+// topic is suspect: it is not read and commits nothing until it is known whether
+// its partition is still the one it was.
+
+// suspect doubts every strand that match names.
+func (s *Source) suspect(match func(wire.TopicPartition) bool, why string) {
+	for _, st := range s.served() {
+		if match(st.TopicPartition) {
+			st.doubt(why)
+		}
+	}
+}
+
+func (s *strand) doubt(why string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.suspect == "" {
+		s.suspect = why
+	}
+}
+
+func (s *strand) doubted() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.suspect != ""
+}
+
+// clear has suspicions looked into once the topic can be asked.
+func (s *Source) clear(st *strand) {
+	st.mu.Lock()
+	open := st.suspect != "" && !st.checking && !st.closed && st.leader != nil
+	st.checking = st.checking || open
+	st.mu.Unlock()
+	if open {
+		s.loops.Go(func() { s.check(s.running, st) })
+	}
+}
+
+// check decides a suspicion. If it cannot, the next metadata brings it back.
+func (s *Source) check(ctx context.Context, st *strand) {
+	other, why, err := s.isAnother(ctx, st)
+	st.mu.Lock()
+	st.checking = false
+	was := st.suspect
+	if err == nil && !other {
+		st.suspect = ""
+		st.trouble.clear()
+		st.pokeLeader()
+	}
+	st.mu.Unlock()
+	switch {
+	case err != nil:
+		st.log.Warn("couldn't find out whether the topic was made anew", zap.String("because", was), zap.Error(err))
+		s.troubled.Store(true)
+	case other:
+		st.recreated(was + ", and " + why)
+	default:
+		st.log.Info("the topic is the one it was", zap.String("doubted_because", was))
+	}
+}
+
+// isAnother says whether a partition is not the one that the strand began with.
+func (s *Source) isAnother(ctx context.Context, st *strand) (other bool, why string, err error) {
+	b, ok := s.atlas.leads(st.TopicPartition)
+	if !ok {
+		return false, "", errNoLeader
+	}
+	log, err := s.bounds(ctx, b.Addr(), st.TopicPartition, false)
+	if err != nil {
+		return false, "", err
+	}
+	st.mu.Lock()
+	next := st.next
+	st.mu.Unlock()
+	if next > log.end {
+		return true, fmt.Sprintf("it now ends at %d, before our position %d", log.end, next), nil
+	}
+	gone, err := s.commitGone(ctx, st)
+	return gone, "the group's offset went with the old one", err
+}
+
+// commitGone says that an offset which was committed is no longer there: brokers
+// delete the offsets of a topic together with it.
+func (s *Source) commitGone(ctx context.Context, st *strand) (bool, error) {
+	st.mu.Lock()
+	committed := st.committedLocked().committed
+	st.mu.Unlock()
+	if committed < 0 {
+		return false, nil
+	}
+	got, err := s.committed(ctx, []wire.TopicPartition{st.TopicPartition})
+	if err != nil {
+		return false, fmt.Errorf("couldn't look up the offset of %s: %w", st, err)
+	}
+	one, ok := got[st.TopicPartition]
+	if !ok {
+		return true, nil
+	}
+	if one.Err != nil {
+		return false, fmt.Errorf("couldn't look up the committed offset of %s: %w", st, one.Err)
+	}
+	return one.Offset < 0, nil
+}
+
+// recreated ends the strand as Lost: what it holds belongs to a log that is no
+// more. What was in that log and never came to us is counted.
+func (s *strand) recreated(why string) {
+	s.mu.Lock()
+	unread := s.ends.end - s.next
+	s.suspect = why
+	s.again = &wanted{position: -1, start: StartEarliest}
+	s.mu.Unlock()
+	s.passed.add(recreated, max(unread, 0))
+	s.lose("the topic was deleted and made anew: " + why)
+}

@@ -1,0 +1,172 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/flushline/flushline/queue"
+	"github.com/flushline/flushline/queue/kafka/group"
+	"github.com/flushline/flushline/queue/kafka/wire"
+)
+
+// Options is what a Source needs beside its configuration.
+type Options struct {
+	Window          int           // messages a strand may hold; 8192
+	MaxMessage      int64         // bytes of the largest message the worker takes; 16 MiB
+	MaxDecompressed int64         // bytes of the largest record handed out as it is; 64 MiB
+	Drain           time.Duration // how long a revoked partition may drain; 25s
+	Name            string        // the source's name in metrics; "kafka"
+	Log             *zap.Logger
+}
+
+func (o *Options) defaults() {
+	if o.Window <= 0 {
+		o.Window = 8192
+	}
+	if o.MaxMessage <= 0 {
+		o.MaxMessage = 16 << 20
+	}
+	if o.MaxDecompressed <= 0 {
+		o.MaxDecompressed = 64 << 20
+	}
+	if o.Drain <= 0 {
+		o.Drain = 25 * time.Second
+	}
+	if o.Name == "" {
+		o.Name = "kafka"
+	}
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+}
+
+// Source reads topics as a member of a group: each partition that the group gives
+// it is one strand at a time.
+type Source struct {
+	cfg     *Config
+	opt     Options
+	client  *wire.Client
+	log     *zap.Logger
+	cluster string
+	atlas   *atlas
+
+	startAt time.Time                    // that Config.Start names
+	first   map[wire.TopicPartition]bool // partitions that were there when the source was opened
+	settled map[string]bool              // topics of which the group had committed offsets then
+
+	unreachable atomic.Pointer[error] // why the last metadata did not come
+	kicked      chan struct{}
+	wanted      atomic.Bool // somebody wants metadata
+	troubled    atomic.Bool // the last metadata left trouble
+
+	// Of Run.
+	host    queue.Host
+	member  *group.Member
+	commits *committer
+	storing sync.Mutex      // held while a commit is under way
+	running context.Context // ends when the last strand has
+	loops   sync.WaitGroup
+	stop    context.CancelCauseFunc
+	broken  atomic.Pointer[error] // what ended Run from within
+
+	mu      sync.Mutex
+	leaders map[int32]*leader
+	strands map[wire.TopicPartition]*strand
+	cursors map[*cursor]*strand // of strands that have not made their last commit
+	passed  map[wire.TopicPartition]*passed
+	seeds   map[string]*queue.OriginSeed
+	vacant  time.Time // since when there is no strand; zero while there is one
+}
+
+// Open connects and finds out what is there. Brokers that cannot be reached within
+// ConnectTimeout, that refuse us or are too old are errors; a topic that does not
+// exist is not.
+func Open(ctx context.Context, cfg *Config, opt Options) (*Source, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("couldn't use source.kafka: %w", err)
+	}
+	opt.defaults()
+	client, err := Connect(cfg)
+	if err != nil {
+		return nil, err
+	}
+	s := &Source{
+		cfg: cfg, opt: opt, client: client,
+		log:     opt.Log.With(zap.String("source", opt.Name), zap.String("group", cfg.Group)),
+		first:   map[wire.TopicPartition]bool{},
+		settled: map[string]bool{},
+		kicked:  make(chan struct{}, 1),
+		leaders: map[int32]*leader{},
+		strands: map[wire.TopicPartition]*strand{},
+		cursors: map[*cursor]*strand{},
+		passed:  map[wire.TopicPartition]*passed{},
+		seeds:   map[string]*queue.OriginSeed{},
+	}
+	if err := s.open(ctx); err != nil {
+		client.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Client is the source's connection to the cluster, which its companions share.
+func (s *Source) Client() *wire.Client { return s.client }
+
+// Close ends the connections. Run must have returned.
+func (s *Source) Close() { s.client.Close() }
+
+// Totals implements queue.Meter.
+func (s *Source) Totals() queue.Totals {
+	s.mu.Lock()
+	m := s.member
+	s.mu.Unlock()
+	if m == nil {
+		return queue.Totals{}
+	}
+	return queue.Totals{Rebalances: m.Status().Rebalances}
+}
+
+// Run implements queue.Source: it joins the group and serves what it is given. It
+// may be called once.
+func (s *Source) Run(ctx context.Context, h queue.Host) error {
+	ctx, s.stop = context.WithCancelCause(ctx)
+	defer s.stop(nil)
+	running, rest := context.WithCancel(context.WithoutCancel(ctx)) // what drains is read no more, but committed
+	defer rest()
+	s.host, s.running = h, running
+	m, err := s.newMember()
+	if err != nil {
+		return err
+	}
+	s.commits = newCommitter(s.cfg.Commit, s.store)
+	s.mu.Lock()
+	s.member = m
+	s.vacant = time.Now()
+	s.mu.Unlock()
+	m.Subscribe(s.atlas.subscription())
+
+	var errs [2]error
+	s.loops.Go(func() { s.commits.run(running) })
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		x := &absences{src: s, host: h, live: map[string]*absence{}}
+		if errs[0] = s.watch(ctx, x); errs[0] != nil {
+			s.stop(&queue.End{Reason: queue.Stopping, Why: errs[0].Error()})
+		}
+	})
+	errs[1] = m.Run(ctx)
+	s.stop(&queue.End{Reason: queue.Stopping, Why: "the source ends"})
+	watching.Wait()
+	rest()
+	s.loops.Wait()
+	if p := s.broken.Load(); p != nil {
+		return errors.Join(*p, errs[0], errs[1])
+	}
+	return errors.Join(errs[:]...)
+}

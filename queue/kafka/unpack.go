@@ -1,0 +1,117 @@
+package kafka
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/flushline/flushline/queue"
+	"github.com/flushline/flushline/queue/kafka/record"
+	"github.com/flushline/flushline/queue/kafka/wire"
+)
+
+// decoding bounds how many answers of the process are taken apart at once: each is
+// memory beside the budget.
+var decoding = make(chan struct{}, 2)
+
+// unpacker makes deliveries of record sets. One belongs to each loop.
+type unpacker struct {
+	decoder record.Decoder
+	headers headers
+	slab    []delivery
+	ds      []*queue.Delivery
+}
+
+// enough stops the unpacking of a set whose messages are many more than was asked
+// for, a batch of highly compressed ones: what is left is asked for again.
+func enough(room queue.Room) (messages int, bytes int64) {
+	return max(4*min(room.Messages, 1<<20), 4096), max(2*min(room.Bytes, 1<<40), 4<<20)
+}
+
+// unpack makes deliveries of what a broker sent for a strand.
+func (u *unpacker) unpack(s *strand, o opened, p *wire.FetchedPartition) (haul, error) {
+	set := record.Set{Records: p.Records, From: o.from}
+	if s.src.cfg.Isolation == ReadCommitted {
+		set.Aborted = p.Aborted
+		if set.Aborted == nil {
+			set.Aborted = noneAborted
+		}
+	}
+	var h haul
+	most, bytes := enough(o.room)
+	most = max(1, min(most, o.span))
+	u.ds = u.ds[:0]
+	res := u.decoder.Decode(set, func(r *record.Record) bool {
+		d := u.deliver(s, o, r, &h)
+		if d != nil {
+			if len(u.ds)%sampleEvery == 0 {
+				h.samples = append(h.samples, sample{r.Offset, d.Message().Time})
+			}
+			u.ds = append(u.ds, &d.Delivery)
+			h.held += d.Held()
+		}
+		return len(u.ds) < most && h.held < bytes
+	})
+	h.ds = slices.Clone(u.ds)
+	clear(u.ds)
+	h.next = res.Next
+	h.passed[control], h.passed[aborted], h.passed[compacted] = res.Control, res.Aborted, res.Compacted
+	h.need = res.Need
+	if n := res.Delivered; n > 0 {
+		h.inLog = len(p.Records)
+	}
+	return h, res.Err
+}
+
+var noneAborted = []wire.AbortedTransaction{}
+
+// deliver makes the delivery of one record; nil if it is not to be delivered.
+func (u *unpacker) deliver(s *strand, o opened, r *record.Record, h *haul) *delivery {
+	ordinal, already := o.cursor.received(r.Offset)
+	if already {
+		return nil
+	}
+	list, origin, brought := u.headers.of(r.Headers)
+	if r.Wrapped {
+		if list = wrap(list); list == nil {
+			o.cursor.mark.End(ordinal)
+			h.passed[tooLarge]++
+			s.log.Error("a message is passed over: it is too large and has a content-encoding already",
+				zap.Int64("offset", r.Offset), zap.Int64("bytes", r.Size), zap.Int64("limits.decompressed", s.src.opt.MaxDecompressed))
+			return nil
+		}
+	}
+	m := queue.Message{
+		Headers:   list,
+		Subject:   s.Topic,
+		Partition: s.Partition,
+		Position:  r.Offset,
+		Time:      time.UnixMilli(max(r.Time, 0)),
+	}
+	m.Value, m.Key = own(r.Value, r.Key)
+	d := u.newDelivery()
+	d.strand, d.ordinal = s, ordinal
+	if brought {
+		d.Init(m, origin, 1, m.Held(), d, s.give)
+	} else {
+		d.InitAt(m, s.seed, 1, m.Held(), d, s.give)
+	}
+	return d
+}
+
+func (u *unpacker) newDelivery() *delivery {
+	if len(u.slab) == 0 {
+		u.slab = make([]delivery, deliverySlab)
+	}
+	d := &u.slab[0]
+	u.slab = u.slab[1:]
+	return d
+}
+
+// unreadable says that err is about what lies in the log.
+func unreadable(err error) bool {
+	var e *record.Error
+	return errors.As(err, &e)
+}
