@@ -2,7 +2,9 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/flushline/flushline/queue/kafka/wire"
 )
@@ -81,6 +83,7 @@ func atCoordinator(ctx context.Context, client *wire.Client, group string, ask f
 	}
 }
 
+// createTopic returns when the topic can be used, as far as one broker knows.
 func createTopic(ctx context.Context, client *wire.Client, name string, t newTopic) error {
 	addr, err := controller(ctx, client)
 	if err != nil {
@@ -89,10 +92,37 @@ func createTopic(ctx context.Context, client *wire.Client, name string, t newTop
 	failed, err := client.CreateTopics(ctx, addr, []wire.NewTopic{{
 		Name: name, Partitions: orMinusOne[int32](t.partitions), Replicas: orMinusOne[int16](t.replicas), Configs: t.settings,
 	}}, false)
+	if err == nil {
+		err = failed[name]
+	}
 	if err != nil {
 		return err
 	}
-	return failed[name]
+	return until(ctx, func() (bool, error) {
+		cluster, err := client.Metadata(ctx, []string{name})
+		if err != nil {
+			return false, err
+		}
+		ps := cluster.Topics[name].Partitions
+		led := !slices.ContainsFunc(ps, func(p wire.Partition) bool { return p.Leader < 0 })
+		return len(ps) > 0 && led, nil
+	})
+}
+
+var errNotYet = errors.New("it is done, but the brokers do not show it yet")
+
+// until waits for what the controller has accepted to be seen by the brokers. The
+// error is the last answer's.
+func until(ctx context.Context, seen func() (bool, error)) error {
+	for pause := newPause(); ; {
+		ok, err := seen()
+		if ok {
+			return nil
+		}
+		if !pauseFor(ctx, pause.NextBackOff()) {
+			return errors.Join(errNotYet, err)
+		}
+	}
 }
 
 func orMinusOne[N int16 | int32](n int) N {
@@ -102,7 +132,7 @@ func orMinusOne[N int16 | int32](n int) N {
 	return N(n)
 }
 
-// alterSettings writes what findings want.
+// alterSettings writes what findings want and returns when it can be read.
 func alterSettings(ctx context.Context, client *wire.Client, topic string, fs []Finding) error {
 	addr, err := controller(ctx, client)
 	if err != nil {
@@ -114,8 +144,22 @@ func alterSettings(ctx context.Context, client *wire.Client, topic string, fs []
 	}
 	r := wire.TopicResource(topic)
 	failed, err := client.AlterConfigs(ctx, addr, []wire.Change{{Resource: r, Set: set}}, false)
+	if err == nil {
+		err = failed[r]
+	}
 	if err != nil {
 		return err
 	}
-	return failed[r]
+	return until(ctx, func() (bool, error) {
+		answers, err := client.DescribeConfigs(ctx, addr, []wire.Resource{r})
+		if err != nil {
+			return false, err
+		}
+		for name, value := range set {
+			if answers[r].Values[name].Value != value {
+				return false, answers[r].Err
+			}
+		}
+		return true, nil
+	})
 }

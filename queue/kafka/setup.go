@@ -110,7 +110,7 @@ func Plan(ctx context.Context, client *wire.Client, cfg *Config, o SetupOptions)
 		}
 	}
 	if o.Offsets {
-		if err := p.offsets(ctx, names); err != nil {
+		if err := p.offsets(ctx); err != nil {
 			return nil, err
 		}
 	}

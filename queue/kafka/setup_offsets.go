@@ -9,7 +9,7 @@ import (
 )
 
 // offsets plans the commit of where the group begins.
-func (p *planner) offsets(ctx context.Context, names []string) error {
+func (p *planner) offsets(ctx context.Context) error {
 	step := Step{What: "offsets", Name: p.cfg.Group, Action: Create}
 	if p.cfg.Start == StartCommitted {
 		step.Action = Refuse
@@ -21,18 +21,14 @@ func (p *planner) offsets(ctx context.Context, names []string) error {
 	if err != nil {
 		return err
 	}
-	unknown := 0
-	for _, name := range names {
-		if _, planned := p.planned[name]; planned {
-			unknown++
-			step.Changes = append(step.Changes, Change{name, "", p.cfg.Start})
-		}
+	for _, name := range b.unknown {
+		step.Changes = append(step.Changes, Change{name, "", p.cfg.Start})
 	}
 	for _, c := range b.commits {
 		step.Changes = append(step.Changes, Change{c.TopicPartition.String(), "", strconv.FormatInt(c.Offset, 10) + " (" + p.cfg.Start + ")"})
 	}
 	switch {
-	case len(b.commits)+unknown == 0:
+	case len(b.commits)+len(b.unknown) == 0:
 		step.Action = OK
 	case b.members > 0:
 		step.Action, step.Changes = OK, nil
@@ -48,6 +44,7 @@ func (p *planner) offsets(ctx context.Context, names []string) error {
 type beginning struct {
 	members int
 	commits []wire.CommitPartition
+	unknown []string // topics that this plan creates first
 }
 
 // beginning asks for the partitions without committed offset and where they begin.
@@ -61,6 +58,9 @@ func (p *planner) beginning(ctx context.Context) (*beginning, error) {
 	b := &beginning{members: lag.Members}
 	for i := range lag.Topics {
 		t := &lag.Topics[i]
+		if _, made := p.planned[t.Topic]; made && t.Err != nil {
+			b.unknown = append(b.unknown, t.Topic)
+		}
 		for k := range t.Partitions {
 			one := &t.Partitions[k]
 			if one.Committed >= 0 {
@@ -112,7 +112,10 @@ func (p *planner) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(b.commits) == 0 {
+	switch {
+	case len(b.unknown) > 0:
+		return &MissingError{"topic", b.unknown[0]}
+	case len(b.commits) == 0:
 		return nil
 	}
 	return atCoordinator(ctx, p.client, p.cfg.Group, func(ctx context.Context, addr string) error {
