@@ -17,15 +17,15 @@ import (
 // The exchange of RFC 7677, section 3.
 func TestSCRAMIsThatOfItsRFC(t *testing.T) {
 	t.Parallel()
-	const nonce = "rOprNGfwEbeRWWbNEkqO"
+	const nonce = "rOprNGfwEbeRWgbNEkqO"
 	a := &auth{mechanism: "SCRAM-SHA-256", user: "user", password: "pencil"}
 	answers := []string{
-		"r=rOprNGfwEbeRWWbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096",
+		"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096",
 		"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=",
 	}
 	want := []string{
 		"n,,n=user,r=" + nonce,
-		"c=biws,r=rOprNGfwEbeRWWbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=",
+		"c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=",
 	}
 	round := 0
 	say := func(words []byte) ([]byte, error) {
