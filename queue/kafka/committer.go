@@ -10,12 +10,15 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+
+	"github.com/flushline/flushline/queue/kafka/group"
 )
 
 // committer stores the positions of all cursors of a source: once an interval, or
 // earlier when many messages have ended, all in one request. One request is under
 // way at a time; what moves meanwhile goes with the next, so a coordinator that
-// does not answer costs nothing but age.
+// does not answer costs nothing but age. A lease that ends goes first: it cuts
+// short the request under way, and shares its own only with leases that end, too.
 type committer struct {
 	commit   func(ctx context.Context, marks []mark) []error
 	every    time.Duration
@@ -35,7 +38,14 @@ type committer struct {
 type final struct {
 	ctx    context.Context
 	cursor *cursor
-	done   chan error // receives once
+	done   chan outcome // receives once
+}
+
+// outcome is the answer to a last commit. again: it says nothing about the next
+// one.
+type outcome struct {
+	err   error
+	again bool
 }
 
 const (
@@ -49,12 +59,12 @@ const (
 
 var (
 	errMakesWay  = errors.New("the commit made way for the last one of a lease")
-	errNotOwned  = errors.New("the lease of the partition is over")
 	errCommitter = errors.New("no more offsets are committed: the source has stopped")
 )
 
 // newCommitter makes a committer whose run has to be called. commit stores marks
-// and returns an error, or nil, for each.
+// and returns nil, or an error or nil for each. It waits for what passes until ctx
+// ends; what it refuses before that, it would refuse again.
 func newCommitter(cfg CommitConfig, commit func(context.Context, []mark) []error) *committer {
 	return &committer{
 		commit:   commit,
@@ -122,6 +132,7 @@ func (c *committer) round(ctx context.Context) {
 	}
 	ctx, done := c.begin(ctx, finals)
 	errs := c.commit(ctx, marks)
+	cut := ctx.Err() != nil
 	madeWay := done()
 	now := time.Now()
 	for i, m := range marks {
@@ -129,43 +140,44 @@ func (c *committer) round(ctx context.Context) {
 		if i < len(errs) {
 			err = errs[i]
 		}
-		if err != nil && madeWay {
-			err = errMakesWay
-		} else {
+		if err == nil || !madeWay {
 			m.cursor.stored(m, err, now)
 		}
 		if i < len(finals) {
-			finals[i].done <- err
+			finals[i].done <- outcome{err, cut || tooMuchMetadata(err) && m.metadata != ""}
 		}
 	}
 }
 
-// collect returns what is to be stored now, first the last commits of leases.
-// Those that have nothing new are done.
+// collect returns what is to be stored now: the last commits of leases, or if there
+// are none the positions of all that moved. Nobody who leaves waits for the trouble
+// of those who stay.
 func (c *committer) collect() (marks []mark, finals []*final) {
-	c.ended.Store(0)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	leaving := map[*cursor]bool{}
 	for _, f := range c.finals {
-		leaving[f.cursor] = true
-		if m, ok := f.cursor.last(); ok {
+		m, over, news := f.cursor.last()
+		switch {
+		case over:
+			f.done <- outcome{err: group.ErrNotOwned}
+		case !news:
+			f.done <- outcome{}
+		default:
 			marks, finals = append(marks, m), append(finals, f)
-		} else {
-			f.done <- nil
 		}
 	}
 	c.finals = nil
+	if len(finals) > 0 {
+		return marks, finals
+	}
+	c.ended.Store(0)
 	now := time.Now()
 	for cur := range c.cursors {
-		if leaving[cur] {
-			continue
-		}
 		if m, ok := cur.due(now); ok {
 			marks = append(marks, m)
 		}
 	}
-	return marks, finals
+	return marks, nil
 }
 
 // begin bounds a request: by patience, by who waits for the last commit of a lease
@@ -213,23 +225,23 @@ func (c *committer) begin(ctx context.Context, finals []*final) (_ context.Conte
 func (c *committer) final(ctx context.Context, cur *cursor) error {
 	defer c.drop(cur)
 	for {
-		err := c.attempt(ctx, cur)
-		if err == nil {
+		o := c.attempt(ctx, cur)
+		if o.err == nil {
 			return nil
 		}
-		if !errors.Is(err, errNotOwned) && !errors.Is(err, errCommitter) {
+		if o.again {
 			select {
 			case <-time.After(finalAgain):
 				continue
 			case <-ctx.Done():
 			}
 		}
-		return fmt.Errorf("couldn't commit the end of %s, so messages that have ended may come again: %w", cur.partition, err)
+		return fmt.Errorf("couldn't commit the end of %s, so messages that have ended may come again: %w", cur.partition, o.err)
 	}
 }
 
-func (c *committer) attempt(ctx context.Context, cur *cursor) error {
-	f := &final{ctx: ctx, cursor: cur, done: make(chan error, 1)}
+func (c *committer) attempt(ctx context.Context, cur *cursor) outcome {
+	f := &final{ctx: ctx, cursor: cur, done: make(chan outcome, 1)}
 	c.mu.Lock()
 	c.finals = append(c.finals, f)
 	if c.yield != nil {
@@ -238,13 +250,13 @@ func (c *committer) attempt(ctx context.Context, cur *cursor) error {
 	c.mu.Unlock()
 	c.poke()
 	select {
-	case err := <-f.done:
-		return err
+	case o := <-f.done:
+		return o
 	case <-ctx.Done():
 		c.withdraw(f)
-		return context.Cause(ctx)
+		return outcome{err: context.Cause(ctx)}
 	case <-c.closed:
-		return errCommitter
+		return outcome{err: errCommitter}
 	}
 }
 

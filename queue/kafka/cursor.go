@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"strings"
 	"sync"
 	"time"
 
@@ -32,11 +31,11 @@ type cursor struct {
 	plain     bool // the broker takes no metadata as long as ours
 }
 
-// inheritance is where a lease begins and what earlier owners left to it.
+// inheritance is what earlier owners of a partition left to a lease.
 type inheritance struct {
 	Cluster   string // its id, so that a map from another cluster says nothing here
 	Partition wire.TopicPartition
-	Committed int64 // as the coordinator answered; -1: nothing
+	Committed int64 // as the coordinator answered; -1: nothing, or nothing about this log
 	Metadata  string
 }
 
@@ -46,7 +45,7 @@ type inheritance struct {
 func newCursor(from inheritance, start int64, span int, now time.Time) *cursor {
 	c := &cursor{
 		partition: from.Partition,
-		scope:     strings.Join([]string{from.Cluster, from.Partition.String()}, "/"),
+		scope:     from.Cluster + "/" + from.Partition.String(),
 		mark:      queue.NewWatermark(start, span),
 		committed: from.Committed,
 		metadata:  from.Metadata,
@@ -135,17 +134,17 @@ func (c *cursor) due(now time.Time) (mark, bool) {
 	return mark{c, low, c.describe(low, aboveOf(c.inherited, low))}, true
 }
 
-// last returns what the lease's last commit has to store, if there is anything
-// new: the watermark, with all that is known to have ended above it.
-func (c *cursor) last() (mark, bool) {
+// last returns what the lease's last commit has to store: the watermark, with all
+// that is known to have ended above it. It is not news if that is stored already.
+func (c *cursor) last() (m mark, over, news bool) {
 	low, ended := c.mark.Above()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.over {
-		return mark{}, false
+		return mark{}, true, false
 	}
-	m := mark{c, low, c.describe(low, union(aboveOf(c.inherited, low), ended))}
-	return m, m.offset != c.committed || m.metadata != c.metadata
+	m = mark{c, low, c.describe(low, union(aboveOf(c.inherited, low), ended))}
+	return m, false, m.offset != c.committed || m.metadata != c.metadata
 }
 
 func (c *cursor) describe(low int64, ended []queue.Interval) string {
