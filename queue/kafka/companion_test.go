@@ -170,7 +170,8 @@ func TestALetterGoesToTheCompanionOfItsTopic(t *testing.T) {
 	l := letters(t, connect(t, cfg), cfg)
 	ms := []queue.Message{
 		letterFrom("a[0]", []byte("0")), letterFrom("b.c[3]", []byte("1")), letterFrom("a[3]", []byte("2")),
-		{Value: []byte("nobody's")}, letterFrom("b.c[0]", []byte("3")),
+		{Value: []byte("nobody's")},
+		letterFrom("b.c[0]", []byte("3")),
 	}
 	if errs := l.Put(t.Context(), ms); errs != nil {
 		t.Fatal(errs[0])

@@ -98,6 +98,9 @@ func Verify(ctx context.Context, client *wire.Client, cfg *Config, maxMessage in
 	}
 	v := &verifier{client: client, cfg: cfg, cluster: cluster, maxMessage: maxMessage}
 	v.brokers(ctx)
+	if slices.ContainsFunc(v.findings, func(f Finding) bool { return f.Severity == Error }) {
+		return Report{v.findings}, nil // a broker that is too old answers nothing else
+	}
 	for _, name := range names {
 		v.topic(ctx, name, found[name])
 	}

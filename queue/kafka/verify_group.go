@@ -117,10 +117,10 @@ func (v *verifier) group(ctx context.Context, settings map[string]string) error 
 // rights before it says so. It changes nothing.
 func (v *verifier) member(ctx context.Context, addr string) error {
 	err := v.client.Heartbeat(ctx, addr, wire.Membership{Group: v.cfg.Group, Member: "flushline-check", Generation: 1})
-	if errors.Is(err, kafkago.UnknownMemberId) || errors.Is(err, kafkago.IllegalGeneration) {
-		return nil
+	if errors.Is(err, kafkago.GroupAuthorizationFailed) || wire.IsCoordinatorMoved(err) {
+		return err
 	}
-	return err
+	return nil
 }
 
 // ourProtocols is how the names of the assignment protocols of package group begin.

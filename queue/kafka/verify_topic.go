@@ -100,18 +100,18 @@ func (v *verifier) readable(ctx context.Context, d *described) error {
 // choices of its owner: none of them stops a start, and setup changes none.
 func (v *verifier) sourceRows(d *described) []setting {
 	policy, unclean := d.settings[cleanupPolicy], d.settings[uncleanElection]
-	kept, _ := d.number(retentionTime)
-	bytes, _ := d.number(retentionBytes)
+	kept, knowsKept := d.number(retentionTime)
+	bytes, knowsBytes := d.number(retentionBytes)
 	inSync, knowsInSync := d.number(minInSyncReplicas)
 	limit, knowsLimit := d.limit()
 	return []setting{
 		{
-			bad: kept > 0 && kept < shortRetention.Milliseconds(), severity: Warning, field: retentionTime,
+			bad: knowsKept && kept >= 0 && kept < shortRetention.Milliseconds(), severity: Warning, field: retentionTime,
 			found: fmt.Sprintf("%d (%v)", kept, time.Duration(kept)*time.Millisecond), wanted: "more than the longest pause you want to survive",
 			why: "what is not flushed by then is lost, and counted as passed over", to: strconv.FormatInt((7 * 24 * time.Hour).Milliseconds(), 10),
 		},
 		{
-			bad: bytes > 0, severity: Warning, field: retentionBytes, found: fmt.Sprintf("%d for each partition", bytes), wanted: "-1",
+			bad: knowsBytes && bytes >= 0, severity: Warning, field: retentionBytes, found: fmt.Sprintf("%d for each partition", bytes), wanted: "-1",
 			why: "the oldest messages are deleted when a partition has more, flushed or not", to: "-1",
 		},
 		{
