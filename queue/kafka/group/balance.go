@@ -119,13 +119,15 @@ func (t *table) claims() {
 				if c := &t.cells[n]; c.owner == nil || c.owner.generation < s.generation {
 					c.owner, c.draining = s, s.draining[i]
 				}
-			} else if o := strays[p]; !known[p.Topic] && s.eager[p.Topic] && (o == nil || o.generation < s.generation) {
+			} else if o := strays[p]; !known[p.Topic] && (o == nil || o.generation < s.generation) {
 				strays[p] = s
 			}
 		}
 	}
 	for p, s := range strays {
-		s.stay = append(s.stay, p)
+		if s.eager[p.Topic] {
+			s.stay = append(s.stay, p)
+		}
 	}
 }
 
