@@ -8,7 +8,7 @@
 //
 //	go run ./test/bench                  everything
 //	go run ./test/bench -short           fewer messages and rounds
-//	go run ./test/bench -only 1KB        cases whose name contains the text
+//	go run ./test/bench -only 1KB        cases whose name contains the text ("kafka", "nats 50KB")
 //
 // The exit code is 1 if a bound is exceeded.
 package main
@@ -47,30 +47,54 @@ func main() {
 // benchCase prints what it found and says whether its bound was kept.
 type benchCase struct {
 	name string
-	run  func(*benchServer) (bool, error)
+	run  func() (bool, error)
+}
+
+// suite is the cases of one queue, with the broker they need.
+type suite struct {
+	name  string
+	start func(short bool) (cases []benchCase, stop func(), err error)
 }
 
 // bench runs all cases and says whether every bound was kept.
 func bench(short bool, only string) (bool, error) {
-	srv, err := startServer()
-	if err != nil {
-		return false, err
-	}
-	defer srv.stop()
-	cases := memoryCases(short)
-	for _, c := range speedCases(short) {
-		cases = append(cases, benchCase{c.name, c.run})
-	}
 	ok := true
-	for _, c := range cases {
-		if !strings.Contains(c.name, only) {
-			continue
-		}
-		kept, err := c.run(srv)
+	for _, s := range []suite{{"nats", natsSuite}, {"kafka", kafkaSuite}} {
+		kept, err := s.bench(short, only)
 		if err != nil {
-			return false, fmt.Errorf("%s: %w", c.name, err)
+			return false, fmt.Errorf("%s: %w", s.name, err)
 		}
 		ok = ok && kept
 	}
 	return ok, nil
+}
+
+// bench starts the broker only if a case is wanted.
+func (s suite) bench(short bool, only string) (bool, error) {
+	cases, stop, err := s.start(short)
+	if err != nil {
+		return false, err
+	}
+	defer stop()
+	ok := true
+	for _, c := range cases {
+		if name := s.name + " " + c.name; !strings.Contains(name, only) {
+			continue
+		} else if kept, err := c.run(); err != nil {
+			return false, fmt.Errorf("%s: %w", name, err)
+		} else {
+			ok = ok && kept
+		}
+	}
+	return ok, nil
+}
+
+// natsSuite is what is measured on a nats-server.
+func natsSuite(short bool) ([]benchCase, func(), error) {
+	srv := &benchServer{}
+	cases := memoryCases(srv, short)
+	for _, c := range speedCases(short) {
+		cases = append(cases, benchCase{c.name, func() (bool, error) { return c.run(srv) }})
+	}
+	return cases, srv.stop, nil
 }

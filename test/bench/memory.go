@@ -27,16 +27,16 @@ import (
 const mib = 1 << 20
 
 // memoryCases look at a worker's memory, and at what waiting costs.
-func memoryCases(short bool) []benchCase {
+func memoryCases(srv *benchServer, short bool) []benchCase {
 	watch := 30 * time.Second
 	if short {
 		watch = 10 * time.Second
 	}
 	return []benchCase{
-		{"idle RSS of run", idleRSS},
-		{"destination that never answers", func(srv *benchServer) (bool, error) { return neverAnswers(srv, watch) }},
-		{"10,000 lanes, 50KB each", returnsToIdle},
-		{"10,000 unready lanes", func(srv *benchServer) (bool, error) { return unready(srv, watch) }},
+		{"idle RSS of run", func() (bool, error) { return idleRSS(srv) }},
+		{"destination that never answers", func() (bool, error) { return neverAnswers(srv, watch) }},
+		{"10,000 lanes, 50KB each", func() (bool, error) { return returnsToIdle(srv) }},
+		{"10,000 unready lanes", func() (bool, error) { return unready(srv, watch) }},
 	}
 }
 
@@ -46,6 +46,9 @@ type footprint struct {
 	Lanes             int64
 	CPU               float64 // seconds a second while waiting
 	Asked             float64 // calls of IsReady a second
+
+	Sockets int   // Kafka: connections open while idle
+	Held    int64 // Kafka: most messages that a paused partition held or had buffered
 }
 
 func say(name string, kept bool, bound, format string, args ...any) (bool, error) {
@@ -55,7 +58,7 @@ func say(name string, kept bool, bound, format string, args ...any) (bool, error
 
 // idleRSS starts the real program on an empty stream and reads its memory.
 func idleRSS(srv *benchServer) (bool, error) {
-	l := load{"IDLE", 0, 1000, 1}
+	l := load{"IDLE", 0, 1000, 1, 0}
 	if err := srv.publish(l); err != nil {
 		return false, err
 	}
@@ -111,7 +114,7 @@ func rssOf(pid int) (int64, error) {
 
 func neverAnswers(srv *benchServer, watch time.Duration) (bool, error) {
 	const inFlight, work = 64 * mib, 16 * mib
-	l := load{"NEVER", 10 * inFlight / 50_000, 50_000, 50}
+	l := load{"NEVER", 10 * inFlight / 50_000, 50_000, 50, 0}
 	f, err := srv.footprint(l, "never", watch, inFlight, work)
 	if err != nil {
 		return false, err
@@ -122,7 +125,7 @@ func neverAnswers(srv *benchServer, watch time.Duration) (bool, error) {
 }
 
 func returnsToIdle(srv *benchServer) (bool, error) {
-	l := load{"LANES", 10_000, 50_000, 10_000}
+	l := load{"LANES", 10_000, 50_000, 10_000, 0}
 	f, err := srv.footprint(l, "lanes", 0, 256*mib, 64*mib)
 	if err != nil {
 		return false, err
@@ -132,7 +135,7 @@ func returnsToIdle(srv *benchServer) (bool, error) {
 }
 
 func unready(srv *benchServer, watch time.Duration) (bool, error) {
-	l := load{"UNREADY", 10_000, 1000, 10_000}
+	l := load{"UNREADY", 10_000, 1000, 10_000, 0}
 	f, err := srv.footprint(l, "unready", watch, 256*mib, 64*mib)
 	if err != nil {
 		return false, err

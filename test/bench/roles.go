@@ -32,6 +32,14 @@ func runRole(name string) error {
 		return measure(runWorker)
 	case "memory":
 		return runMemory()
+	case "kafka-raw":
+		return measure(runKafkaRaw)
+	case "kafka-worker":
+		return measure(runKafkaWorker)
+	case "kafka-memory":
+		return runKafkaMemory()
+	case "kafka-rebalance":
+		return runKafkaRebalance()
 	}
 	return fmt.Errorf("unknown role %q", name)
 }
@@ -40,9 +48,6 @@ func runRole(name string) error {
 func measure(run func(env benchEnv) error) error {
 	env, err := readEnv()
 	if err != nil {
-		return err
-	}
-	if err := env.createConsumer(); err != nil {
 		return err
 	}
 	stop, err := profile()
@@ -57,7 +62,7 @@ func measure(run func(env benchEnv) error) error {
 	u := usage{Messages: env.load.Messages, CPU: cpuTime() - cpu, Wall: time.Since(wall), PeakRSS: rssPeak()}
 	var ms runtime.MemStats
 	runtime.ReadMemStats(&ms)
-	u.GCs = ms.NumGC
+	u.GCs, u.Flowing = ms.NumGC, flowing()
 	return json.NewEncoder(os.Stdout).Encode(u)
 }
 
@@ -112,6 +117,9 @@ func (env benchEnv) createConsumer() error {
 // runRaw is the rival: one inbox subscription, pull requests of 512 refilled at
 // half, pass one, pass two into reused memory, acknowledge.
 func runRaw(env benchEnv) error {
+	if err := env.createConsumer(); err != nil {
+		return err
+	}
 	nc, err := nats.Connect(env.url)
 	if err != nil {
 		return err
@@ -174,6 +182,9 @@ func runRaw(env benchEnv) error {
 
 // runWorker is the product: source, lanes, blackhole.
 func runWorker(env benchEnv) error {
+	if err := env.createConsumer(); err != nil {
+		return err
+	}
 	w, err := newWorker(blackhole.Kind(), nil)
 	if err != nil {
 		return err

@@ -22,38 +22,45 @@ import (
 	"github.com/flushline/flushline/protocol"
 )
 
-// benchServer is a nats-server in a process of its own.
+// benchServer is a nats-server in a process of its own, started when it is first
+// needed.
 type benchServer struct {
 	cmd *exec.Cmd
 	dir string
 	url string
 }
 
-func startServer() (*benchServer, error) {
+func (s *benchServer) start() error {
+	if s.cmd != nil {
+		return nil
+	}
 	dir, err := os.MkdirTemp("", "flushline-bench")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s := &benchServer{dir: dir}
-	s.cmd = role("server", map[string]string{"DIR": dir})
-	out, err := s.cmd.StdoutPipe()
+	s.dir = dir
+	cmd := role("server", map[string]string{"DIR": dir})
+	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s.cmd.Stderr = os.Stderr
-	if err := s.cmd.Start(); err != nil {
-		return nil, err
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		return err
 	}
+	s.cmd = cmd
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
-		s.stop()
-		return nil, fmt.Errorf("the server did not start: %w", err)
+		return fmt.Errorf("the server did not start: %w", err)
 	}
 	s.url = strings.TrimSpace(line)
-	return s, nil
+	return nil
 }
 
 func (s *benchServer) stop() {
+	if s.cmd == nil {
+		return
+	}
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
 	_ = s.cmd.Wait()
 	_ = os.RemoveAll(s.dir) // a temporary directory left over is nobody's loss
@@ -95,10 +102,15 @@ type load struct {
 	Messages int
 	Bytes    int
 	Keys     int
+
+	Partitions int // Kafka only
 }
 
 // publish fills a stream, once.
 func (s *benchServer) publish(l load) error {
+	if err := s.start(); err != nil {
+		return err
+	}
 	nc, err := nats.Connect(s.url)
 	if err != nil {
 		return err

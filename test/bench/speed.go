@@ -27,9 +27,9 @@ func speedCases(short bool) []speedCase {
 		n, rounds = 4, 2
 	}
 	return []speedCase{
-		{"1KB, 50 lanes", load{"SMALL50", 600_000 / n, 1000, 50}, rounds, 0, 1500 * time.Nanosecond},
-		{"1KB, 10,000 lanes", load{"SMALL10K", 600_000 / n, 1000, 10_000}, rounds, 0, 2 * time.Microsecond},
-		{"50KB, 50 lanes", load{"LARGE50", 20_000 / n, 50_000, 50}, rounds, 1.15, 0},
+		{"1KB, 50 lanes", load{"SMALL50", 600_000 / n, 1000, 50, 0}, rounds, 0, 1500 * time.Nanosecond},
+		{"1KB, 10,000 lanes", load{"SMALL10K", 600_000 / n, 1000, 10_000, 0}, rounds, 0, 2 * time.Microsecond},
+		{"50KB, 50 lanes", load{"LARGE50", 20_000 / n, 50_000, 50, 0}, rounds, 1.15, 0},
 	}
 }
 
@@ -40,22 +40,35 @@ type usage struct {
 	Wall     time.Duration
 	GCs      uint32
 	PeakRSS  int64 // KiB
+
+	Flowing time.Duration // from the first message to the last, where the role can say
 }
 
 func (u usage) perMessage() time.Duration { return u.CPU / time.Duration(max(u.Messages, 1)) }
 
-func (c speedCase) run(srv *benchServer) (bool, error) {
+// target is a broker with loads, and the two roles that consume them.
+type target interface {
+	publish(load) error
+	address() string
+	roles() (raw, worker string)
+}
+
+func (s *benchServer) address() string             { return s.url }
+func (s *benchServer) roles() (raw, worker string) { return "raw", "worker" }
+
+func (c speedCase) run(srv target) (bool, error) {
 	if err := srv.publish(c.load); err != nil {
 		return false, err
 	}
 	var raw, worker []usage
+	rawRole, workerRole := srv.roles()
 	for i := range c.rounds {
-		for _, who := range []string{"raw", "worker"} {
+		for _, who := range []string{rawRole, workerRole} {
 			u, err := consume(srv, who, c.load, i)
 			if err != nil {
 				return false, err
 			}
-			if who == "raw" {
+			if who == rawRole {
 				raw = append(raw, u)
 			} else {
 				worker = append(worker, u)
@@ -97,13 +110,13 @@ func median(us []usage) usage {
 }
 
 // consume runs one consumer process to the end of the load.
-func consume(srv *benchServer, who string, l load, round int) (usage, error) {
+func consume(srv target, who string, l load, round int) (usage, error) {
 	text, err := l.json()
 	if err != nil {
 		return usage{}, err
 	}
 	cmd := role(who, map[string]string{
-		"URL": srv.url, "LOAD": text, "DURABLE": fmt.Sprintf("%s-%s-%d", l.Stream, who, round),
+		"URL": srv.address(), "LOAD": text, "DURABLE": fmt.Sprintf("%s-%s-%d", l.Stream, who, round),
 	})
 	cmd.Env = append(cmd.Env, "GOGC=400", "GOMEMLIMIT=384MiB")
 	if *profiles != "" {
