@@ -75,23 +75,6 @@ func (c *Client) DeleteTopics(ctx context.Context, addr string, names []string) 
 	return outcome(failed, err)
 }
 
-// note keeps failures only.
-func note[K comparable](failed map[K]error, key K, err error) {
-	if err == nil {
-		delete(failed, key)
-	} else {
-		failed[key] = err
-	}
-}
-
-// outcome is no map with an error.
-func outcome[K comparable, V any](m map[K]V, err error) (map[K]V, error) {
-	if err != nil {
-		return nil, err
-	}
-	return m, nil
-}
-
 // DeleteBefore asks for the deletion of all records below Offset; -1 is all up to
 // the high watermark.
 type DeleteBefore struct {

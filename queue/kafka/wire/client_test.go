@@ -81,7 +81,7 @@ func TestLogIsWrittenAndReadBack(t *testing.T) {
 	ctx := within(t, 30*time.Second)
 
 	meta := must(c.Metadata(ctx, []string{"logs", "absent"}))(t)
-	if meta.Topics["absent"].Err != kafka.UnknownTopicOrPartition {
+	if !errors.Is(meta.Topics["absent"].Err, kafka.UnknownTopicOrPartition) {
 		t.Errorf("a topic that does not exist has the error %v", meta.Topics["absent"].Err)
 	}
 	if got := len(meta.Topics["logs"].Partitions); got != 2 {

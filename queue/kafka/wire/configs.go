@@ -2,7 +2,6 @@ package wire
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"slices"
 	"strconv"
@@ -145,5 +144,3 @@ func (e *encoder) change(ch Change) {
 		e.nullable("")
 	}
 }
-
-var errUnnamed = errors.New("the broker's answer does not name it")

@@ -2,6 +2,9 @@ package wire
 
 import (
 	"context"
+	"errors"
+
+	"github.com/segmentio/kafka-go"
 )
 
 // Commit stores positions under a membership. The map holds only the partitions
@@ -27,21 +30,15 @@ func (c *Client) Commit(ctx context.Context, addr string, m Membership, ps []Com
 			failed[p.TopicPartition] = errUnnamed
 		}
 		d.throttle()
-		d.eachPartition(2, func(p TopicPartition) {
-			if failed[p] = d.code(); failed[p] == nil {
-				delete(failed, p)
-			}
-		})
+		d.eachPartition(2, func(p TopicPartition) { note(failed, p, d.code()) })
 		return d.err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return failed, nil
+	return outcome(failed, err)
 }
 
-// Committed reads the positions that a group has committed. An error of the whole
-// group is the error; one of a partition is in its entry.
+// Committed reads the positions that a group has committed; one that does not exist
+// has none. An error of the whole group is the error; one of a partition is in its
+// entry.
 func (c *Client) Committed(ctx context.Context, addr, group string, ps []TopicPartition) (map[TopicPartition]Committed, error) {
 	found := map[TopicPartition]Committed{}
 	err := c.do(ctx, addr, &call{
@@ -60,12 +57,16 @@ func (c *Client) Committed(ctx context.Context, addr, group string, ps []TopicPa
 			d.int32() // leader epoch
 			found[p] = Committed{Offset: offset, Metadata: d.str(), Err: d.code()}
 		})
-		return d.code()
+		verdict := d.code()
+		if errors.Is(verdict, kafka.GroupIdNotFound) {
+			for _, p := range ps {
+				found[p] = Committed{Offset: -1}
+			}
+			return nil
+		}
+		return verdict
 	})
-	if err != nil {
-		return nil, err
-	}
-	return found, nil
+	return outcome(found, err)
 }
 
 // ListOffsets asks the leader at addr for offsets by time. With readCommitted the
@@ -95,10 +96,7 @@ func (c *Client) ListOffsets(ctx context.Context, addr string, readCommitted boo
 		})
 		return d.err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return found, nil
+	return outcome(found, err)
 }
 
 func (e *encoder) isolation(readCommitted bool) {

@@ -72,10 +72,7 @@ func (c *Client) Produce(ctx context.Context, addr string, batches []Batch) (map
 		parseProduced(d, stored)
 		return d.err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return stored, nil
+	return outcome(stored, err)
 }
 
 func parseProduced(d *decoder, stored map[TopicPartition]Stored) {

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -66,7 +67,7 @@ func (a *auth) agree(conn *conn, client string) error {
 	switch bad := d.end(); {
 	case bad != nil:
 		return bad
-	case verdict == kafka.UnsupportedSASLMechanism:
+	case errors.Is(verdict, kafka.UnsupportedSASLMechanism):
 		return fmt.Errorf("%w: it offers %s", verdict, strings.Join(offered, ", "))
 	}
 	return verdict

@@ -59,7 +59,7 @@ func (c *Client) CheckVersions(ctx context.Context, addr string) error {
 		errs = append(errs, checkVersion(a, versions))
 	}
 	if err := errors.Join(errs...); err != nil {
-		return c.wrap("use", addr, fmt.Errorf("Apache Kafka 2.4 to 4.x is needed: %w", err))
+		return c.wrap("use", addr, fmt.Errorf("it is none of Apache Kafka 2.4 to 4.x: %w", err))
 	}
 	return nil
 }
