@@ -61,6 +61,9 @@ func namingFile(err error, path string) error {
 
 // named puts the file's name into recommended commands.
 func named(text, path string) string {
+	if path == "" { // the command works without a file
+		return text
+	}
 	if strings.ContainsAny(path, " \t'\"") {
 		path = strconv.Quote(path)
 	}

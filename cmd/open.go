@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -36,6 +37,8 @@ type broker interface {
 // brokerOf is the one place that knows all kinds of queues.
 func brokerOf(cfg *configs.Config) broker {
 	switch src := &cfg.Source; {
+	case src.Kafka != nil:
+		return &kafkaQueue{cfg: cfg, client: src.Kafka}
 	case src.Embedded != nil:
 		return &embeddedQueue{cfg}
 	default:
@@ -70,9 +73,19 @@ func openQueues(ctx context.Context, cfg *configs.Config, log *zap.Logger) (*que
 	}
 	if err != nil {
 		q.close()
-		return nil, unavailable(namingFile(err, cfg.File))
+		return nil, atBroker(err, cfg.File)
 	}
 	return q, nil
+}
+
+// atBroker is an error of a broker's method as it leaves a command: unavailable,
+// unless it says otherwise.
+func atBroker(err error, file string) error {
+	var c *coded
+	if errors.As(err, &c) {
+		return err
+	}
+	return unavailable(namingFile(err, file))
 }
 
 // lettersBeside says whether dead letters stay at the source's broker.

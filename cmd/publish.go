@@ -20,6 +20,8 @@ type publishOptions struct {
 	config   string
 	url      string
 	subject  string
+	brokers  []string
+	topic    string
 	key      protocol.Key
 	format   string
 	lines    int
@@ -35,8 +37,9 @@ func newPublish(p *program) *cobra.Command {
 		Use:   "publish [FILE...]",
 		Short: "Put lines, JSON or LogGroups from files or stdin into the queue",
 		Long: `Reads files (or stdin) and puts their logs as LogGroups into the queue, with the
-key in the x-log-* headers and in the subject. A message counts as published only
-when the stream has confirmed it. Groups too large for a message are split; gzip
+key in the x-log-* headers and in the NATS subject or the Kafka message key. A
+message counts as published only when the stream, or all replicas of the partition
+that are in sync, have confirmed it. Groups too large for a message are split; gzip
 and zstd files are decompressed.
 
 Formats: lines (a log a line), json (an object a line; one with "Logs" is a
@@ -48,6 +51,7 @@ Exit codes: 0 all published; 64 usage, configuration or input; 69 the queue does
 not take it; 75 interrupted.`,
 		Example: `  echo '{"level":"info","msg":"hello"}' | flushline publish -c shop.yaml --project shop --logstore web --config-name app
   flushline publish --url nats://127.0.0.1:4222 --project shop --logstore web --config-name app --rate 500/s access.log
+  flushline publish --brokers 127.0.0.1:9092 --topic logs --sample --count 10000
   flushline publish -c shop.yaml --sample --count 10000`,
 		RunE: func(c *cobra.Command, files []string) error {
 			ctx, stop := interruptible(c.Context())
@@ -57,8 +61,10 @@ not take it; 75 interrupted.`,
 	}
 	configFlag(p, c, &o.config)
 	f := c.Flags()
-	f.StringVar(&o.url, "url", "", "`URL` of the NATS server, instead of a configuration")
-	f.StringVar(&o.subject, "subject", "", "`SUBJECT` to publish to (default: logs.<project>.<logstore>.<config>)")
+	f.StringVar(&o.url, "url", "", "`URL` of a NATS server, instead of a configuration")
+	f.StringVar(&o.subject, "subject", "", "NATS `SUBJECT` to publish to (default: logs.<project>.<logstore>.<config>)")
+	f.StringSliceVar(&o.brokers, "brokers", nil, "`HOST:PORT,...` of a Kafka cluster without credentials, instead of a configuration")
+	f.StringVar(&o.topic, "topic", "", "Kafka `TOPIC` to publish to (default: the one that the configuration reads)")
 	f.StringVar(&o.key.Project, "project", "", "project of the key")
 	f.StringVar(&o.key.Logstore, "logstore", "", "logstore of the key")
 	f.StringVar(&o.key.Config, "config-name", "", "config of the key")
@@ -68,7 +74,7 @@ not take it; 75 interrupted.`,
 	f.Var(&o.rate, "rate", "at most this much: 20MiB is bytes a second, 500/s groups a second")
 	f.Int64Var(&o.count, "count", 0, "stop after `N` groups (0: all)")
 	f.BoolVar(&o.sample, "sample", false, "publish made-up but realistic logs instead of an input")
-	c.MarkFlagsMutuallyExclusive("config", "url")
+	c.MarkFlagsMutuallyExclusive("config", "url", "brokers")
 	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(inputFormats, cobra.ShellCompDirectiveNoFileComp))
 	return c
 }
@@ -102,7 +108,7 @@ func (p *program) publish(ctx context.Context, o *publishOptions, files []string
 	defer to.close()
 	job := publication{
 		sink:  to.sink,
-		pack:  packer{encoding: encoding, limit: to.maxPayload, larger: to.larger, subject: to.subject},
+		pack:  packer{encoding: encoding, limit: to.maxPayload, larger: to.larger, subject: to.subject, keyed: to.keyed},
 		key:   o.key,
 		rate:  o.rate,
 		count: o.count,
@@ -176,6 +182,7 @@ type publisher struct {
 	maxPayload int
 	larger     string // how to let larger messages in
 	subject    func(protocol.Key) string
+	keyed      bool // messages carry the key as theirs
 	close      func()
 }
 
@@ -189,12 +196,8 @@ func (p *program) openPublisher(ctx context.Context, o *publishOptions) (*publis
 		return nil, err
 	}
 	to, err := b.publisher(ctx, o, p.warnings())
-	var c *coded
-	switch {
-	case errors.As(err, &c):
-		return nil, err
-	case err != nil:
-		return nil, unavailable(namingFile(err, o.config))
+	if err != nil {
+		return nil, atBroker(err, o.config)
 	}
 	return to, nil
 }
@@ -203,8 +206,10 @@ func (p *program) publishTarget(o *publishOptions) (broker, error) {
 	switch {
 	case o.url != "":
 		return natsByURL(o.url), nil
+	case len(o.brokers) > 0:
+		return kafkaByFlags(o.brokers)
 	case o.config == "":
-		return nil, usage(errors.New("where to? give the worker's configuration with -c FILE, or the server with --url"))
+		return nil, usage(errors.New("where to? give the worker's configuration with -c FILE, or the server with --url or --brokers"))
 	}
 	cfg, err := p.loadShown(o.config)
 	if err != nil {

@@ -15,6 +15,7 @@ type packer struct {
 	limit    int    // bytes of a message, headers included
 	larger   string // how to raise the limit
 	subject  func(protocol.Key) string
+	keyed    bool // the message key is <project>/<logstore>/<config>, too
 }
 
 const (
@@ -31,7 +32,7 @@ func (k *packer) pack(p *parcel) ([]queue.Message, error) {
 	}
 	ms := make([]queue.Message, len(values))
 	for i, v := range values {
-		ms[i] = queue.Message{Value: v, Subject: k.subject(p.key), Headers: []queue.Header{
+		ms[i] = queue.Message{Value: v, Key: k.messageKey(p.key), Subject: k.subject(p.key), Headers: []queue.Header{
 			{Key: protocol.HeaderProject, Value: p.key.Project},
 			{Key: protocol.HeaderLogstore, Value: p.key.Logstore},
 			{Key: protocol.HeaderConfig, Value: p.key.Config},
@@ -97,12 +98,24 @@ func checkKey(key protocol.Key, from string) error {
 	return nil
 }
 
-// subjectOf is prefix.<project>.<logstore>.<config>, each token percent-encoded
-// outside [A-Za-z0-9_-] so that a dot in a name makes no token.
+// messageKey keeps the messages of a key in one partition.
+func (k *packer) messageKey(key protocol.Key) []byte {
+	if !k.keyed {
+		return nil
+	}
+	return joinKey(nil, '/', key)[1:]
+}
+
+// subjectOf is prefix.<project>.<logstore>.<config>.
 func subjectOf(prefix string, key protocol.Key) string {
-	b := []byte(prefix)
+	return string(joinKey([]byte(prefix), '.', key))
+}
+
+// joinKey appends each part of a key behind a separator, percent-encoded outside
+// [A-Za-z0-9_-] so that no name holds one.
+func joinKey(b []byte, separator byte, key protocol.Key) []byte {
 	for _, token := range [3]string{key.Project, key.Logstore, key.Config} {
-		b = append(b, '.')
+		b = append(b, separator)
 		for i := range len(token) {
 			c := token[i]
 			switch {
@@ -113,5 +126,5 @@ func subjectOf(prefix string, key protocol.Key) string {
 			}
 		}
 	}
-	return string(b)
+	return b
 }

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -68,6 +69,12 @@ func openNATS(ctx context.Context, q *queues, cfg *configs.Config, client *nats.
 }
 
 func (n *natsQueue) plan(ctx context.Context, o *setupOptions, log *zap.Logger) (*plan, error) {
+	switch {
+	case o.replicas > 5:
+		return nil, usage(errors.New("--replicas must be 1 to 5 on NATS"))
+	case o.partitions > 0 || o.offsets:
+		return nil, usage(errors.New("--partitions and --offsets are for Kafka"))
+	}
 	conn, err := nats.Connect(ctx, n.client, log)
 	if err != nil {
 		return nil, err
@@ -96,6 +103,9 @@ func natsStep(s *nats.Step) step {
 }
 
 func (n *natsQueue) publisher(ctx context.Context, o *publishOptions, log *zap.Logger) (*publisher, error) {
+	if o.topic != "" {
+		return nil, usage(errors.New("--topic is for Kafka: give --subject"))
+	}
 	client := *n.client
 	client.ConnectTimeout = publishPatience
 	conn, err := nats.Connect(ctx, &client, log)

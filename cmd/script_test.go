@@ -17,21 +17,46 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/flushline/flushline/cmd"
+	"github.com/flushline/flushline/test/kafkabroker"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
+	testscript.Main(withKafka{m}, map[string]func(){
 		"flushline": func() { os.Exit(cmd.Main()) },
 	})
 }
+
+// withKafka ends the broker that the stories on Kafka share.
+type withKafka struct{ m *testing.M }
+
+func (k withKafka) Run() int { return kafkabroker.Main(k.m) }
 
 // Each script of testdata is one story as its user meets it. $NATS is a JetStream
 // server of its own without any stream, $ADMIN and $METRICS are free addresses, and
 // $SILENCE is a URL that never answers.
 func TestStories(t *testing.T) {
 	t.Parallel()
-	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata",
+	testscript.Run(t, stories("testdata", func(env *testscript.Env) error {
+		url, err := startServer(env)
+		env.Setenv("NATS", url)
+		return err
+	}))
+}
+
+// The stories on Kafka have $KAFKA, a broker that they share: each has topics and
+// groups of its own.
+func TestKafkaStories(t *testing.T) {
+	t.Parallel()
+	kafka := kafkabroker.Shared(t).Addr()
+	testscript.Run(t, stories("testdata/kafka", func(env *testscript.Env) error {
+		env.Setenv("KAFKA", kafka)
+		return nil
+	}))
+}
+
+func stories(dir string, queue func(*testscript.Env) error) testscript.Params {
+	return testscript.Params{
+		Dir:                 dir,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
@@ -43,11 +68,9 @@ func TestStories(t *testing.T) {
 				env.Setenv(name, address)
 			}
 			env.Setenv("GORACE", "atexit_sleep_ms=10") // else each command takes a second to end under -race
-			url, err := startServer(env)
-			if err != nil {
+			if err := queue(env); err != nil {
 				return err
 			}
-			env.Setenv("NATS", url)
 			silence, err := startSilence(env)
 			env.Setenv("SILENCE", silence)
 			return err
@@ -61,7 +84,7 @@ func TestStories(t *testing.T) {
 			"subst":     substitute,
 			"terminate": terminate,
 		},
-	})
+	}
 }
 
 var portsGiven atomic.Int32

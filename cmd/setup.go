@@ -12,31 +12,38 @@ import (
 )
 
 type setupOptions struct {
-	config   string
-	update   bool
-	dryRun   bool
-	replicas int
-	maxBytes option.Bytes
-	maxAge   time.Duration
+	config     string
+	update     bool
+	dryRun     bool
+	replicas   int
+	maxAge     time.Duration
+	maxBytes   option.Bytes // NATS
+	partitions int          // Kafka
+	offsets    bool         // Kafka
 }
 
 func newSetup(p *program) *cobra.Command {
 	var o setupOptions
 	c := &cobra.Command{
 		Use:   "setup",
-		Short: "Make what a configuration needs at the broker: stream, consumer, dead letter stream",
-		Long: `Makes the stream, the consumer and the dead letter stream where they are missing,
-and leaves alone what is right. What exists with settings that lose or stall data
-is refused; --update changes it where the server allows that.
+		Short: "Make what a configuration needs at the broker: stream or topics, and where dead letters go",
+		Long: `Makes what is missing, and leaves alone what is right: on NATS stream, consumer and
+dead letter stream, on Kafka topics and dead letter topics. What exists with
+settings that lose or stall data is refused; --update changes it where the broker
+allows that and it is ours.
 
 A stream that is made keeps every message, acknowledged ones too, for others to
-read. --max-age deletes what is older, flushed or not: choose more than the longest
-pause you want to survive. --max-bytes lets it refuse publishers while it is full.
+read; a topic as long as the brokers choose. --max-age deletes what is older, flushed
+or not: choose more than the longest pause you want to survive.
+
+--offsets commits where a Kafka group begins (source.kafka.start), so that its lag
+can be read, and pods be scaled from zero by it, before the first one joins.
 
 Exit codes: 0 all is there and right; 64 usage or configuration; 69 the broker
 cannot be reached, or something could not be made or is refused.`,
 		Example: `  flushline setup -c flushline.yaml --dry-run
-  flushline setup -c flushline.yaml --replicas 3 --max-age 72h --max-bytes 500GiB`,
+  flushline setup -c nats.yaml --replicas 3 --max-age 72h --max-bytes 500GiB
+  flushline setup -c kafka.yaml --replicas 3 --partitions 12 --max-age 72h --offsets`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx, stop := interruptible(c.Context())
@@ -48,18 +55,17 @@ cannot be reached, or something could not be made or is refused.`,
 	f := c.Flags()
 	f.BoolVar(&o.update, "update", false, "change what exists with settings that lose or stall data")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan and change nothing")
-	f.IntVar(&o.replicas, "replicas", 1, "replicas of streams that are made")
-	f.DurationVar(&o.maxAge, "max-age", 0, "how `LONG` a stream that is made keeps a message, flushed or not (0: for ever)")
-	f.TextVar(&o.maxBytes, "max-bytes", option.Bytes(0), "`SIZE` at which a stream that is made refuses publishers (0: no limit)")
+	f.IntVar(&o.replicas, "replicas", 0, "replicas of streams and topics that are made (0: 1 on NATS, as the brokers choose on Kafka)")
+	f.DurationVar(&o.maxAge, "max-age", 0, "how `LONG` a stream or topic that is made keeps a message, flushed or not (0: for ever on NATS, as the brokers choose on Kafka)")
+	f.TextVar(&o.maxBytes, "max-bytes", option.Bytes(0), "`SIZE` at which a NATS stream that is made refuses publishers (0: no limit)")
+	f.IntVar(&o.partitions, "partitions", 0, "partitions of Kafka topics that are made (0: as the brokers choose)")
+	f.BoolVar(&o.offsets, "offsets", false, "commit where a Kafka group begins that has no offsets yet")
 	return c
 }
 
 func (p *program) setup(ctx context.Context, o *setupOptions) error {
-	if o.replicas < 1 || o.replicas > 5 {
-		return usage(errors.New("--replicas must be 1 to 5"))
-	}
-	if o.maxBytes < 0 || o.maxAge < 0 {
-		return usage(errors.New("--max-bytes and --max-age must not be negative"))
+	if o.maxBytes < 0 || o.maxAge < 0 || o.replicas < 0 || o.partitions < 0 {
+		return usage(errors.New("--max-bytes, --max-age, --replicas and --partitions must not be negative"))
 	}
 	cfg, err := p.loadShown(o.config)
 	if err != nil {
@@ -67,7 +73,7 @@ func (p *program) setup(ctx context.Context, o *setupOptions) error {
 	}
 	todo, err := brokerOf(cfg).plan(ctx, o, p.warnings())
 	if err != nil {
-		return unavailable(namingFile(err, o.config))
+		return atBroker(err, o.config)
 	}
 	defer todo.close()
 	if todo.needless != "" {
