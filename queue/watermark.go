@@ -39,8 +39,8 @@ type Watermark struct {
 // run says that the ordinals from first lie at neighbouring positions from pos.
 type run struct{ ordinal, pos int64 }
 
-// ring holds the bits of the ordinals from first up to the next ring, one lap
-// after the other. A word is zero again before its next lap begins.
+// ring holds the bits of the ordinals from first, a multiple of 64, up to the next
+// ring, one lap after the other. A word is zero again before its next lap begins.
 type ring struct {
 	first int64
 	words []atomic.Uint64
@@ -66,7 +66,7 @@ func (w *Watermark) grow(first int64, words int) {
 	r := &ring{first: first, words: make([]atomic.Uint64, 1<<bits.Len(uint(words-1)))}
 	r.older.Store(w.ring.Load())
 	w.ring.Store(r)
-	w.room = (first>>6 + int64(len(r.words))) << 6
+	w.room = first + int64(len(r.words))<<6
 }
 
 // Add takes in the message at a position and returns its ordinal, for End.
@@ -126,10 +126,7 @@ func (w *Watermark) End(ordinal int64) {
 		w.misused.Add(1)
 		return
 	}
-	r := w.ring.Load()
-	for r != nil && ordinal < r.first {
-		r = r.older.Load()
-	}
+	r := w.ringOf(ordinal)
 	if bit := uint64(1) << (ordinal & 63); r == nil || r.word(ordinal).Or(bit)&bit != 0 {
 		w.misused.Add(1)
 	}
@@ -244,12 +241,11 @@ func (w *Watermark) clear(from, to int64) {
 // to.
 func (w *Watermark) scan(from, to int64, ended bool) int64 {
 	for from < to {
-		r, last := w.ringOf(from, to)
-		word := r.word(from).Load()
+		word := w.ringOf(from).word(from).Load()
 		if !ended {
 			word = ^word
 		}
-		stop := min((from>>6+1)<<6, last)
+		stop := min((from>>6+1)<<6, to)
 		if n := bits.TrailingZeros64(word >> (from & 63)); from+int64(n) < stop {
 			return from + int64(n)
 		}
@@ -258,12 +254,11 @@ func (w *Watermark) scan(from, to int64, ended bool) int64 {
 	return to
 }
 
-// ringOf finds the ring of an ordinal and where, at most at to, it ends.
-func (w *Watermark) ringOf(ordinal, to int64) (*ring, int64) {
+// ringOf finds the ring of an ordinal; nil if it was passed long ago.
+func (w *Watermark) ringOf(ordinal int64) *ring {
 	r := w.ring.Load()
-	for ordinal < r.first {
-		to = min(to, r.first)
+	for r != nil && ordinal < r.first {
 		r = r.older.Load()
 	}
-	return r, to
+	return r
 }
