@@ -33,7 +33,11 @@ func (d *delivery) Release(*queue.Delivery) { d.strand.unsettled.Add(-1) }
 // own copies value and key out of an answer into one allocation.
 func own(value, key []byte) (v, k []byte) {
 	if len(key) == 0 {
-		return bytes.Clone(value), bytes.Clone(key)
+		if value != nil {
+			v = make([]byte, len(value)) // with copy next to it, nothing is zeroed first
+			copy(v, value)
+		}
+		return v, bytes.Clone(key)
 	}
 	both := make([]byte, len(value)+len(key))
 	copy(both, value)

@@ -4,7 +4,7 @@ package kafka
 // known of its answer.
 const (
 	leastAsk = 256 << 10 // bytes of the budget for one request, unless its strands want less
-	mostAsk  = 8 << 20   // bytes of the budget for one request
+	mostAsk  = 3 << 20   // bytes of the budget for one request; its answer fits a buffer that is used again
 	mostSet  = 1 << 20   // bytes in the log of one partition in one answer
 	leastSet = 16 << 10  // below, an answer would be mostly its own framing
 

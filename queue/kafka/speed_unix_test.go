@@ -56,7 +56,9 @@ func TestIdle(t *testing.T) {
 	b := kafkabroker.Shared(t)
 	q := newQueue(t, b.Bootstrap())
 	q.createTopic(200)
-	p := startPod(t, q.cfg, ackAll)
+	cfg := kafka.DefaultConfig()
+	cfg.Brokers, cfg.Topics, cfg.Group = q.cfg.Brokers, q.cfg.Topics, q.cfg.Group
+	p := startPod(t, cfg, ackAll)
 	eventually(t, "200 strands", func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -147,7 +149,7 @@ func bareLoop(t *testing.T, q *testQueue, partitions int32, n int) {
 	at := make([]int64, partitions)
 	var dec record.Decoder
 	for n > 0 {
-		req := &wire.FetchRequest{MaxWait: 500 * time.Millisecond, MinBytes: 1, MaxBytes: 4 << 20, ReadCommitted: true}
+		req := &wire.FetchRequest{MaxWait: 500 * time.Millisecond, MinBytes: 1, MaxBytes: 3 << 20, ReadCommitted: true}
 		for i := range partitions {
 			req.Partitions = append(req.Partitions, wire.FetchPartition{
 				TopicPartition: wire.TopicPartition{Topic: q.topic, Partition: i}, Offset: at[i], LeaderEpoch: -1, MaxBytes: 1 << 20,

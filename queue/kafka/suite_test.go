@@ -98,6 +98,12 @@ func newQueue(t *testing.T, brokers []string) *testQueue {
 
 func (q *testQueue) createTopic(partitions int32) {
 	q.Helper()
+	if err := q.tryCreate(partitions); err != nil {
+		q.Fatalf("create topic %s: %v", q.topic, err)
+	}
+}
+
+func (q *testQueue) tryCreate(partitions int32) error {
 	topic := kmsg.NewCreateTopicsRequestTopic()
 	topic.Topic, topic.NumPartitions, topic.ReplicationFactor = q.topic, partitions, 1
 	config := kmsg.NewCreateTopicsRequestTopicConfig()
@@ -111,8 +117,9 @@ func (q *testQueue) createTopic(partitions int32) {
 		err = kerr.ErrorForCode(resp.Topics[0].ErrorCode)
 	}
 	if err != nil {
-		q.Fatalf("create topic %s: %v", q.topic, err)
+		return fmt.Errorf("couldn't create: %w", err)
 	}
+	return nil
 }
 
 // Publish implements queuetest.Queue, on partition 0.
