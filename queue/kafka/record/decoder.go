@@ -16,6 +16,12 @@ type Decoder struct {
 	// handed out as it is; a larger one comes with its value compressed
 	// (Record.Wrapped). Records of uncompressed batches are in memory anyway and
 	// always come as they are. Default 64 MiB.
+	//
+	// An ErrTooLarge is left for what no producer of logs does: a value that has more
+	// than Max even compressed, a key or headers of more than an eighth of it beside
+	// such a value, more than 65,536 headers, a message of magic 0 or 1 above Max
+	// inside a compressed one, a snappy block of more than twice Max, a zstd window
+	// of more than 128 MiB. Error.Past is where to go on.
 	Max int64
 }
 

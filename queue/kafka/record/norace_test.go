@@ -2,4 +2,7 @@
 
 package record
 
-const raceEnabled = false
+const (
+	raceEnabled = false
+	thin        = 1
+)
