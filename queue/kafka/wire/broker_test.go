@@ -262,6 +262,7 @@ func shown(r *kgo.Record) string {
 func TestMetadataOfACommitHasALimit(t *testing.T) {
 	b := kafkabroker.Shared(t)
 	b.CreateTopic(t, "metadata-limit", 1, 1, nil)
+	t.Cleanup(func() { b.DeleteTopic(t, "metadata-limit") })
 	c := client(t, wire.Config{Brokers: b.Bootstrap()})
 	ctx := within(t, 30*time.Second)
 	p := wire.TopicPartition{Topic: "metadata-limit"}
