@@ -264,7 +264,7 @@ func (s *Sink) mayWrite(ctx context.Context) error {
 		err = stored[at].Err
 	}
 	if errors.Is(err, kafkago.TopicAuthorizationFailed) {
-		return err
+		return &wire.Error{Op: "produce to " + s.topic, Broker: addr, Err: kafkago.TopicAuthorizationFailed}
 	}
 	return nil
 }

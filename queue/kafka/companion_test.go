@@ -392,3 +392,11 @@ func TestWithoutTheRightTheErrorSaysWhatToDo(t *testing.T) {
 		})
 	}
 }
+
+func TestAPublisherFindsOutBeforeItsFirstMessage(t *testing.T) {
+	t.Parallel()
+	b := secured(t, right(kmsg.ACLResourceTypeTopic, "logs", kmsg.ACLOperationRead))
+	cfg := as(t, b, "limited")
+	_, err := kafka.NewPublisher(t.Context(), connect(t, cfg), "logs")
+	wantAll(t, err, "couldn't write kafka topic logs", "[29]", b.ListenAddrs()[0])
+}

@@ -51,11 +51,18 @@ type Sink struct {
 // producers do: a message with a key goes to the partition that its hash names
 // (murmur2), those without share one partition for each Put, another one the next
 // time. Subject is ignored. Values are stored as they are, so a message that is
-// too large is refused.
+// too large is refused. A topic that does not exist is a *MissingError, and a
+// missing right to write it is found here, too.
 func NewPublisher(ctx context.Context, client *wire.Client, topic string) (*Sink, error) {
 	s := newSink(client, topic)
 	s.keyed = true
-	return s, s.open(ctx)
+	if err := s.open(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.mayWrite(ctx); err != nil {
+		return nil, fmt.Errorf("couldn't write %s: %w", s.Describe(), err)
+	}
+	return s, nil
 }
 
 func newSink(client *wire.Client, topic string) *Sink {

@@ -111,7 +111,7 @@ func Verify(ctx context.Context, client *wire.Client, cfg *Config, maxMessage in
 		})
 	}
 	settings := v.brokerSettings(ctx)
-	v.offsetRetention(settings, found)
+	v.offsetRetention(settings, names, found)
 	if err := v.group(ctx, settings); err != nil {
 		return Report{}, err
 	}

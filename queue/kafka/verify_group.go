@@ -188,13 +188,17 @@ func millis(text string) time.Duration {
 
 // offsetRetention warns where a stopped group forgets its place before the messages
 // behind it are gone.
-func (v *verifier) offsetRetention(settings map[string]string, topics map[string]*described) {
+func (v *verifier) offsetRetention(settings map[string]string, names []string, found map[string]*described) {
 	minutes, err := strconv.ParseInt(settings[offsetRetention], 10, 64)
 	if err != nil || minutes <= 0 {
 		return
 	}
 	kept := time.Duration(minutes) * time.Minute
-	for _, d := range topics {
+	for _, name := range names {
+		d := found[name]
+		if d == nil {
+			continue
+		}
 		if ms, ok := d.number(retentionTime); !ok || ms >= 0 && ms <= kept.Milliseconds() {
 			continue
 		}
@@ -209,7 +213,7 @@ func (v *verifier) offsetRetention(settings map[string]string, topics map[string
 		v.add(Finding{
 			Severity: Warning, Object: "group " + v.cfg.Group, Field: offsetRetention, Found: fmt.Sprintf("%d (%v)", minutes, kept),
 			Wanted: "no less than the topic's retention.ms",
-			Why:    fmt.Sprintf("a group that is stopped for longer loses its committed offsets while topic %s still has messages: it then %s", d.Name, then),
+			Why:    fmt.Sprintf("a group that is stopped for longer loses its committed offsets while topic %s still has messages: it then %s", name, then),
 			Mend:   "restart the group before, or raise offsets.retention.minutes of the brokers",
 		})
 		return // once is enough

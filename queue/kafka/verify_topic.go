@@ -42,6 +42,9 @@ func (v *verifier) absentTopic(name string) {
 	default:
 		f.Severity, f.Field, f.Found, f.Wanted = Warning, "state", err.Error(), "described by the brokers"
 		f.Why, f.Mend = "nothing of it is delivered while the brokers say so", wire.Advice(err)
+		if f.Mend == "" {
+			f.Mend = "see the brokers' logs"
+		}
 	}
 	v.add(f)
 }
