@@ -116,10 +116,8 @@ func franzSet(t *testing.T, c codec, with kgo.CompressionCodec, values [][]byte)
 	return sealed(b.AppendTo(nil))
 }
 
-// The shape of Kafka's own producers, which no encoder here writes: snappy in
-// blocks of 32 KB behind snappy-java's header is what kafka-go's writer makes too,
-// so the sets above cover it; a zstd stream without a size is what its writer
-// makes. Left is a message that is not one block: many frames.
+// gzip members, lz4 frames and zstd frames may follow each other and still are one
+// stream, also where one ends inside a record.
 func TestCompressedInManyFrames(t *testing.T) {
 	t.Parallel()
 	for _, c := range []codec{gzip, lz4, zstandard} {
