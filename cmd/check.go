@@ -24,8 +24,8 @@ func newCheck(p *program) *cobra.Command {
 		Short: "Say everything that is wrong with a configuration, and what it means",
 		Long: `Reads a configuration, prints every error and warning with its line, and what the
 routes come to. Nothing is consumed, created or changed. With --connect it also
-asks the broker for stream, consumer and companions, and each destination whether
-it is ready.
+asks NATS for stream, consumer and companions, or Kafka for brokers, topics, group,
+lag, rights and companions, and each destination whether it is ready.
 
 Exit codes: 0 right; 64 errors in the configuration; 69 with --connect, broker or
 a destination not usable.`,

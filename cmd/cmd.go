@@ -64,7 +64,7 @@ config to flushers, and acknowledges a message only after its data is durable.
 Start here:
   flushline demo                          see it work, on a queue of its own
   flushline check -c flushline.yaml       what is wrong with a configuration
-  flushline setup -c flushline.yaml       make stream, consumer and companions
+  flushline setup -c flushline.yaml       make what it needs at the broker
   flushline run   -c flushline.yaml       the worker
 ` + exitHelp
 

@@ -63,6 +63,9 @@ func TestRecommendedCommandsNameTheFile(t *testing.T) {
 	if !errors.As(err, &found) {
 		t.Error("the error's kind is lost")
 	}
+	if got := namingFile(missing, "").Error(); got != missing.Error() {
+		t.Errorf("a command without a file recommends %q", got)
+	}
 	if namingFile(nil, "x") != nil {
 		t.Error("no error became one")
 	}

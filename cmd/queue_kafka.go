@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	kafkago "github.com/segmentio/kafka-go"
 	"go.uber.org/zap"
 
 	"github.com/flushline/flushline/configs"
@@ -190,23 +191,29 @@ func (k *kafkaQueue) ask(ctx context.Context, v *visit) {
 		return
 	}
 	defer client.Close()
-	answered := false
-	v.within(ctx, func(ctx context.Context) { answered = k.askLag(ctx, v, client) })
-	if !answered {
-		return
+	v.within(ctx, func(ctx context.Context) { err = k.askLag(ctx, v, client) })
+	broken := v.failed
+	if err == nil || denied(err) {
+		v.within(ctx, func(ctx context.Context) { k.askSettings(ctx, v, client) })
 	}
-	v.within(ctx, func(ctx context.Context) { k.askSettings(ctx, v, client) })
-	if lettersBeside(k.cfg) {
+	switch {
+	case err != nil && v.failed == broken: // else it was said with the command that grants the right
+		v.bad("%v", namingFile(advised(err), v.cfg.File))
+	case err == nil && lettersBeside(k.cfg):
 		v.within(ctx, func(ctx context.Context) { k.askLetters(ctx, v, client) })
 	}
 }
 
-// askLag says where the group is. False: there is no use in asking more.
-func (k *kafkaQueue) askLag(ctx context.Context, v *visit, client *wire.Client) bool {
+// denied says that this user may not ask, and perhaps may ask something else.
+func denied(err error) bool {
+	return errors.Is(err, kafkago.GroupAuthorizationFailed) || errors.Is(err, kafkago.TopicAuthorizationFailed)
+}
+
+// askLag says where the group is.
+func (k *kafkaQueue) askLag(ctx context.Context, v *visit, client *wire.Client) error {
 	lag, err := kafka.GroupLag(ctx, client, k.client)
 	if err != nil {
-		v.bad("%v", namingFile(advised(err), v.cfg.File))
-		return false
+		return err
 	}
 	v.good("kafka cluster %s answers: %s", lag.Cluster, counted(lag.Brokers, "broker"))
 	for i := range lag.Topics {
@@ -228,7 +235,7 @@ func (k *kafkaQueue) askLag(ctx context.Context, v *visit, client *wire.Client) 
 	default:
 		v.good("group %s is %s: %s", k.client.Group, strings.ToLower(lag.State), counted(lag.Members, "member"))
 	}
-	return true
+	return nil
 }
 
 func counted(n int, noun string) string {

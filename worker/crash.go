@@ -11,6 +11,5 @@ func (w *Worker) crash() {
 	}
 	if v := recover(); v != nil {
 		w.cfg.Crash(v, debug.Stack())
-		panic(v) // it came back
 	}
 }

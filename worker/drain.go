@@ -137,7 +137,11 @@ func (s *strand) releaseRest(reason queue.Reason) {
 		l.purge()
 	}
 	s.w.letters.purge()
-	s.log.Info("strand ended", zap.Stringer("reason", reason), zap.Int("messages_given_back", n))
+	level := zap.DebugLevel // of hundreds of partitions nobody reads it
+	if n > 0 {
+		level = zap.InfoLevel
+	}
+	s.log.Log(level, "strand ended", zap.Stringer("reason", reason), zap.Int("messages_given_back", n))
 }
 
 func (s *strand) releaseParts(m *message, reason queue.Reason, lanes map[*lane]struct{}) {

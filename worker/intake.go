@@ -31,7 +31,7 @@ func (h host) Serve(ctx context.Context, q queue.Strand) error {
 	}
 	h.w.addStrand(s)
 	defer h.w.removeStrand(s)
-	s.log.Info("strand begins", zap.String("incarnation", s.info.Incarnation))
+	s.log.Debug("strand begins", zap.String("incarnation", s.info.Incarnation))
 	err := s.consume(ctx)
 	s.finish(ctx)
 	s.look(time.Now()) // what it counted last
