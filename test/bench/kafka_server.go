@@ -53,7 +53,9 @@ func (s *kafkaServer) client() (*kgo.Client, error) {
 		kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.RequiredAcks(kgo.AllISRAcks()))
 }
 
-// topic makes a topic; one that exists is an error.
+// topic makes a topic of one replica; one that exists is an error. With more
+// replicas the death of a follower would hold back what consumers may see until
+// the brokers notice it, which no client can change.
 func (s *kafkaServer) topic(name string, partitions int) error {
 	if err := s.start(); err != nil {
 		return err
@@ -66,7 +68,7 @@ func (s *kafkaServer) topic(name string, partitions int) error {
 	q := kmsg.NewPtrCreateTopicsRequest()
 	q.TimeoutMillis = 30_000
 	t := kmsg.NewCreateTopicsRequestTopic()
-	t.Topic, t.NumPartitions, t.ReplicationFactor = name, int32(partitions), int16(max(s.nodes, 1))
+	t.Topic, t.NumPartitions, t.ReplicationFactor = name, int32(partitions), 1
 	q.Topics = append(q.Topics, t)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()

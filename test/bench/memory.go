@@ -97,19 +97,22 @@ func idleRSS(srv *benchServer) (bool, error) {
 	return say("idle RSS of run", rss < 40*mib, "below 40 MiB", "%d MiB", rss/mib)
 }
 
-func rssOf(pid int) (int64, error) {
-	f, err := os.Open(fmt.Sprintf("/proc/%d/status", pid))
+func rssOf(pid int) (int64, error) { return processMemory(strconv.Itoa(pid), "VmRSS:") }
+
+// processMemory reads a line of a process's status, in bytes.
+func processMemory(pid, field string) (int64, error) {
+	f, err := os.Open("/proc/" + pid + "/status")
 	if err != nil {
 		return 0, err
 	}
 	defer f.Close()
 	for s := bufio.NewScanner(f); s.Scan(); {
-		if rest, ok := strings.CutPrefix(s.Text(), "VmRSS:"); ok {
+		if rest, ok := strings.CutPrefix(s.Text(), field); ok {
 			kb, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(rest, "kB")), 10, 64)
 			return kb << 10, err
 		}
 	}
-	return 0, errors.New("no VmRSS in the process status")
+	return 0, fmt.Errorf("no %s in the status of process %s", field, pid)
 }
 
 func neverAnswers(srv *benchServer, watch time.Duration) (bool, error) {

@@ -243,11 +243,12 @@ func cpuTime() time.Duration {
 	return time.Duration(ru.Utime.Nano() + ru.Stime.Nano())
 }
 
-// rssPeak is in KiB.
+// rssPeak is in KiB. It is the kernel's mark for this program: the one of getrusage
+// begins with the memory of the parent.
 func rssPeak() int64 {
-	var ru syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &ru); err != nil {
+	n, err := processMemory("self", "VmHWM:")
+	if err != nil {
 		return 0
 	}
-	return ru.Maxrss
+	return n >> 10
 }
