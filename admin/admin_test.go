@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -65,6 +66,11 @@ func TestReadyFollowsTheBrokerAndNotTheDestinations(t *testing.T) {
 		{"one of two strands away", "running", []worker.StrandStatus{away, strand("b", queue.StateConsuming)}, true, "ready"},
 		{"stream missing", "running", []worker.StrandStatus{strand("a", queue.StateMissing)}, false, "missing"},
 		{"settings that lose data", "running", []worker.StrandStatus{strand("a", queue.StateMisconfigured)}, false, "misconfigured"},
+		{"topic missing", "running", []worker.StrandStatus{strand("logs", queue.StateTopicMissing)}, false, "logs: topic_missing"},
+		{"nothing comes", "running", []worker.StrandStatus{strand("logs[0]", queue.StateStalled)}, false, "stalled"},
+		{"denied", "running", []worker.StrandStatus{strand("logs[0]", queue.StateRefused)}, false, "refused"},
+		{"a member without a partition", "running", []worker.StrandStatus{strand("group g", queue.StateConsuming)}, true, "ready"},
+		{"many away", "running", slices.Repeat([]worker.StrandStatus{away}, 200), false, "connection refused; and 195 more"},
 		{"only an ended strand", "running", []worker.StrandStatus{strand("a", queue.StateEnded)}, false, "no source"},
 		{"draining", "draining", []worker.StrandStatus{strand("a", queue.StateConsuming)}, false, "draining"},
 	} {

@@ -106,8 +106,13 @@ func Ready(s *worker.Status) (ready bool, why string) {
 	if len(away) == 0 {
 		return false, "not ready: no source is joined yet"
 	}
+	if rest := len(away) - namedStrands; rest > 0 { // hundreds of partitions, often for one reason
+		away = append(away[:namedStrands], fmt.Sprintf("and %d more", rest))
+	}
 	return false, "not ready: " + strings.Join(away, "; ")
 }
+
+const namedStrands = 5
 
 // States of queue.Status, which this package reads through worker.Status only; a
 // test holds them to the constants of package queue.
@@ -115,6 +120,9 @@ const (
 	stateJoining       = "joining"
 	stateBrokerAway    = "broker_away"
 	stateMissing       = "missing"
+	stateTopicMissing  = "topic_missing"
+	stateStalled       = "stalled"
+	stateRefused       = "refused"
 	stateMisconfigured = "misconfigured"
 	stateEnded         = "ended"
 )
@@ -125,7 +133,7 @@ const (
 func unjoined(st *worker.StrandStatus) (state, cause string) {
 	for _, state := range []string{st.Queue.State, st.State} {
 		switch state {
-		case stateJoining, stateBrokerAway, stateMissing, stateMisconfigured:
+		case stateJoining, stateBrokerAway, stateMissing, stateTopicMissing, stateStalled, stateRefused, stateMisconfigured:
 			if st.Queue.Cause != "" {
 				return state, st.Queue.Cause
 			}
