@@ -78,11 +78,10 @@ func (l *leader) compose(p poll, taken int64) *wire.FetchRequest {
 	q.Partitions = q.Partitions[:0]
 	for _, s := range l.asking {
 		w := s.wish()
-		at, ok := s.claim(l)
+		at, ok := s.claim(l, w)
 		if !ok {
 			continue
 		}
-		at.MaxBytes = int32(w.inLog)
 		held += w.held
 		inLog += w.inLog
 		asking = append(asking, s)

@@ -13,16 +13,16 @@ import (
 // loop to another.
 
 // claim reserves a strand for one request.
-func (s *strand) claim(l *leader) (wire.FetchPartition, bool) {
+func (s *strand) claim(l *leader, w wish) (wire.FetchPartition, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed || s.leader != l || s.next < 0 || s.suspect != "" || s.asked != nil || s.taking || !s.demand.any() {
 		return wire.FetchPartition{}, false
 	}
-	s.asked = l
+	s.asked, s.wished = l, w.held
 	s.demand.refill = false
 	s.seen = time.Now()
-	return wire.FetchPartition{TopicPartition: s.TopicPartition, Offset: s.next, LeaderEpoch: -1}, true
+	return wire.FetchPartition{TopicPartition: s.TopicPartition, Offset: s.next, LeaderEpoch: -1, MaxBytes: int32(w.inLog)}, true
 }
 
 // unclaim ends a claim without an answer. It is false when the strand has moved on
@@ -40,8 +40,8 @@ func (s *strand) unclaim(l *leader) bool {
 // opened is what an answer is unpacked against.
 type opened struct {
 	from   int64 // the offset that was asked for
-	room   queue.Room
-	span   int // messages until the span is used up
+	enough int64 // bytes held after which the rest is left for the next request
+	most   int   // messages until the span is used up
 	cursor *cursor
 }
 
@@ -58,7 +58,7 @@ func (s *strand) open(l *leader, p *wire.FetchedPartition) (opened, bool) {
 	}
 	s.taking = true
 	s.hearLocked(p)
-	return opened{from: s.next, room: s.demand.room, span: s.src.cfg.Span - s.cursor.mark.Span(), cursor: s.cursor}, true
+	return opened{from: s.next, enough: max(2*s.wished, mostSet), most: max(1, s.src.cfg.Span-s.cursor.mark.Span()), cursor: s.cursor}, true
 }
 
 // hearLocked takes over what a broker says of the log; -1 is nothing.

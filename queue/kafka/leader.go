@@ -14,7 +14,6 @@ import (
 // naming each strand that wants messages. Leaving a strand out is its pause.
 type leader struct {
 	src  *Source
-	id   int32
 	wake chan struct{} // a strand wants messages, came or went
 
 	mu          sync.Mutex
@@ -189,7 +188,7 @@ func (s *strand) view(l *leader, now time.Time) view {
 	if wait := s.trouble.until.Sub(now); wait > 0 {
 		return view{again: wait}
 	}
-	if s.lease.Doubtful() {
+	if s.doubtful() {
 		return view{again: doubtAgain}
 	}
 	if s.demand.waiting && len(s.in) > 0 {

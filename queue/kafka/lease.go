@@ -93,6 +93,7 @@ func (s *Source) newStrand(l *group.Lease, w wanted, incarnation int, lose func(
 		TopicPartition: at,
 		src:            s,
 		lease:          l,
+		doubtful:       l.Doubtful,
 		info: queue.Info{
 			Source:      s.opt.Name,
 			Name:        at.String(),

@@ -32,6 +32,8 @@ type pod struct {
 	strands map[string]queue.Strand
 	ended   map[string][]*queue.End // of strands that were served, by name
 
+	atEnd func() // called once a strand's context has ended, before Serve returns
+
 	bytes atomic.Int64 // taken and charged, not given back
 	paid  atomic.Int64 // charged, in all
 }
@@ -109,12 +111,18 @@ func (p *pod) Serve(ctx context.Context, s queue.Strand) error {
 		}
 		switch {
 		case ctx.Err() != nil || errors.Is(err, io.EOF):
+			if p.atEnd != nil {
+				p.atEnd()
+			}
 			return nil
 		case err != nil:
 			return err
 		}
 	}
 }
+
+// release has f called when a strand ends; it settles what take has kept.
+func (p *pod) release(f func()) { p.atEnd = f }
 
 // Take implements queue.Host with no limit.
 func (p *pod) Take(_ context.Context, least, most int64) (int64, error) {

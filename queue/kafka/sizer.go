@@ -43,7 +43,8 @@ func (s *strand) wish() wish {
 	defer s.mu.Unlock()
 	room := s.demand.room
 	held := float64(room.Bytes - s.inBytes)
-	held = min(held, float64(room.Messages-len(s.in))*s.scale.message)
+	messages := min(room.Messages, s.src.opt.Window-int(s.unsettled.Load())) - len(s.in)
+	held = min(held, float64(messages)*s.scale.message)
 	inLog := max(min(max(int64(held/s.scale.ratio), leastSet), mostSet), s.scale.least)
 	return wish{held: int64(float64(inLog) * s.scale.ratio), inLog: inLog}
 }

@@ -29,6 +29,10 @@ type place struct {
 var errNoCommit = errors.New("the group has no committed offset for it, and start is committed: " +
 	"stop the group and set one with kafka-consumer-groups.sh --reset-offsets, or write start: earliest")
 
+// errOutOfRange stops a strand that must not pass anything over.
+var errOutOfRange = errors.New("is not in the log, and out_of_range is fail " +
+	"(stop the group and set its offset, or write out_of_range: earliest)")
+
 // choose decides where to read in a log that holds the positions from first to
 // before end. byTime is the answer of the broker to wanted.at.
 func choose(w wanted, log ends, byTime int64, policy string) (place, error) {
@@ -40,8 +44,7 @@ func choose(w wanted, log ends, byTime int64, policy string) (place, error) {
 	case !below && !above:
 		return place{next: w.position}, nil
 	case policy == OutOfRangeFail:
-		return place{}, fmt.Errorf("position %d is not in the log, which has %d to %d, and out_of_range is fail: "+
-			"stop the group and set its offset, or write out_of_range: earliest", w.position, log.first, log.end-1)
+		return place{}, fmt.Errorf("position %d %w, which has %d to %d", w.position, errOutOfRange, log.first, log.end-1)
 	case policy == OutOfRangeLatest && below:
 		return place{next: log.end, passed: log.end - w.position, reason: outOfRange}, nil
 	case policy == OutOfRangeLatest:

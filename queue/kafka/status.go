@@ -28,7 +28,6 @@ func (s *strand) Status() queue.Status {
 		Unsettled:     s.unsettled.Load(),
 		Buffered:      int64(len(s.in)),
 		BufferedBytes: s.inBytes,
-		Redelivered:   s.redone.Load(),
 		PassedOver:    s.passed.counts(),
 	}
 	if c.committed < 0 {

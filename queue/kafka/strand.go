@@ -19,22 +19,22 @@ import (
 // and those that settle deliveries.
 type strand struct {
 	wire.TopicPartition
-	src    *Source
-	lease  *group.Lease
-	info   queue.Info
-	seed   *queue.OriginSeed
-	host   queue.Host
-	give   func(int64)
-	log    *zap.Logger
-	passed *passed
-	first  bool             // of its lease
-	wake   chan struct{}    // Fetch has a reason to look again
-	lose   func(why string) // ends the strand's context as Lost
+	src      *Source
+	lease    *group.Lease
+	doubtful func() bool // of the lease: it may be another member's by now
+	info     queue.Info
+	seed     *queue.OriginSeed
+	host     queue.Host
+	give     func(int64)
+	log      *zap.Logger
+	passed   *passed
+	first    bool             // of its lease
+	wake     chan struct{}    // Fetch has a reason to look again
+	lose     func(why string) // ends the strand's context as Lost
 
 	cursor    *cursor      // set under mu, once the first position is known, and before the first delivery
 	position  atomic.Int64 // the newest handed out; -1: none
 	unsettled atomic.Int64 // handed out
-	redone    atomic.Int64 // handed out although an earlier owner had it, too
 	turn      atomic.Int64 // round of its leader that served it last
 
 	mu       sync.Mutex
@@ -46,6 +46,7 @@ type strand struct {
 	demand   demand    // whether and how much may be asked for
 	leader   *leader   // nil: nobody leads it, as far as we know
 	asked    *leader   // a request of this one that names it is out
+	wished   int64     // bytes held that were asked for
 	taking   bool      // an answer is being taken apart
 	replica  int32     // read this broker instead of the leader; -1: none
 	scale    scale     // how bytes of the log become bytes held
@@ -118,7 +119,7 @@ func (s *strand) collect(room queue.Room) (out []*queue.Delivery, stray bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.seen = now
-	if len(s.in) == 0 || s.closed || s.lease.Doubtful() {
+	if len(s.in) == 0 || s.closed || s.doubtful() {
 		if !s.demand.waiting {
 			s.moved = now
 		}

@@ -12,7 +12,8 @@ import (
 
 // How often the brokers are asked who leads what. In trouble the loops ask for it.
 const (
-	refreshEvery = 10 * time.Second
+	refreshEvery = 5 * time.Second
+	missingEvery = time.Second // while a topic to read is not there
 	tickEvery    = time.Second
 	callTimeout  = 10 * time.Second
 )
@@ -45,6 +46,8 @@ func (s *Source) watch(ctx context.Context, x *absences) error {
 			next = asked.Add(refreshEvery)
 			if failures > 0 {
 				next = asked.Add(retryIn(failures))
+			} else if len(s.atlas.missing()) > 0 {
+				next = asked.Add(missingEvery)
 			}
 		}
 		s.tick(time.Now())
@@ -138,6 +141,7 @@ func (s *Source) route(st *strand) {
 	}
 	st.leader = now
 	if old != now {
+		st.asked = nil           // what the old one may still answer is dropped
 		st.trouble.until = time.Time{} // the new one is asked at once
 	}
 	st.mu.Unlock()
@@ -164,7 +168,8 @@ func (s *Source) loop(b wire.Broker) *leader {
 	if l := s.leaders[b.ID]; l != nil {
 		return l
 	}
-	l := &leader{src: s, id: b.ID, addr: b.Addr(), wake: make(chan struct{}, 1)}
+	l := &leader{src: s, addr: b.Addr(), wake: make(chan struct{}, 1)}
+	l.unpacker.decoder.Max = s.opt.MaxDecompressed
 	s.leaders[b.ID] = l
 	s.loops.Go(func() { l.run(s.running) })
 	return l

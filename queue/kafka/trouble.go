@@ -44,7 +44,7 @@ func judge(err error) (remedy, string) {
 		switch {
 		case errors.Is(err, errNoLeader):
 			return refresh, queue.StateBrokerAway
-		case errors.Is(err, errNoCommit):
+		case errors.Is(err, errNoCommit), errors.Is(err, errOutOfRange):
 			return again, queue.StateRefused
 		}
 		return refresh, queue.StateBrokerAway

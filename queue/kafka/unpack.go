@@ -24,13 +24,9 @@ type unpacker struct {
 	ds      []*queue.Delivery
 }
 
-// enough stops the unpacking of a set whose messages are many more than was asked
-// for, a batch of highly compressed ones: what is left is asked for again.
-func enough(room queue.Room) (messages int, bytes int64) {
-	return max(4*min(room.Messages, 1<<20), 4096), max(2*min(room.Bytes, 1<<40), 4<<20)
-}
-
-// unpack makes deliveries of what a broker sent for a strand.
+// unpack makes deliveries of what a broker sent for a strand. Of a set that turns
+// out to be much more than was asked for, highly compressed, the rest is left: it
+// is asked for again.
 func (u *unpacker) unpack(s *strand, o opened, p *wire.FetchedPartition) (haul, error) {
 	set := record.Set{Records: p.Records, From: o.from}
 	if s.src.cfg.Isolation == ReadCommitted {
@@ -40,8 +36,6 @@ func (u *unpacker) unpack(s *strand, o opened, p *wire.FetchedPartition) (haul, 
 		}
 	}
 	var h haul
-	most, bytes := enough(o.room)
-	most = max(1, min(most, o.span))
 	u.ds = u.ds[:0]
 	res := u.decoder.Decode(set, func(r *record.Record) bool {
 		d := u.deliver(s, o, r, &h)
@@ -52,7 +46,7 @@ func (u *unpacker) unpack(s *strand, o opened, p *wire.FetchedPartition) (haul, 
 			u.ds = append(u.ds, &d.Delivery)
 			h.held += d.Held()
 		}
-		return len(u.ds) < most && h.held < bytes
+		return len(u.ds) < o.most && h.held < o.enough
 	})
 	h.ds = slices.Clone(u.ds)
 	clear(u.ds)
