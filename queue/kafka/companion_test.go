@@ -69,26 +69,27 @@ func letterFrom(strand string, value []byte) queue.Message {
 func TestADeadLetterTopicKeepsWhatItGets(t *testing.T) {
 	t.Parallel()
 	b := kafkabroker.Shared(t)
-	b.CreateTopic(t, "dlq-made", 5, 1, map[string]string{
+	topic := fresh("dlq-made")
+	b.CreateTopic(t, topic, 5, 1, map[string]string{
 		"retention.ms": "3600000", "cleanup.policy": "compact,delete", "max.message.bytes": "2000000", "compression.type": "lz4",
 	})
-	cfg := reading(b.Bootstrap(), "dlq-made")
+	cfg := reading(b.Bootstrap(), topic)
 	client := connect(t, cfg)
 	l := letters(t, client, cfg)
-	if l.Describe() != "kafka topic dlq-made.g.dlq" {
+	if l.Describe() != "kafka topic "+topic+".g.dlq" {
 		t.Errorf("described as %q", l.Describe())
 	}
 	want := map[string]string{
 		"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1",
 		"max.message.bytes": "2065536", "min.insync.replicas": "1",
 	}
-	if diff := cmp.Diff(want, settingsOf(t, client, "dlq-made.g.dlq")); diff != "" {
+	if diff := cmp.Diff(want, settingsOf(t, client, topic+".g.dlq")); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
 	}
-	if partitions, replicas := shape(t, client, "dlq-made.g.dlq"); partitions != 3 || replicas != 1 {
+	if partitions, replicas := shape(t, client, topic+".g.dlq"); partitions != 3 || replicas != 1 {
 		t.Errorf("%d partitions with %d replicas", partitions, replicas)
 	}
-	if ends := b.Ends(t, "dlq-made.g.dlq"); ends[0]+ends[1]+ends[2] != 0 {
+	if ends := b.Ends(t, topic+".g.dlq"); ends[0]+ends[1]+ends[2] != 0 {
 		t.Errorf("to open it stored something: %v", ends)
 	}
 	letters(t, client, cfg) // again: it is accepted as it is
@@ -115,22 +116,23 @@ func TestADeadLetterTopicIsAsDurableAsItsSource(t *testing.T) {
 func TestLargeLettersAreCutAndReadBack(t *testing.T) {
 	t.Parallel()
 	b := kafkabroker.Shared(t)
-	b.CreateTopic(t, "dlq-cut", 3, 1, map[string]string{"max.message.bytes": "100000"})
-	cfg := reading(b.Bootstrap(), "dlq-cut")
+	topic := fresh("dlq-cut")
+	b.CreateTopic(t, topic, 3, 1, map[string]string{"max.message.bytes": "100000"})
+	cfg := reading(b.Bootstrap(), topic)
 	l := letters(t, connect(t, cfg), cfg)
 	values := [][]byte{
 		[]byte("small"), noise(1, 150_000), noise(2, 1_500_000), bytes.Repeat([]byte("log line "), 100_000), {}, noise(3, 165_000),
 	}
 	var ms []queue.Message
 	for i, v := range values {
-		m := letterFrom("dlq-cut[1]", v)
+		m := letterFrom(topic+"[1]", v)
 		m.Key, m.Headers = fmt.Append(nil, i), append(m.Headers, queue.Header{Key: "n", Value: fmt.Sprint(i)})
 		ms = append(ms, m)
 	}
 	if errs := l.Put(t.Context(), ms); errs != nil {
 		t.Fatal(errs[0])
 	}
-	rs := one(t, stored(t, b.Bootstrap(), "dlq-cut.g.dlq"))
+	rs := one(t, stored(t, b.Bootstrap(), topic+".g.dlq"))
 	if len(rs) < len(ms)+9 {
 		t.Errorf("%d records for %d messages, want the large ones in chunks", len(rs), len(ms))
 	}
@@ -227,8 +229,9 @@ func TestATopicThatAppearsLaterGetsItsCompanionFirst(t *testing.T) {
 func TestPodsThatStartTogetherMakeOneCompanion(t *testing.T) {
 	t.Parallel()
 	b := kafkabroker.Shared(t)
-	b.CreateTopic(t, "dlq-race", 1, 1, nil)
-	cfg := reading(b.Bootstrap(), "dlq-race")
+	topic := fresh("dlq-race")
+	b.CreateTopic(t, topic, 1, 1, nil)
+	cfg := reading(b.Bootstrap(), topic)
 	var wg sync.WaitGroup
 	for range 5 {
 		client := connect(t, cfg)
@@ -244,8 +247,9 @@ func TestPodsThatStartTogetherMakeOneCompanion(t *testing.T) {
 func TestADeadLetterTopicThatLosesIsRefusedAndMended(t *testing.T) {
 	t.Parallel()
 	b := kafkabroker.Shared(t)
-	b.CreateTopic(t, "dlq-loses", 1, 1, nil)
-	cfg := reading(b.Bootstrap(), "dlq-loses")
+	topic := fresh("dlq-loses")
+	b.CreateTopic(t, topic, 1, 1, nil)
+	cfg := reading(b.Bootstrap(), topic)
 	client := connect(t, cfg)
 	good := map[string]string{"retention.ms": "-1", "max.message.bytes": "1200000"}
 	for i, tt := range []struct{ field, value string }{
@@ -258,7 +262,7 @@ func TestADeadLetterTopicThatLosesIsRefusedAndMended(t *testing.T) {
 		t.Run(tt.field+" "+tt.value, func(t *testing.T) {
 			mine := *cfg
 			mine.Group = fmt.Sprintf("g%d", i)
-			name := "dlq-loses." + mine.Group + ".dlq"
+			name := topic + "." + mine.Group + ".dlq"
 			settings := maps.Clone(good)
 			settings[tt.field] = tt.value
 			b.CreateTopic(t, name, 1, 1, settings)
@@ -272,7 +276,7 @@ func TestADeadLetterTopicThatLosesIsRefusedAndMended(t *testing.T) {
 			if steps, err = kafka.Setup(t.Context(), client, &mine, kafka.SetupOptions{DeadLetters: true, Update: true}); err != nil || steps[1].Action != kafka.Update {
 				t.Errorf("setup --update: %v, %s", err, steps[1].String())
 			}
-			if l := letters(t, client, &mine); l.Put(t.Context(), []queue.Message{letterFrom("dlq-loses[0]", noise(1, 1_100_000))}) != nil {
+			if l := letters(t, client, &mine); l.Put(t.Context(), []queue.Message{letterFrom(topic+"[0]", noise(1, 1_100_000))}) != nil {
 				t.Error("it does not take a letter afterwards")
 			}
 		})

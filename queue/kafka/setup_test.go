@@ -26,13 +26,14 @@ func actions(steps []kafka.Step) []string {
 func TestPlanChangesNothingAndSetupMakesEverything(t *testing.T) {
 	t.Parallel()
 	b := kafkabroker.Shared(t)
-	cfg := reading(b.Bootstrap(), "setup-a", "setup-b")
-	cfg.Group = "setup"
+	one, other, group := fresh("setup-a"), fresh("setup-b"), fresh("setup")
+	cfg := reading(b.Bootstrap(), one, other)
+	cfg.Group = group
 	client := connect(t, cfg)
 	o := kafka.SetupOptions{DeadLetters: true, Offsets: true, Partitions: 4, Replicas: 1, Retention: 72 * time.Hour}
 	want := []string{
-		"create topic setup-a", "create topic setup-b",
-		"create companion setup-a.setup.dlq", "create companion setup-b.setup.dlq", "create offsets setup",
+		"create topic " + one, "create topic " + other,
+		"create companion " + one + "." + group + ".dlq", "create companion " + other + "." + group + ".dlq", "create offsets " + group,
 	}
 	for range 2 { // planning twice shows that it changed nothing
 		steps, err := kafka.Plan(t.Context(), client, cfg, o)
@@ -42,7 +43,7 @@ func TestPlanChangesNothingAndSetupMakesEverything(t *testing.T) {
 		if diff := cmp.Diff(want, actions(steps)); diff != "" {
 			t.Errorf("plan (-want +got):\n%s", diff)
 		}
-		for i, line := range map[int]string{0: "partitions: 4", 1: "retention.ms: 259200000", 2: "max.message.bytes: 1114124", 3: "partitions: 3", 4: "setup-b: earliest"} {
+		for i, line := range map[int]string{0: "partitions: 4", 1: "retention.ms: 259200000", 2: "max.message.bytes: 1114124", 3: "partitions: 3", 4: other + ": earliest"} {
 			if text := steps[i].String(); !strings.Contains(text, line) {
 				t.Errorf("the step does not show %q:\n%s", line, text)
 			}
@@ -51,7 +52,7 @@ func TestPlanChangesNothingAndSetupMakesEverything(t *testing.T) {
 	if _, err := kafka.Setup(t.Context(), client, cfg, o); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(map[string]string{"retention.ms": "259200000"}, settingsOf(t, client, "setup-a")); diff != "" {
+	if diff := cmp.Diff(map[string]string{"retention.ms": "259200000"}, settingsOf(t, client, one)); diff != "" {
 		t.Errorf("settings of the topic (-want +got):\n%s", diff)
 	}
 	steps, err := kafka.Setup(t.Context(), client, cfg, o)
@@ -74,8 +75,9 @@ func TestSetupDoesNotTouchSomebodysTopic(t *testing.T) {
 	t.Parallel()
 	b := kafkabroker.Shared(t)
 	theirs := map[string]string{"retention.ms": "3600000", "cleanup.policy": "compact,delete"}
-	b.CreateTopic(t, "setup-theirs", 2, 1, theirs)
-	cfg := reading(b.Bootstrap(), "setup-theirs")
+	topic := fresh("setup-theirs")
+	b.CreateTopic(t, topic, 2, 1, theirs)
+	cfg := reading(b.Bootstrap(), topic)
 	client := connect(t, cfg)
 	steps, err := kafka.Setup(t.Context(), client, cfg, kafka.SetupOptions{Update: true, Partitions: 9, Retention: time.Hour})
 	if err != nil {
@@ -84,10 +86,10 @@ func TestSetupDoesNotTouchSomebodysTopic(t *testing.T) {
 	if len(steps) != 1 || steps[0].Action != kafka.OK || len(steps[0].Changes) != 2 {
 		t.Errorf("steps %v: %+v", actions(steps), steps)
 	}
-	if diff := cmp.Diff(theirs, settingsOf(t, client, "setup-theirs")); diff != "" {
+	if diff := cmp.Diff(theirs, settingsOf(t, client, topic)); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
 	}
-	if partitions, _ := shape(t, client, "setup-theirs"); partitions != 2 {
+	if partitions, _ := shape(t, client, topic); partitions != 2 {
 		t.Errorf("%d partitions", partitions)
 	}
 }
@@ -115,13 +117,14 @@ func TestTheBrokersChooseWhatNobodySays(t *testing.T) {
 func TestSetupCommitsWhereAGroupBegins(t *testing.T) {
 	t.Parallel()
 	b := kafkabroker.Shared(t)
-	b.CreateTopic(t, "setup-offsets", 3, 1, nil)
-	b.Fill(t, "setup-offsets", 3, 30)
-	b.DeleteRecords(t, "setup-offsets", 1, 4)
-	ends := b.Ends(t, "setup-offsets")
+	topic := fresh("setup-offsets")
+	b.CreateTopic(t, topic, 3, 1, nil)
+	b.Fill(t, topic, 3, 30)
+	b.DeleteRecords(t, topic, 1, 4)
+	ends := b.Ends(t, topic)
 	future := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
 	past := time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)
-	for i, tt := range []struct {
+	for _, tt := range []struct {
 		start string
 		want  map[int32]int64
 	}{
@@ -130,13 +133,13 @@ func TestSetupCommitsWhereAGroupBegins(t *testing.T) {
 		{past, map[int32]int64{0: 0, 1: 4, 2: 0}},
 		{future, ends},
 	} {
-		cfg := reading(b.Bootstrap(), "setup-offsets")
-		cfg.Group, cfg.Start = fmt.Sprintf("setup-offsets-%d", i), tt.start
+		cfg := reading(b.Bootstrap(), topic)
+		cfg.Group, cfg.Start = fresh("setup-offsets"), tt.start
 		client := connect(t, cfg)
 		if steps, err := kafka.Setup(t.Context(), client, cfg, kafka.SetupOptions{}); err != nil || len(steps) != 1 {
 			t.Fatalf("%v: %v", actions(steps), err)
 		}
-		if got := b.Committed(t, cfg.Group, "setup-offsets"); len(got) > 0 {
+		if got := b.Committed(t, cfg.Group, topic); len(got) > 0 {
 			t.Errorf("committed without being asked to: %v", got)
 		}
 		o := kafka.SetupOptions{Offsets: true}
@@ -144,11 +147,11 @@ func TestSetupCommitsWhereAGroupBegins(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if text := steps[1].String(); !strings.Contains(text, fmt.Sprintf("setup-offsets[1]: %d (%s)", tt.want[1], tt.start)) {
+		if text := steps[1].String(); !strings.Contains(text, fmt.Sprintf("%s[1]: %d (%s)", topic, tt.want[1], tt.start)) {
 			t.Error(text)
 		}
 		got := map[int32]int64{}
-		for p, c := range b.Committed(t, cfg.Group, "setup-offsets") {
+		for p, c := range b.Committed(t, cfg.Group, topic) {
 			got[p] = c.Offset
 		}
 		if diff := cmp.Diff(tt.want, got); diff != "" {
@@ -164,11 +167,12 @@ func TestSetupCommitsWhereAGroupBegins(t *testing.T) {
 func TestSetupLeavesLivingGroupsAlone(t *testing.T) {
 	t.Parallel()
 	b := kafkabroker.Shared(t)
-	b.CreateTopic(t, "setup-alive", 1, 1, nil)
-	b.Fill(t, "setup-alive", 1, 5)
-	cfg := reading(b.Bootstrap(), "setup-alive")
-	cfg.Group = "setup-alive"
-	member := b.Client(t, kgo.ConsumerGroup(cfg.Group), kgo.ConsumeTopics("setup-alive"), kgo.DisableAutoCommit(),
+	topic := fresh("setup-alive")
+	b.CreateTopic(t, topic, 1, 1, nil)
+	b.Fill(t, topic, 1, 5)
+	cfg := reading(b.Bootstrap(), topic)
+	cfg.Group = topic
+	member := b.Client(t, kgo.ConsumerGroup(cfg.Group), kgo.ConsumeTopics(topic), kgo.DisableAutoCommit(),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	defer member.Close()
 	if got := member.PollFetches(t.Context()); got.NumRecords() == 0 {
@@ -178,7 +182,7 @@ func TestSetupLeavesLivingGroupsAlone(t *testing.T) {
 	if err != nil || steps[1].Action != kafka.OK || !strings.Contains(steps[1].String(), "1 member") {
 		t.Errorf("%v: %s", err, steps[1].String())
 	}
-	if got := b.Committed(t, cfg.Group, "setup-alive"); len(got) > 0 {
+	if got := b.Committed(t, cfg.Group, topic); len(got) > 0 {
 		t.Errorf("committed %v", got)
 	}
 }
@@ -195,11 +199,12 @@ func TestAStartThatNamesNoPositionCannotBeCommitted(t *testing.T) {
 func TestLagIsWhatTheBrokersSay(t *testing.T) {
 	t.Parallel()
 	b := kafkabroker.Shared(t)
-	b.CreateTopic(t, "lag", 3, 1, nil)
-	b.Fill(t, "lag", 3, 30)
-	b.DeleteRecords(t, "lag", 2, 3)
-	cfg := reading(b.Bootstrap(), "lag", "lag-not-here")
-	cfg.Group = "lag"
+	topic := fresh("lag")
+	b.CreateTopic(t, topic, 3, 1, nil)
+	b.Fill(t, topic, 3, 30)
+	b.DeleteRecords(t, topic, 2, 3)
+	cfg := reading(b.Bootstrap(), topic, "lag-not-here")
+	cfg.Group = topic
 	client := connect(t, cfg)
 	before, err := kafka.GroupLag(t.Context(), client, cfg)
 	if err != nil {
@@ -208,13 +213,13 @@ func TestLagIsWhatTheBrokersSay(t *testing.T) {
 	if before.Total() != 87 || before.State != "Dead" || before.Members != 0 || before.Cluster != b.ID() || before.Brokers != 1 {
 		t.Errorf("before: %+v", before)
 	}
-	b.Transact(t, "lag", false, &kgo.Record{Topic: "lag", Partition: 0, Value: []byte("aborted")})
-	member := b.Client(t, kgo.ConsumerGroup(cfg.Group), kgo.ConsumeTopics("lag"), kgo.DisableAutoCommit(), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	b.Transact(t, topic, false, &kgo.Record{Topic: topic, Partition: 0, Value: []byte("aborted")})
+	member := b.Client(t, kgo.ConsumerGroup(cfg.Group), kgo.ConsumeTopics(topic), kgo.DisableAutoCommit(), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	defer member.Close()
 	if got := member.PollFetches(t.Context()); got.NumRecords() == 0 {
 		t.Fatal(got.Err())
 	}
-	offsets := map[string]map[int32]kgo.EpochOffset{"lag": {0: {Epoch: -1, Offset: 7}}}
+	offsets := map[string]map[int32]kgo.EpochOffset{topic: {0: {Epoch: -1, Offset: 7}}}
 	committed := make(chan error, 1)
 	member.CommitOffsetsSync(t.Context(), offsets, func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, _ *kmsg.OffsetCommitResponse, err error) {
 		committed <- err
@@ -229,7 +234,7 @@ func TestLagIsWhatTheBrokersSay(t *testing.T) {
 	if lag.State != "Stable" || lag.Members != 1 {
 		t.Errorf("the group is %s with %d members", lag.State, lag.Members)
 	}
-	ends := b.Ends(t, "lag")
+	ends := b.Ends(t, topic)
 	for i := range lag.Topics[0].Partitions {
 		p := &lag.Topics[0].Partitions[i]
 		if p.Leader != b.Addr() || p.Err != nil {

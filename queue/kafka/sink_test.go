@@ -53,6 +53,11 @@ func fakeCluster(t *testing.T, opts ...kfake.Opt) *kfake.Cluster {
 	return c
 }
 
+var made atomic.Int32
+
+// fresh is the name of a topic or group that the shared broker has not seen.
+func fresh(name string) string { return fmt.Sprintf("%s-%d", name, made.Add(1)) }
+
 func publisher(t *testing.T, brokers []string, topic string) *kafka.Sink {
 	t.Helper()
 	p, err := kafka.NewPublisher(t.Context(), connect(t, reading(brokers, topic)), topic)
@@ -135,8 +140,9 @@ func inOrder(t *testing.T, rs []*kgo.Record, n int) {
 func TestPutKeepsOrderAndBytes(t *testing.T) {
 	t.Parallel()
 	b := kafkabroker.Shared(t)
-	b.CreateTopic(t, "put-order", 3, 1, nil)
-	p := publisher(t, b.Bootstrap(), "put-order")
+	topic := fresh("put-order")
+	b.CreateTopic(t, topic, 3, 1, nil)
+	p := publisher(t, b.Bootstrap(), topic)
 	ms := numbered(2500)
 	for i := range ms {
 		ms[i].Headers = []queue.Header{{Key: "X-Mixed-Case", Value: fmt.Sprint(i)}, {Key: "twice", Value: "a"}, {Key: "twice", Value: "\x00\xff"}}
@@ -144,7 +150,7 @@ func TestPutKeepsOrderAndBytes(t *testing.T) {
 	if errs := p.Put(t.Context(), ms); errs != nil {
 		t.Fatal(errs[0])
 	}
-	rs := one(t, stored(t, b.Bootstrap(), "put-order"))
+	rs := one(t, stored(t, b.Bootstrap(), topic))
 	inOrder(t, rs, len(ms))
 	for i, r := range rs {
 		want := []kgo.RecordHeader{{Key: "X-Mixed-Case", Value: fmt.Append(nil, i)}, {Key: "twice", Value: []byte("a")}, {Key: "twice", Value: []byte("\x00\xff")}}
@@ -160,7 +166,7 @@ func TestPutKeepsOrderAndBytes(t *testing.T) {
 			t.Fatal(errs[0])
 		}
 	}
-	if got := stored(t, b.Bootstrap(), "put-order"); len(got) != 3 {
+	if got := stored(t, b.Bootstrap(), topic); len(got) != 3 {
 		t.Errorf("%d partitions hold records after three puts, want 3", len(got))
 	}
 }
@@ -168,12 +174,13 @@ func TestPutKeepsOrderAndBytes(t *testing.T) {
 func TestNothingIsNotEmpty(t *testing.T) {
 	t.Parallel()
 	b := kafkabroker.Shared(t)
-	b.CreateTopic(t, "put-nothing", 1, 1, nil)
-	p := publisher(t, b.Bootstrap(), "put-nothing")
+	topic := fresh("put-nothing")
+	b.CreateTopic(t, topic, 1, 1, nil)
+	p := publisher(t, b.Bootstrap(), topic)
 	if errs := p.Put(t.Context(), []queue.Message{{}, {Value: []byte{}, Key: []byte{}}, {Value: []byte("v"), Key: []byte("k")}}); errs != nil {
 		t.Fatal(errs[0])
 	}
-	rs := one(t, stored(t, b.Bootstrap(), "put-nothing"))
+	rs := one(t, stored(t, b.Bootstrap(), topic))
 	if rs[0].Value != nil || rs[0].Key != nil {
 		t.Errorf("null came back as %v, %v", rs[0].Key, rs[0].Value)
 	}
@@ -383,8 +390,9 @@ func wantAll(t *testing.T, err error, words ...string) {
 func TestOnlyWhatIsRefusedFails(t *testing.T) {
 	t.Parallel()
 	b := kafkabroker.Shared(t)
-	b.CreateTopic(t, "put-compacted", 1, 1, map[string]string{"cleanup.policy": "compact"})
-	p := publisher(t, b.Bootstrap(), "put-compacted")
+	topic := fresh("put-compacted")
+	b.CreateTopic(t, topic, 1, 1, map[string]string{"cleanup.policy": "compact"})
+	p := publisher(t, b.Bootstrap(), topic)
 	ms := numbered(40)
 	for i := range ms {
 		if i != 7 && i != 23 { // a compacted topic refuses what has no key
@@ -403,9 +411,9 @@ func TestOnlyWhatIsRefusedFails(t *testing.T) {
 	if !errors.Is(errs[7], kafkago.InvalidRecord) {
 		t.Errorf("refused as %v", errs[7])
 	}
-	wantAll(t, errs[7], "put-compacted", "partition 0", b.Addr())
+	wantAll(t, errs[7], topic, "partition 0", b.Addr())
 	var got []int
-	for _, r := range one(t, stored(t, b.Bootstrap(), "put-compacted")) {
+	for _, r := range one(t, stored(t, b.Bootstrap(), topic)) {
 		var n int
 		if _, err := fmt.Sscan(string(r.Value), &n); err != nil {
 			t.Fatal(err)
@@ -420,8 +428,9 @@ func TestOnlyWhatIsRefusedFails(t *testing.T) {
 func TestAPublisherRefusesWhatIsTooLarge(t *testing.T) {
 	t.Parallel()
 	b := kafkabroker.Shared(t)
-	b.CreateTopic(t, "put-large", 1, 1, map[string]string{"max.message.bytes": "100000"})
-	p := publisher(t, b.Bootstrap(), "put-large")
+	topic := fresh("put-large")
+	b.CreateTopic(t, topic, 1, 1, map[string]string{"max.message.bytes": "100000"})
+	p := publisher(t, b.Bootstrap(), topic)
 	if p.MaxMessage() != 100000 {
 		t.Errorf("takes %d bytes", p.MaxMessage())
 	}
@@ -431,8 +440,8 @@ func TestAPublisherRefusesWhatIsTooLarge(t *testing.T) {
 	if len(errs) != 3 || errs[0] != nil || errs[1] == nil || errs[2] != nil {
 		t.Fatalf("errors %v, want only the second refused", errs)
 	}
-	wantAll(t, errs[1], "put-large", "100000", "max.message.bytes", "kafka-configs.sh")
-	if rs := one(t, stored(t, b.Bootstrap(), "put-large")); len(rs) != 2 || !bytes.Equal(rs[1].Value, fits.Value) {
+	wantAll(t, errs[1], topic, "100000", "max.message.bytes", "kafka-configs.sh")
+	if rs := one(t, stored(t, b.Bootstrap(), topic)); len(rs) != 2 || !bytes.Equal(rs[1].Value, fits.Value) {
 		t.Errorf("%d stored", len(rs))
 	}
 }
@@ -441,11 +450,12 @@ func TestAPublisherRefusesWhatIsTooLarge(t *testing.T) {
 func TestALimitThatFallsIsLearned(t *testing.T) {
 	t.Parallel()
 	b := kafkabroker.Shared(t)
-	b.CreateTopic(t, "put-falls", 1, 1, nil)
-	p := publisher(t, b.Bootstrap(), "put-falls")
-	b.SetTopic(t, "put-falls", map[string]string{"max.message.bytes": "20000"})
+	topic := fresh("put-falls")
+	b.CreateTopic(t, topic, 1, 1, nil)
+	p := publisher(t, b.Bootstrap(), topic)
+	b.SetTopic(t, topic, map[string]string{"max.message.bytes": "20000"})
 	for deadline := time.Now().Add(20 * time.Second); ; { // until the broker obeys
-		other := publisher(t, b.Bootstrap(), "put-falls")
+		other := publisher(t, b.Bootstrap(), topic)
 		if other.Put(t.Context(), []queue.Message{{Value: noise(0, 30_000)}}) != nil {
 			break
 		}
@@ -453,7 +463,7 @@ func TestALimitThatFallsIsLearned(t *testing.T) {
 			t.Fatal("the limit has not fallen")
 		}
 	}
-	before := len(stored(t, b.Bootstrap(), "put-falls")[0])
+	before := len(stored(t, b.Bootstrap(), topic)[0])
 	var ms []queue.Message
 	for i := range 50 {
 		ms = append(ms, queue.Message{Value: noise(byte(i), 5000)})
@@ -468,7 +478,7 @@ func TestALimitThatFallsIsLearned(t *testing.T) {
 	if len(errs) == 0 || !errors.Is(errs[30], kafkago.MessageSizeTooLarge) {
 		t.Errorf("message 30: %v", errs)
 	}
-	if got := one(t, stored(t, b.Bootstrap(), "put-falls")); len(got) != before+49 {
+	if got := one(t, stored(t, b.Bootstrap(), topic)); len(got) != before+49 {
 		t.Errorf("%d stored", len(got))
 	}
 	if p.MaxMessage() != 20000 {

@@ -48,7 +48,7 @@ func findings(t *testing.T, cfg *kafka.Config, maxMessage int64) []string {
 func TestTopicSettingsAreVerified(t *testing.T) {
 	t.Parallel()
 	b := kafkabroker.Shared(t)
-	for i, tt := range []struct {
+	for _, tt := range []struct {
 		settings map[string]string
 		want     []string
 	}{
@@ -63,7 +63,7 @@ func TestTopicSettingsAreVerified(t *testing.T) {
 		{map[string]string{"max.message.bytes": "2000001"}, []string{"max.message.bytes"}},
 		{map[string]string{"max.message.bytes": "2000000"}, nil},
 	} {
-		name := fmt.Sprintf("verify-%d", i)
+		name := fresh("verify")
 		b.CreateTopic(t, name, 2, 1, tt.settings)
 		cfg := reading(b.Bootstrap(), name)
 		var want []string
@@ -95,9 +95,10 @@ func TestReplicasAreVerified(t *testing.T) {
 func TestMissingTopicsAreWarnings(t *testing.T) {
 	t.Parallel()
 	b := kafkabroker.Shared(t)
-	b.CreateTopic(t, "verify-here", 1, 1, nil)
+	topic := fresh("verify-here")
+	b.CreateTopic(t, topic, 1, 1, nil)
 	want := []string{"warning topic verify-not-here: partitions"}
-	if diff := cmp.Diff(want, findings(t, reading(b.Bootstrap(), "verify-here", "verify-not-here"), 0)); diff != "" {
+	if diff := cmp.Diff(want, findings(t, reading(b.Bootstrap(), topic, "verify-not-here"), 0)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	cfg := reading(b.Bootstrap())
@@ -105,7 +106,7 @@ func TestMissingTopicsAreWarnings(t *testing.T) {
 	if diff := cmp.Diff([]string{"warning topics_regex verify-no-such-.*: topics"}, findings(t, cfg, 0)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	cfg.TopicsRegex = "verify-h.*"
+	cfg.TopicsRegex = topic[:len(topic)-1] + "."
 	if diff := cmp.Diff([]string(nil), findings(t, cfg, 0)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -114,14 +115,15 @@ func TestMissingTopicsAreWarnings(t *testing.T) {
 func TestSessionsThatBrokersRefuseAreFound(t *testing.T) {
 	t.Parallel()
 	b := kafkabroker.Shared(t)
-	b.CreateTopic(t, "verify-session", 1, 1, nil)
+	topic := fresh("verify-session")
+	b.CreateTopic(t, topic, 1, 1, nil)
 	for _, tt := range []struct {
 		session time.Duration
 		refused bool
 	}{
 		{999 * time.Millisecond, true}, {time.Second, false}, {30 * time.Minute, false}, {31 * time.Minute, true},
 	} {
-		cfg := reading(b.Bootstrap(), "verify-session")
+		cfg := reading(b.Bootstrap(), topic)
 		cfg.Session = tt.session
 		got := findings(t, cfg, 0)
 		if refused := len(got) == 1 && got[0] == "error group g: session"; refused != tt.refused || len(got) > 1 {
@@ -133,11 +135,12 @@ func TestSessionsThatBrokersRefuseAreFound(t *testing.T) {
 func TestAGroupOfOthersIsRefused(t *testing.T) {
 	t.Parallel()
 	b := kafkabroker.Shared(t)
-	b.CreateTopic(t, "verify-others", 1, 1, nil)
-	b.Fill(t, "verify-others", 1, 1)
-	cfg := reading(b.Bootstrap(), "verify-others")
-	cfg.Group = "verify-others"
-	other := b.Client(t, kgo.ConsumerGroup(cfg.Group), kgo.ConsumeTopics("verify-others"), kgo.Balancers(kgo.RangeBalancer()), kgo.ClientID("another-program"),
+	topic := fresh("verify-others")
+	b.CreateTopic(t, topic, 1, 1, nil)
+	b.Fill(t, topic, 1, 1)
+	cfg := reading(b.Bootstrap(), topic)
+	cfg.Group = topic
+	other := b.Client(t, kgo.ConsumerGroup(cfg.Group), kgo.ConsumeTopics(topic), kgo.Balancers(kgo.RangeBalancer()), kgo.ClientID("another-program"),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	defer other.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -149,7 +152,7 @@ func TestAGroupOfOthersIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantAll(t, report.Err(), "group verify-others", "range", "another-program", "another group")
+	wantAll(t, report.Err(), "group "+topic, "range", "another-program", "another group")
 }
 
 // limited is the configuration of the user who may only what a test grants.
@@ -283,9 +286,11 @@ func TestABrokerThatIsAwayIsAWarning(t *testing.T) {
 func TestAForgottenPlaceIsForeseen(t *testing.T) {
 	t.Parallel()
 	b := kafkabroker.Shared(t)
-	b.CreateTopic(t, "verify-forgets", 1, 1, map[string]string{"retention.ms": "-1"})
-	b.CreateTopic(t, "verify-keeps", 1, 1, nil) // a week, as offsets are kept
-	cfg := reading(b.Bootstrap(), "verify-forgets")
+	topic := fresh("verify-forgets")
+	b.CreateTopic(t, topic, 1, 1, map[string]string{"retention.ms": "-1"})
+	keeps := fresh("verify-keeps")
+	b.CreateTopic(t, keeps, 1, 1, nil) // a week, as offsets are kept
+	cfg := reading(b.Bootstrap(), topic)
 	for start, then := range map[string]string{
 		"earliest": "delivers everything again", "latest": "passes over what came meanwhile", "committed": "start: committed",
 	} {
@@ -301,7 +306,7 @@ func TestAForgottenPlaceIsForeseen(t *testing.T) {
 			t.Errorf("start %s: %s", start, text)
 		}
 	}
-	if got := findings(t, reading(b.Bootstrap(), "verify-keeps"), 0); len(got) > 0 {
+	if got := findings(t, reading(b.Bootstrap(), keeps), 0); len(got) > 0 {
 		t.Errorf("%v", got)
 	}
 }
