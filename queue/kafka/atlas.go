@@ -5,7 +5,6 @@ import (
 	"maps"
 	"regexp"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -159,19 +158,6 @@ func (a *atlas) subscriptionLocked() []string {
 	return slices.Sorted(maps.Keys(a.counts))
 }
 
-// partitions lists what there is of some topics, for the leader of the group.
-func (a *atlas) partitions(topics []string) map[string][]int32 {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	all := map[string][]int32{}
-	for _, name := range topics {
-		for i := range a.counts[name] {
-			all[name] = append(all[name], i)
-		}
-	}
-	return all
-}
-
 // leads is the broker that leads a partition.
 func (a *atlas) leads(at wire.TopicPartition) (wire.Broker, bool) {
 	a.mu.Lock()
@@ -198,26 +184,10 @@ func (a *atlas) missing() map[string]absentTopic {
 	return maps.Clone(a.away)
 }
 
-// present says whether a topic is there.
-func (a *atlas) present(topic string) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	_, away := a.away[topic]
-	return !away && a.counts[topic] > 0
-}
-
 // ask is what to ask the brokers for: nil is every topic.
 func (a *atlas) ask() []string {
 	if a.pattern == nil {
 		return a.topics
 	}
 	return nil
-}
-
-// companionOf says whether a topic is a companion of the group: it belongs to what
-// is read, and reading it again would go round in a circle.
-func companionOf(group string) func(topic string) bool {
-	return func(topic string) bool {
-		return strings.HasSuffix(topic, "."+group+".dlq") || strings.Contains(topic, "."+group+".parked.")
-	}
 }

@@ -37,7 +37,7 @@ func (s *Source) open(ctx context.Context) error {
 	if s.startAt, err = s.cfg.startAt(); err != nil {
 		return err
 	}
-	a := newAtlas(s.cfg.Topics, nil, companionOf(s.cfg.Group))
+	a := newAtlas(s.cfg.Topics, nil, isCompanion)
 	if s.cfg.TopicsRegex != "" {
 		if a.pattern, err = s.cfg.pattern(); err != nil {
 			return err

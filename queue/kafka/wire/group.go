@@ -156,7 +156,7 @@ func parseGroup(d *decoder, group string) (*GroupDescription, error) {
 	d.throttle()
 	var found *GroupDescription
 	var verdict error
-	for range d.count(20) {
+	for range d.count(18) {
 		code := d.code()
 		name := d.str()
 		g := &GroupDescription{State: d.str(), Type: d.str(), Protocol: d.str()}
