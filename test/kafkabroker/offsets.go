@@ -14,6 +14,12 @@ const (
 	earliest = -2
 )
 
+// The isolation levels of ListOffsets.
+const (
+	readAll           = 0
+	readCommittedOnly = 1
+)
+
 // Committed is what a group committed for a partition.
 type Committed struct {
 	Offset   int64
@@ -83,12 +89,12 @@ func (c *Cluster) offsets(tb TB, topic string, at int64) map[int32]int64 {
 	tb.Helper()
 	found := make(map[int32]int64)
 	c.do(tb, "list the offsets of "+topic, func(ctx context.Context, cl *kgo.Client) error {
-		return until(ctx, func() error { return listOffsets(ctx, cl, topic, at, found) })
+		return until(ctx, func() error { return listOffsets(ctx, cl, topic, at, readAll, found) })
 	})
 	return found
 }
 
-func listOffsets(ctx context.Context, cl *kgo.Client, topic string, at int64, found map[int32]int64) error {
+func listOffsets(ctx context.Context, cl *kgo.Client, topic string, at int64, isolation int8, found map[int32]int64) error {
 	t, err := describeTopic(ctx, cl, topic)
 	if err != nil {
 		return err
@@ -101,6 +107,7 @@ func listOffsets(ctx context.Context, cl *kgo.Client, topic string, at int64, fo
 		asked.Partitions = append(asked.Partitions, q)
 	}
 	req := kmsg.NewPtrListOffsetsRequest()
+	req.IsolationLevel = isolation
 	req.Topics = append(req.Topics, asked)
 	resp, err := req.RequestWith(ctx, cl)
 	if err != nil {

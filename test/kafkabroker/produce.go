@@ -31,8 +31,9 @@ func (c *Cluster) ProduceWith(tb TB, opts []kgo.Opt, records ...*kgo.Record) {
 	}
 }
 
-// Transact appends records in one transaction and commits or aborts it. Each call
-// ends with a marker on every partition it wrote to.
+// Transact appends records in one transaction, commits or aborts it, and waits until
+// that is seen by readers of committed records. Each call ends with a marker on
+// every partition it wrote to.
 func (c *Cluster) Transact(tb TB, id string, commit bool, records ...*kgo.Record) {
 	tb.Helper()
 	cl := c.Client(tb, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.TransactionalID(id))
@@ -46,9 +47,27 @@ func (c *Cluster) Transact(tb TB, id string, commit bool, records ...*kgo.Record
 	if err == nil {
 		err = cl.EndTransaction(ctx, kgo.TransactionEndTry(commit))
 	}
+	for _, r := range records {
+		if err == nil {
+			err = until(ctx, func() error { return stable(ctx, cl, r) })
+		}
+	}
 	if err != nil {
 		tb.Fatalf("couldn't run transaction %s: %v", id, err)
 	}
+}
+
+// stable says whether a record lies below the last stable offset: the markers are
+// written after the transaction was answered.
+func stable(ctx context.Context, cl *kgo.Client, r *kgo.Record) error {
+	ends := make(map[int32]int64)
+	if err := listOffsets(ctx, cl, r.Topic, latest, readCommittedOnly, ends); err != nil {
+		return err
+	}
+	if end := ends[r.Partition]; end <= r.Offset {
+		return fmt.Errorf("%s[%d] is stable up to %d only", r.Topic, r.Partition, end)
+	}
+	return nil
 }
 
 // Fill appends n small records to each of a topic's first partitions; values are
