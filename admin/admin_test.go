@@ -70,7 +70,7 @@ func TestReadyFollowsTheBrokerAndNotTheDestinations(t *testing.T) {
 		{"nothing comes", "running", []worker.StrandStatus{strand("logs[0]", queue.StateStalled)}, false, "stalled"},
 		{"denied", "running", []worker.StrandStatus{strand("logs[0]", queue.StateRefused)}, false, "refused"},
 		{"a member without a partition", "running", []worker.StrandStatus{strand("group g", queue.StateConsuming)}, true, "ready"},
-		{"many away", "running", slices.Repeat([]worker.StrandStatus{away}, 200), false, "connection refused; and 195 more"},
+		{"many away", "running", slices.Repeat([]worker.StrandStatus{away}, 200), false, "LOGS/flushline and 197 more: broker_away: connection refused"},
 		{"only an ended strand", "running", []worker.StrandStatus{strand("a", queue.StateEnded)}, false, "no source"},
 		{"draining", "draining", []worker.StrandStatus{strand("a", queue.StateConsuming)}, false, "draining"},
 	} {

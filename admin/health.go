@@ -92,6 +92,7 @@ func Ready(s *worker.Status) (ready bool, why string) {
 		return false, "not ready: the worker is " + s.State
 	}
 	var away []string
+	names := map[string][]string{} // by reason
 	for i := range s.Strands {
 		st := &s.Strands[i]
 		if st.Queue.State == stateEnded {
@@ -101,18 +102,35 @@ func Ready(s *worker.Status) (ready bool, why string) {
 		if trouble == "" {
 			return true, "ready"
 		}
-		away = append(away, strings.TrimSuffix(st.Name+": "+trouble+": "+cause, ": "))
+		reason := strings.TrimSuffix(trouble+": "+cause, ": ")
+		if names[reason] == nil {
+			away = append(away, reason)
+		}
+		names[reason] = append(names[reason], st.Name)
 	}
 	if len(away) == 0 {
 		return false, "not ready: no source is joined yet"
 	}
-	if rest := len(away) - namedStrands; rest > 0 { // hundreds of partitions, often for one reason
-		away = append(away[:namedStrands], fmt.Sprintf("and %d more", rest))
+	for i, reason := range away[:min(len(away), namedReasons)] {
+		away[i] = some(names[reason]) + ": " + reason
+	}
+	if rest := len(away) - namedReasons; rest > 0 {
+		away = append(away[:namedReasons], fmt.Sprintf("and %d more reasons", rest))
 	}
 	return false, "not ready: " + strings.Join(away, "; ")
 }
 
-const namedStrands = 5
+const (
+	namedReasons = 5
+	namedStrands = 3 // for each: hundreds of partitions stand for one reason
+)
+
+func some(names []string) string {
+	if rest := len(names) - namedStrands; rest > 0 {
+		return strings.Join(names[:namedStrands], ", ") + fmt.Sprintf(" and %d more", rest)
+	}
+	return strings.Join(names, ", ")
+}
 
 // States of queue.Status, which this package reads through worker.Status only; a
 // test holds them to the constants of package queue.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/worker"
 )
 
@@ -40,41 +41,74 @@ func strandHead(t *table) {
 }
 
 func strandRow(t *table, s *worker.Status, st *worker.StrandStatus) {
+	t.row(printable(st.Source+" "+st.Name), st.State, ago(s.Now, st.Since), number(st.Queue.Lag),
+		position(st.Queue.Committed, &st.Queue), position(st.Queue.End, &st.Queue),
+		number(st.Held)+" ("+size(st.HeldBytes)+")", ago(s.Now, st.Queue.Oldest), printable(whyOf(st)))
+}
+
+func whyOf(st *worker.StrandStatus) string {
 	why := cmp.Or(st.Why, st.Queue.Cause)
 	if len(st.BlockedBy) > 0 {
 		why = strings.TrimPrefix(why+"; blocked by "+strings.Join(st.BlockedBy, ", "), "; ")
 	}
-	t.row(printable(st.Source+" "+st.Name), st.State, ago(s.Now, st.Since), number(st.Queue.Lag),
-		number(st.Queue.Committed), number(st.Queue.End),
-		number(st.Held)+" ("+size(st.HeldBytes)+")", ago(s.Now, st.Queue.Oldest), printable(why))
+	return why
+}
+
+// position is one of q's: below the first message there is none, which is known as
+// soon as the lag is.
+func position(n int64, q *queue.Status) string {
+	if n < 0 && q.Lag >= 0 {
+		return "-"
+	}
+	return number(n)
+}
+
+// strandSum is strands that have something in common.
+type strandSum struct {
+	source, state, why, first string
+
+	strands, lag, held, bytes int64
+	since, oldest             time.Time
+}
+
+func (o *strandSum) add(st *worker.StrandStatus) {
+	o.strands++
+	o.held += st.Held
+	o.bytes += st.HeldBytes
+	o.lag += max(st.Queue.Lag, 0)
+	o.since = earlier(o.since, st.Since)
+	o.oldest = earlier(o.oldest, st.Queue.Oldest)
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// sumUp sums strands of one source and state, and of one reason if byReason.
+func sumUp(strands []worker.StrandStatus, byReason bool) []strandSum {
+	var sums []strandSum
+	for i := range strands {
+		st, why := &strands[i], ""
+		if byReason {
+			why = whyOf(st)
+		}
+		at := slices.IndexFunc(sums, func(o strandSum) bool { return o.source == st.Source && o.state == st.State && o.why == why })
+		if at < 0 {
+			at = len(sums)
+			sums = append(sums, strandSum{source: st.Source, state: st.State, why: why, first: st.Name})
+		}
+		sums[at].add(st)
+	}
+	return sums
 }
 
 // strandSums is a line for each state.
 func strandSums(t *table, s *worker.Status) {
-	type sum struct {
-		source, state string
-		strands, lag  int64
-		held, bytes   int64
-		oldest        time.Time
-	}
-	var sums []sum
-	for i := range s.Strands {
-		st := &s.Strands[i]
-		at := slices.IndexFunc(sums, func(o sum) bool { return o.source == st.Source && o.state == st.State })
-		if at < 0 {
-			at = len(sums)
-			sums = append(sums, sum{source: st.Source, state: st.State})
-		}
-		one := &sums[at]
-		one.strands++
-		one.held += st.Held
-		one.bytes += st.HeldBytes
-		one.lag += max(st.Queue.Lag, 0)
-		if old := st.Queue.Oldest; !old.IsZero() && (one.oldest.IsZero() || old.Before(one.oldest)) {
-			one.oldest = old
-		}
-	}
-	slices.SortStableFunc(sums, func(a, b sum) int { return cmp.Compare(b.strands, a.strands) })
+	sums := sumUp(s.Strands, false)
+	slices.SortStableFunc(sums, func(a, b strandSum) int { return cmp.Compare(b.strands, a.strands) })
 	t.head("STRANDS", "STATE", "LAG", "HELD", "OLDEST")
 	for i := range sums {
 		one := &sums[i]
@@ -84,30 +118,36 @@ func strandSums(t *table, s *worker.Status) {
 	t.line("`flushline status --strands` lists each")
 }
 
-// stuckStrands are those that do not move, the largest lag first.
+// stuckStrands are those that do not move, the largest lag first. What stands for
+// one reason, as all partitions of a broker that is away, is one line.
 func stuckStrands(t *table, s *worker.Status, v scope) {
-	var stuck []*worker.StrandStatus
-	for i := range s.Strands {
-		if s.Strands[i].State != stateFetching {
-			stuck = append(stuck, &s.Strands[i])
-		}
-	}
+	stuck := slices.DeleteFunc(slices.Clone(s.Strands), func(st worker.StrandStatus) bool { return st.State == stateFetching })
 	if len(stuck) == 0 {
 		if v.blocked {
 			t.line("every strand is fetched")
 		}
 		return
 	}
-	slices.SortStableFunc(stuck, func(a, b *worker.StrandStatus) int { return cmp.Compare(b.Queue.Lag, a.Queue.Lag) })
-	strandHead(t)
-	shown := len(stuck)
-	if !v.strands {
-		shown = min(shown, strandRows)
+	slices.SortStableFunc(stuck, func(a, b worker.StrandStatus) int { return cmp.Compare(b.Queue.Lag, a.Queue.Lag) })
+	if v.strands || len(stuck) == 1 {
+		strandHead(t)
+		for i := range stuck {
+			strandRow(t, s, &stuck[i])
+		}
+		return
 	}
-	for _, st := range stuck[:shown] {
-		strandRow(t, s, st)
+	sums := sumUp(stuck, true)
+	t.head("STANDING", "STATE", "SINCE", "LAG", "HELD", "OLDEST", "WHY")
+	for i := range sums[:min(len(sums), strandRows)] {
+		one := &sums[i]
+		name := printable(one.source + " " + one.first)
+		if one.strands > 1 {
+			name += fmt.Sprintf(" and %s more", number(one.strands-1))
+		}
+		t.row(name, one.state, ago(s.Now, one.since), number(one.lag),
+			number(one.held)+" ("+size(one.bytes)+")", ago(s.Now, one.oldest), printable(one.why))
 	}
-	if rest := len(stuck) - shown; rest > 0 {
-		t.line(fmt.Sprintf("and %s more that are not fetched", number(int64(rest))))
+	if rest := len(sums) - strandRows; rest > 0 {
+		t.line(fmt.Sprintf("and %s more lines; --strands lists each", number(int64(rest))))
 	}
 }

@@ -123,20 +123,37 @@ func TestStatusSumsUpManyStrands(t *testing.T) {
 	for _, want := range []string{
 		"175 kafka  fetching     1,750   350 (350 KiB)  2m54s\n",
 		"25 kafka   broker_away  29,675  50 (50 KiB)    3m19s\n",
-		"kafka logs[199]  broker_away  -      1,199  89         99   2 (2.0 KiB)",
-		"and 5 more that are not fetched",
+		"kafka logs[199] and 24 more  broker_away  -      29,675  50 (50 KiB)  3m19s   broker 3 does not answer",
 	} {
 		if got := show(scope{}); !strings.Contains(got, want) {
 			t.Errorf("status does not say %q:\n%s", want, got)
 		}
 	}
-	for v, rows := range map[scope]int{{}: 20, {strands: true}: 200, {blocked: true}: 20, {blocked: true, strands: true}: 25} {
+	for v, rows := range map[scope]int{{}: 1, {strands: true}: 200, {blocked: true}: 1, {blocked: true, strands: true}: 25} {
 		if n := strings.Count(show(v), "kafka logs["); n != rows {
 			t.Errorf("%+v shows %d strands, want %d", v, n, rows)
 		}
 	}
+	s.Strands[199].Why = "" // not what the others suffer from
+	s.Strands[199].BlockedBy = []string{"shop/es shop/app/cart"}
+	if got := show(scope{}); !strings.Contains(got, "kafka logs[198] and 23 more") || !strings.Contains(got, "blocked by shop/es shop/app/cart") {
+		t.Errorf("two reasons are two lines:\n%s", got)
+	}
 	if got := show(scope{blocked: true}); strings.Contains(got, "BYTES") || strings.Contains(got, "MESSAGES") {
 		t.Errorf("what moves is shown:\n%s", got)
+	}
+}
+
+// A partition that never held a message has no positions, which is no mystery.
+func TestAnEmptyPartitionHasNoPositions(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		n, lag int64
+		want   string
+	}{{-1, 0, "-"}, {-1, -1, "?"}, {0, 0, "0"}, {1234, 5, "1,234"}} {
+		if got := position(c.n, &queue.Status{Lag: c.lag}); got != c.want {
+			t.Errorf("position %d with lag %d is %q, want %q", c.n, c.lag, got, c.want)
+		}
 	}
 }
 

@@ -29,7 +29,7 @@ var (
 	descStrands    = desc("strands", "Strands by state.", "source", "state")
 	descLag        = desc("strand_lag_messages", "Messages the broker has not had acknowledged.", "source", "strand")
 	descOldest     = desc("oldest_unsettled_seconds", "Age of the oldest message that is held, by the broker's clock; 0 if none.", "source", "strand")
-	descCommit     = desc("commit_age_seconds", "How long the committed offset has been behind what was handed out; 0 while it is not.", "source", "strand")
+	descCommit     = desc("commit_age_seconds", "Time since all that could be committed last was; 0 while nothing was handed out beyond it. It grows while commits fail.", "source", "strand")
 	descPaused     = desc("strand_paused", "1 while a strand is not fetched, by cause.", "source", "strand", "cause")
 	descLanes      = desc("lanes", "Lanes by state.", "route", "flusher", "state")
 	descSeconds    = desc("flush_seconds", "Duration of Flush calls.", "route", "flusher")
