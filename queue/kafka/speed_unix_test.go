@@ -73,6 +73,57 @@ func TestIdle(t *testing.T) {
 	p.stop()
 }
 
+// TestBusyBesideIdle compares the speed of one partition alone with its speed beside
+// eleven quiet ones of the same leader.
+func TestBusyBesideIdle(t *testing.T) {
+	needsQuiet(t)
+	b := kafkabroker.Shared(t)
+	for _, c := range []struct{ n, size int }{{300_000, 1 << 10}, {10_000, 50 << 10}} {
+		for _, work := range []time.Duration{0, 20 * time.Microsecond} {
+			t.Run(fmt.Sprintf("%d bytes, %v a message", c.size, work), func(t *testing.T) {
+				var took [2][]float64
+				for i, partitions := range []int32{1, 12} {
+					q := newQueue(t, b.Bootstrap())
+					q.topic += fmt.Sprintf("-%d", partitions)
+					q.cfg.Topics = []string{q.topic}
+					q.createTopic(partitions)
+					q.fill(1, c.n, c.size)
+					for k := range 3 {
+						q.cfg.Group = fmt.Sprintf("%s-%d", q.topic, k)
+						took[i] = append(took[i], drainTime(t, q, c.n, work).Seconds())
+					}
+					slices.Sort(took[i])
+				}
+				t.Logf("alone %.2f s, beside eleven idle ones %.2f s: %.0f %% of the speed", took[0][1], took[1][1], 100*took[0][1]/took[1][1])
+			})
+		}
+	}
+}
+
+// drainTime is from the first message to the last.
+func drainTime(t *testing.T, q *testQueue, n int, work time.Duration) time.Duration {
+	var begin time.Time
+	left := n
+	done := make(chan struct{})
+	p := startPod(t, q.cfg, func(_ string, d *queue.Delivery) {
+		now := time.Now()
+		if left == n {
+			begin = now
+		}
+		for time.Since(now) < work { // a sleep would be much longer
+		}
+		d.Ack()
+		d.Free()
+		if left--; left == 0 {
+			close(done)
+		}
+	})
+	<-done
+	took := time.Since(begin)
+	p.stop()
+	return took
+}
+
 func needsQuiet(t *testing.T) {
 	if os.Getenv("FLUSHLINE_SPEED") == "" {
 		t.Skip("set FLUSHLINE_SPEED=1")

@@ -63,7 +63,10 @@ func (b *stand) answer(p wire.FetchedPartition) {
 	if _, ok := b.strand.claim(b.leader, b.strand.wish()); !ok {
 		b.Fatalf("the strand may not be asked for: %+v", b.strand.trouble)
 	}
-	p.TopicPartition, p.PreferredReplica = b.strand.TopicPartition, -1
+	p.TopicPartition = b.strand.TopicPartition
+	if p.PreferredReplica == 0 {
+		p.PreferredReplica = -1
+	}
 	b.leader.share(b.strand, &p, &balance{host: b})
 }
 

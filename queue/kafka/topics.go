@@ -141,7 +141,7 @@ func (s *Source) route(st *strand) {
 	}
 	st.leader = now
 	if old != now {
-		st.asked = nil           // what the old one may still answer is dropped
+		st.asked = nil                 // what the old one may still answer is dropped
 		st.trouble.until = time.Time{} // the new one is asked at once
 	}
 	st.mu.Unlock()
