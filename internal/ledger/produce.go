@@ -18,19 +18,36 @@ import (
 // has an unknown outcome.
 const confirmWithin = 5 * time.Second
 
-// Produce publishes the load and returns when Load.Groups groups are confirmed,
-// or, without an error, when ctx ends. A publish that fails or is not answered
-// leaves its group tried and unconfirmed, and another takes its place: ids are
-// never published twice, so every duplicate is the worker's or the broker's.
+// Send publishes one group with its key and returns once the broker stored it.
+type Send func(ctx context.Context, key protocol.Key, body []byte) error
+
+// Produce publishes the load to JetStream, on subjects of the key; see
+// [ProduceTo].
 func Produce(ctx context.Context, nc *nats.Conn, load Load, journal *Journal) error {
-	if len(load.Keys) == 0 {
-		return fmt.Errorf("couldn't produce: the load has no keys")
-	}
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return fmt.Errorf("couldn't use JetStream: %w", err)
 	}
-	p := &producer{js: js, load: load, journal: journal, limit: rate.NewLimiter(rate.Inf, 0)}
+	return ProduceTo(ctx, ToNATS(js, &load), load, journal)
+}
+
+// ToNATS sends groups to JetStream as the load says.
+func ToNATS(js jetstream.JetStream, load *Load) Send {
+	return func(ctx context.Context, key protocol.Key, body []byte) error {
+		_, err := js.PublishMsg(ctx, load.message(key, body))
+		return err
+	}
+}
+
+// ProduceTo publishes the load and returns when Load.Groups groups are confirmed,
+// or, without an error, when ctx ends. A publish that fails or is not answered
+// leaves its group tried and unconfirmed, and another takes its place: ids are
+// never published twice, so every duplicate is the worker's or the broker's.
+func ProduceTo(ctx context.Context, send Send, load Load, journal *Journal) error {
+	if len(load.Keys) == 0 {
+		return fmt.Errorf("couldn't produce: the load has no keys")
+	}
+	p := &producer{send: send, load: load, journal: journal, limit: rate.NewLimiter(rate.Inf, 0)}
 	if load.Rate > 0 {
 		p.limit = rate.NewLimiter(rate.Limit(load.Rate), max(1, load.Rate/20))
 	}
@@ -46,7 +63,7 @@ func Produce(ctx context.Context, nc *nats.Conn, load Load, journal *Journal) er
 }
 
 type producer struct {
-	js      jetstream.JetStream
+	send    Send
 	load    Load
 	journal *Journal
 	limit   *rate.Limiter
@@ -95,28 +112,22 @@ func (p *producer) publish(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	msg, err := p.load.message(n)
+	body, err := p.load.group(n).Marshal()
 	if err != nil {
-		return false, err
+		return false, fmt.Errorf("couldn't marshal group %d: %w", n, err)
 	}
 	// Not derived from ctx's end: a publish that is under way is waited for, so
 	// that a stopped load leaves as few unknown outcomes as can be.
 	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), confirmWithin)
 	defer cancel()
-	_, err = p.js.PublishMsg(wait, msg)
-	if err == nil {
+	if err := p.send(wait, p.load.key(n), body); err == nil {
 		return true, p.journal.confirm(n)
 	}
 	return false, nil // the outcome is unknown, and the journal says so
 }
 
-// message is the n-th group with its key in the headers, as producers send it.
-func (l *Load) message(n uint64) (*nats.Msg, error) {
-	body, err := l.group(n).Marshal()
-	if err != nil {
-		return nil, fmt.Errorf("couldn't marshal group %d: %w", n, err)
-	}
-	key := l.key(n)
+// message is a group with its key in the headers, as producers send it.
+func (l *Load) message(key protocol.Key, body []byte) *nats.Msg {
 	prefix := l.Subject
 	if prefix == "" {
 		prefix = "logs"
@@ -126,7 +137,7 @@ func (l *Load) message(n uint64) (*nats.Msg, error) {
 	msg.Header.Set(protocol.HeaderProject, key.Project)
 	msg.Header.Set(protocol.HeaderLogstore, key.Logstore)
 	msg.Header.Set(protocol.HeaderConfig, key.Config)
-	return msg, nil
+	return msg
 }
 
 func wait(ctx context.Context, d time.Duration) bool {

@@ -14,6 +14,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/flushline/flushline/internal/ledger"
 )
 
 // broker is a nats-server child with a store of its own. After a restart it has
@@ -48,6 +50,25 @@ func startBroker(t *testing.T, sync bool) *broker {
 		t.Fatal(err)
 	}
 	return b
+}
+
+func (b *broker) source(string) string {
+	return fmt.Sprintf("nats: {url: %q, stream: %s, durable: %s, subjects: [logs.>], ack_wait: %s}", b.url, streamName, durableName, ackWait)
+}
+
+func (b *broker) send(_ *testing.T, load *ledger.Load) ledger.Send {
+	return ledger.ToNATS(b.js, load)
+}
+
+func (b *broker) letters(t *testing.T) int64 {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	s, err := b.js.Stream(ctx, streamName+"_"+durableName+"_DLQ")
+	if err != nil {
+		t.Fatalf("couldn't ask for the dead letters: %v", err)
+	}
+	return int64(s.CachedInfo().State.Msgs)
 }
 
 // start runs the child and makes sure that it is the one that answers.

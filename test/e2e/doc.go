@@ -1,5 +1,6 @@
-// Package e2e runs the real program against a real nats-server, each in a
-// process of its own, hurts both, and judges what is left by the delivery ledger.
+// Package e2e runs the real program against a real nats-server and a real Apache
+// Kafka, each in a process of its own, hurts them, and judges what is left by the
+// delivery ledger.
 //
 // Each scenario has two sizes: a short one that is part of `go test`, and the
 // full one behind FLUSHLINE_LONG=1 (`make e2e-long`). In all kill tests one route

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/flushline/flushline/test/kafkabroker"
 )
 
 // bin is where the programs under test are.
@@ -52,7 +54,7 @@ func run(m *testing.M) int {
 			return 1
 		}
 	}
-	return m.Run()
+	return kafkabroker.Main(m)
 }
 
 // seeded is the randomness of one test: printed, and taken from FLUSHLINE_SEED.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -27,7 +28,8 @@ const (
 
 // rig is a broker, three kinds of traffic with their destinations, and a ledger.
 type rig struct {
-	broker  *broker
+	queued
+	broker  *broker // of a rig on NATS
 	run     string
 	drain   time.Duration
 	dir     string // of what workers write
@@ -37,10 +39,26 @@ type rig struct {
 	both    *receiver // project both, beside a file
 }
 
+// queued is what differs between the queues.
+type queued interface {
+	source(pod string) string // the source of a pod's configuration file
+	send(t *testing.T, load *ledger.Load) ledger.Send
+	letters(t *testing.T) int64 // how many were dead-lettered
+}
+
+// newRig is a rig on a nats-server of its own.
 func newRig(t *testing.T, sync bool) *rig {
 	t.Helper()
+	b := startBroker(t, sync)
+	r := rigOn(t, b)
+	r.broker = b
+	return r
+}
+
+func rigOn(t *testing.T, q queued) *rig {
+	t.Helper()
 	const run = "r"
-	r := &rig{broker: startBroker(t, sync), run: run, drain: 10 * time.Second, dir: t.TempDir(), path: filepath.Join(t.TempDir(), "journal")}
+	r := &rig{queued: q, run: run, drain: 10 * time.Second, dir: t.TempDir(), path: filepath.Join(t.TempDir(), "journal")}
 	r.slow, r.both = startReceiver(t, run, slow), startReceiver(t, run, slow/5)
 	var err error
 	if r.journal, err = ledger.OpenJournal(r.path); err != nil {
@@ -84,12 +102,12 @@ func (r *rig) write(t *testing.T, name string, window int, routes string) string
 	t.Helper()
 	file := filepath.Join(r.dir, name+".yaml")
 	content := fmt.Sprintf(`source:
-  nats: {url: %q, stream: %s, durable: %s, subjects: [logs.>], ack_wait: %s}
+  %s
 routes:%sdrain: {timeout: %s}
 limits: {window: %d}
 admin: {listen: 127.0.0.1:0}
 metrics: {listen: 127.0.0.1:0}
-`, r.broker.url, streamName, durableName, ackWait, routes, r.drain, window)
+`, r.source(name), routes, r.drain, window)
 	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +128,7 @@ func (r *rig) produce(t *testing.T, load ledger.Load) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	if err := ledger.Produce(ctx, r.broker.nc, load, r.journal); err != nil {
+	if err := ledger.ProduceTo(ctx, r.send(t, &load), load, r.journal); err != nil {
 		t.Fatal(err)
 	}
 	if ctx.Err() != nil {
@@ -123,7 +141,8 @@ func (r *rig) producing(t *testing.T, load ledger.Load) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- ledger.Produce(ctx, r.broker.nc, load, r.journal) }()
+	send := r.send(t, &load)
+	go func() { done <- ledger.ProduceTo(ctx, send, load, r.journal) }()
 	return func() {
 		t.Helper()
 		cancel()
@@ -133,29 +152,30 @@ func (r *rig) producing(t *testing.T, load ledger.Load) (stop func()) {
 	}
 }
 
-// judge compares what was confirmed with what each of the four destinations got.
-func (r *rig) judge(t *testing.T, want func(*ledger.Verdict) bool) {
+// judge compares what was confirmed so far with what each of the four destinations
+// got. It returns the most duplicates that one of them has.
+func (r *rig) judge(t *testing.T, want func(*ledger.Verdict) bool) int {
 	t.Helper()
-	if err := r.journal.Close(); err != nil {
-		t.Fatal(err)
-	}
 	book, err := ledger.LoadBook(r.path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("%d groups confirmed of %d tried", book.Confirmed(), len(book))
+	var duplicates int
 	for _, d := range []struct{ name, root, project string }{
 		{"waits (file, a second in its batch)", r.dir + "/waits", "waits"},
 		{"slow (http)", r.slow.dir, "slow"},
 		{"both (file)", r.dir + "/both", "both"},
 		{"both (http)", r.both.dir, "both"},
 	} {
-		r.judgeOne(t, book, d.name, d.root, func(k protocol.Key) bool { return k.Project == d.project }, want)
+		v := r.judgeOne(t, book, d.name, d.root, func(k protocol.Key) bool { return k.Project == d.project }, want)
+		duplicates = max(duplicates, v.Duplicates)
 	}
 	r.noDeadLetters(t)
+	return duplicates
 }
 
-func (r *rig) judgeOne(t *testing.T, book ledger.Book, name, root string, of ledger.Of, want func(*ledger.Verdict) bool) {
+func (r *rig) judgeOne(t *testing.T, book ledger.Book, name, root string, of ledger.Of, want func(*ledger.Verdict) bool) *ledger.Verdict {
 	t.Helper()
 	files := ledger.Files{Root: root, Run: r.run, Place: inItsFile}
 	verdict, tally, err := ledger.Judge(book, files, of)
@@ -166,6 +186,7 @@ func (r *rig) judgeOne(t *testing.T, book ledger.Book, name, root string, of led
 	if !want(verdict) {
 		t.Errorf("%s did not get what it should", name)
 	}
+	return verdict
 }
 
 // inItsFile holds files named by the key to it.
@@ -175,13 +196,7 @@ func inItsFile(path string, k protocol.Key) bool {
 
 func (r *rig) noDeadLetters(t *testing.T) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	s, err := r.broker.js.Stream(ctx, streamName+"_"+durableName+"_DLQ")
-	if err != nil {
-		t.Fatalf("couldn't ask for the dead letters: %v", err)
-	}
-	if n := s.CachedInfo().State.Msgs; n != 0 {
+	if n := r.letters(t); n != 0 {
 		t.Errorf("%d dead letters, want none", n)
 	}
 }
@@ -266,9 +281,32 @@ func (p *pod) status(t *testing.T) *worker.Status {
 	return &s
 }
 
-// full says that the pod holds its window.
+// full says that the pod holds its window of each strand.
 func (p *pod) full(t *testing.T, window int) bool {
 	t.Helper()
 	s := p.status(t)
-	return len(s.Strands) == 1 && s.Strands[0].Held >= int64(window)
+	for i := range s.Strands {
+		if s.Strands[i].Held < int64(window) {
+			return false
+		}
+	}
+	return len(s.Strands) > 0
+}
+
+// metric sums a metric of the pod over its labels.
+func (p *pod) metric(t *testing.T, name string) float64 {
+	t.Helper()
+	_, body := get(t, "http://"+p.address(t, "metrics")+"/metrics")
+	var sum float64
+	for line := range strings.Lines(string(body)) {
+		metric, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if metric, _, _ = strings.Cut(metric, "{"); metric == name {
+			v, err := strconv.ParseFloat(value, 64)
+			if err != nil {
+				t.Fatalf("%s: %v", line, err)
+			}
+			sum += v
+		}
+	}
+	return sum
 }

@@ -1,0 +1,130 @@
+//go:build unix
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/flushline/flushline/internal/ledger"
+	"github.com/flushline/flushline/protocol"
+	"github.com/flushline/flushline/test/kafkabroker"
+)
+
+const (
+	partitions = 12
+	session    = 3 * time.Second
+	span       = 2000 // short, so that what a kill may repeat is little
+)
+
+// kafka is a topic and a group on a real broker.
+type kafka struct {
+	cluster *kafkabroker.Cluster
+	topic   string
+	group   string
+	static  bool // pods keep their names over restarts
+	client  *kgo.Client
+	next    atomic.Int32
+}
+
+// newKafkaRig is a rig on the shared broker, with a topic of its own.
+func newKafkaRig(t *testing.T) (*rig, *kafka) {
+	t.Helper()
+	return kafkaRigOn(t, kafkabroker.Shared(t))
+}
+
+func kafkaRigOn(t *testing.T, c *kafkabroker.Cluster) (*rig, *kafka) {
+	t.Helper()
+	name := strings.ReplaceAll(t.Name(), "/", "-")
+	k := &kafka{cluster: c, topic: name, group: "group-" + name}
+	k.cluster.CreateTopic(t, k.topic, partitions, 0, nil)
+	k.client = c.Client(t, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0))
+	t.Cleanup(k.client.Close)
+	r := rigOn(t, k)
+	return r, k
+}
+
+func (k *kafka) source(pod string) string {
+	static := ""
+	if k.static {
+		static = ", instance_id: " + pod
+	}
+	return fmt.Sprintf("kafka: {brokers: [%q], topics: [%s], group: %s, session: %s, rebalance: 15s, heartbeat: %s, span: %d, client_id: %s%s}",
+		strings.Join(k.cluster.Bootstrap(), `", "`), k.topic, k.group, session, session/6, span, pod, static)
+}
+
+// send spreads groups over all partitions, so that every lane has messages of
+// each.
+func (k *kafka) send(*testing.T, *ledger.Load) ledger.Send {
+	return func(ctx context.Context, key protocol.Key, body []byte) error {
+		return k.client.ProduceSync(ctx, &kgo.Record{
+			Topic: k.topic, Partition: k.next.Add(1) % partitions, Value: body,
+			Headers: []kgo.RecordHeader{
+				{Key: protocol.HeaderProject, Value: []byte(key.Project)},
+				{Key: protocol.HeaderLogstore, Value: []byte(key.Logstore)},
+				{Key: protocol.HeaderConfig, Value: []byte(key.Config)},
+			},
+		}).FirstErr()
+	}
+}
+
+func (k *kafka) letters(t *testing.T) int64 {
+	t.Helper()
+	var n int64
+	for _, end := range k.cluster.Ends(t, k.topic+"."+k.group+".dlq") {
+		n += end
+	}
+	return n
+}
+
+// lag is how many messages of the log lie at or after the committed offsets.
+func (k *kafka) lag(t *testing.T) int64 {
+	t.Helper()
+	committed := k.cluster.Committed(t, k.group, k.topic)
+	starts := k.cluster.Starts(t, k.topic)
+	var lag int64
+	for p, end := range k.cluster.Ends(t, k.topic) {
+		at := starts[p]
+		if c, ok := committed[p]; ok {
+			at = c.Offset
+		}
+		lag += end - at
+	}
+	return lag
+}
+
+// drained waits until every committed offset is the end of its log.
+func (k *kafka) drained(t *testing.T, within time.Duration) {
+	t.Helper()
+	var lag int64
+	for deadline := time.Now().Add(within); ; time.Sleep(100 * time.Millisecond) {
+		if lag = k.lag(t); lag == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d messages are not committed after %s: %+v", lag, within, k.cluster.Committed(t, k.group, k.topic))
+		}
+	}
+}
+
+// settled waits until the group is stable with n members, and every partition has
+// its owner.
+func (k *kafka) settled(t *testing.T, n int) kafkabroker.Group {
+	t.Helper()
+	var g kafkabroker.Group
+	eventually(t, time.Minute, fmt.Sprintf("the group is stable with %d members", n), func() bool {
+		g = k.cluster.Group(t, k.group)
+		var owned int
+		for _, m := range g.Members {
+			owned += len(m.Assigned[k.topic])
+		}
+		return g.State == "Stable" && len(g.Members) == n && owned == partitions
+	})
+	return g
+}
