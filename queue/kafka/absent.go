@@ -122,9 +122,12 @@ const (
 
 // wanted lists the absences to show.
 func (s *Source) absentees(now time.Time) map[string]queue.Status {
-	want := map[string]queue.Status{}
+	want, served := map[string]queue.Status{}, map[string]bool{}
+	for _, st := range s.served() {
+		served[st.Topic] = true // its own status says that the topic is away
+	}
 	for name, a := range s.atlas.missing() {
-		if now.Sub(a.since) >= missingAfter {
+		if now.Sub(a.since) >= missingAfter && !served[name] {
 			want[name] = missingTopic(name, a.err)
 		}
 	}

@@ -70,22 +70,32 @@ func (s *Source) reach(ctx context.Context) (*wire.Cluster, error) {
 		ctx, cancel = context.WithTimeout(ctx, s.cfg.ConnectTimeout)
 		defer cancel()
 	}
+	var before error
 	for n := 0; ; n++ {
 		c, err := s.look(ctx)
 		if err == nil {
 			return c, nil
 		}
+		if ctx.Err() != nil && before != nil {
+			err = before // the deadline's own words say nothing
+		}
+		before = err
 		if !wire.IsPermanent(err) {
 			s.log.Warn("waits for the brokers", zap.Error(err))
 			if waitFor(ctx, retryIn(n), nil) == nil {
 				continue
 			}
 		}
-		if advice := wire.Advice(err); advice != "" {
-			err = fmt.Errorf("%w: %s", err, advice)
-		}
-		return nil, fmt.Errorf("couldn't reach the Kafka cluster: %w", err)
+		return nil, fmt.Errorf("couldn't reach the Kafka cluster: %w", advised(err))
 	}
+}
+
+// advised adds what to do about an error.
+func advised(err error) error {
+	if advice := wire.Advice(err); advice != "" {
+		return fmt.Errorf("%w: %s", err, advice)
+	}
+	return err
 }
 
 // look asks for metadata, and whether the broker is one we can talk to.

@@ -41,8 +41,8 @@ const (
 )
 
 const (
-	// How long the loop leaves a strand alone whose span is used up: settlements do
-	// not wake it, so that each costs one atomic operation and no more.
+	// How long the loop leaves a strand alone whose span is used up, at first:
+	// settlements do not wake it, so that each costs one atomic operation and no more.
 	starvedAgain = 5 * time.Millisecond
 
 	// How long while it is not sure that what we were given is still ours.
@@ -51,7 +51,9 @@ const (
 
 func (l *leader) add(s *strand) {
 	l.mu.Lock()
-	l.strands = append(l.strands, s)
+	if !slices.Contains(l.strands, s) {
+		l.strands = append(l.strands, s)
+	}
 	l.mu.Unlock()
 	poke(l.wake)
 }
@@ -80,7 +82,7 @@ func (l *leader) run(ctx context.Context) {
 			}
 			continue
 		}
-		l.round(ctx, p)
+		l.round(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -135,6 +137,8 @@ func (l *leader) survey(now time.Time) poll {
 	for _, s := range l.known {
 		v := s.view(l, now)
 		switch {
+		case v.gone:
+			l.remove(s)
 		case v.asks:
 			l.asking = append(l.asking, s)
 			hot = hot || v.hot
@@ -154,10 +158,13 @@ func (l *leader) survey(now time.Time) poll {
 	if hold := impatient - now.Sub(l.answered); !hot && soon && hold > 0 {
 		return poll{wait: hold} // a busy strand shall not wait behind idle ones
 	}
-	if all {
-		return poll{maxWait: patient}
+	if !all {
+		return poll{maxWait: impatient}
 	}
-	return poll{maxWait: impatient}
+	if again < 0 {
+		again = patient
+	}
+	return poll{maxWait: min(max(again, impatient), patient)}
 }
 
 func sooner(a, b time.Duration) time.Duration {
@@ -169,6 +176,7 @@ func sooner(a, b time.Duration) time.Duration {
 
 // view is a strand as the survey sees it.
 type view struct {
+	gone   bool          // it has ended or is read from elsewhere
 	asks   bool          // it wants messages, and they may be asked for
 	active bool          // it does not, but has been fetched a moment ago
 	hot    bool          // its last answer brought messages
@@ -178,7 +186,10 @@ type view struct {
 func (s *strand) view(l *leader, now time.Time) view {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || s.leader != l || s.next < 0 || s.suspect != "" {
+	if s.closed || s.leader != l {
+		return view{gone: true}
+	}
+	if s.next < 0 || s.suspect != "" {
 		return view{}
 	}
 	v := view{hot: s.hot, active: now.Sub(s.seen) < paused}
@@ -196,6 +207,9 @@ func (s *strand) view(l *leader, now time.Time) view {
 		return v
 	}
 	if s.cursor.mark.Span() >= s.src.cfg.Span {
+		if now.Sub(s.moved) > paused {
+			return view{again: patient}
+		}
 		return view{again: starvedAgain}
 	}
 	v.asks = true
@@ -203,7 +217,7 @@ func (s *strand) view(l *leader, now time.Time) view {
 }
 
 // round takes bytes, asks the broker once and shares out what it answers.
-func (l *leader) round(ctx context.Context, p poll) {
+func (l *leader) round(ctx context.Context) {
 	most := l.sizer.most(l.asking)
 	l.noteTaking(time.Now())
 	taken, err := l.src.host.Take(ctx, min(leastAsk, most), most)
@@ -211,8 +225,8 @@ func (l *leader) round(ctx context.Context, p poll) {
 	if err != nil {
 		return // ctx has ended
 	}
-	// Waiting for bytes may have taken long.
-	if q := l.survey(time.Now()); q.wait != 0 {
+	p := l.survey(time.Now()) // waiting for bytes may have taken long
+	if p.wait != 0 {
 		l.src.host.Give(taken)
 		return
 	}

@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -28,7 +29,7 @@ func (s *strand) doubt(why string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.suspect == "" {
-		s.suspect = why
+		s.suspect, s.doubtedAt = why, time.Now()
 	}
 }
 
@@ -59,6 +60,7 @@ func (s *Source) check(ctx context.Context, st *strand) {
 		st.suspect = ""
 		st.trouble.clear()
 		st.pokeLeader()
+		poke(st.wake)
 	}
 	st.mu.Unlock()
 	switch {
@@ -119,7 +121,14 @@ func (s *Source) commitGone(ctx context.Context, st *strand) (bool, error) {
 // more. What was in that log and never came to us is counted.
 func (s *strand) recreated(why string) {
 	s.mu.Lock()
-	unread := s.ends.end - s.next
+	if s.again != nil {
+		s.mu.Unlock()
+		return
+	}
+	unread := int64(0)
+	if s.next >= 0 {
+		unread = s.ends.end - s.next
+	}
 	s.suspect = why
 	s.again = &wanted{position: -1, start: StartEarliest}
 	s.mu.Unlock()

@@ -60,10 +60,9 @@ type Source struct {
 	first   map[wire.TopicPartition]bool // partitions that were there when the source was opened
 	settled map[string]bool              // topics of which the group had committed offsets then
 
-	unreachable atomic.Pointer[error] // why the last metadata did not come
-	kicked      chan struct{}
-	wanted      atomic.Bool // somebody wants metadata
-	troubled    atomic.Bool // the last metadata left trouble
+	kicked   chan struct{}
+	wanted   atomic.Bool // somebody wants metadata
+	troubled atomic.Bool // the last metadata left trouble
 
 	// Of Run.
 	host    queue.Host
@@ -160,7 +159,9 @@ func (s *Source) Run(ctx context.Context, h queue.Host) error {
 			s.stop(&queue.End{Reason: queue.Stopping, Why: errs[0].Error()})
 		}
 	})
-	errs[1] = m.Run(ctx)
+	if err := m.Run(ctx); err != nil {
+		errs[1] = advised(err)
+	}
 	s.stop(&queue.End{Reason: queue.Stopping, Why: "the source ends"})
 	watching.Wait()
 	rest()

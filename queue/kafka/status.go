@@ -59,7 +59,7 @@ func (s *strand) stateLocked(now time.Time) (state, cause string) {
 	switch {
 	case s.closed:
 		return queue.StateEnded, ""
-	case s.suspect != "":
+	case s.suspect != "" && now.Sub(s.doubtedAt) > blip:
 		return queue.StateTopicMissing, s.suspect
 	case s.trouble.state != "" && s.trouble.state != queue.StateConsuming && s.trouble.since.Before(now.Add(-blip)):
 		return s.trouble.state, s.trouble.cause

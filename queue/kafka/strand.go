@@ -37,29 +37,30 @@ type strand struct {
 	unsettled atomic.Int64 // handed out
 	turn      atomic.Int64 // round of its leader that served it last
 
-	mu       sync.Mutex
-	closed   bool
-	in       []*queue.Delivery // received, not handed out
-	inBytes  int64
-	want     wanted    // with next -1
-	next     int64     // the offset to ask for; -1 while it is not known
-	demand   demand    // whether and how much may be asked for
-	leader   *leader   // nil: nobody leads it, as far as we know
-	asked    *leader   // a request of this one that names it is out
-	wished   int64     // bytes held that were asked for
-	taking   bool      // an answer is being taken apart
-	replica  int32     // read this broker instead of the leader; -1: none
-	scale    scale     // how bytes of the log become bytes held
-	hot      bool      // its last answer brought messages
-	ends     ends      // of the log, as last heard
-	samples  []sample  // broker times, to say how old the oldest is
-	seen     time.Time // when it was last asked for or fetched from
-	moved    time.Time // when next moved last, or Fetch began to wait
-	trouble  trouble   // why nothing comes
-	again    *wanted   // where the next strand of the lease begins, after this one was lost
-	suspect  string    // why the topic may be another one; empty: it is not
-	checking bool      // a suspicion is being looked into
-	shown    string    // the state that was logged last
+	mu        sync.Mutex
+	closed    bool
+	in        []*queue.Delivery // received, not handed out
+	inBytes   int64
+	want      wanted    // with next -1
+	next      int64     // the offset to ask for; -1 while it is not known
+	demand    demand    // whether and how much may be asked for
+	leader    *leader   // nil: nobody leads it, as far as we know
+	asked     *leader   // a request of this one that names it is out
+	wished    int64     // bytes held that were asked for
+	taking    bool      // an answer is being taken apart
+	replica   int32     // read this broker instead of the leader; -1: none
+	scale     scale     // how bytes of the log become bytes held
+	hot       bool      // its last answer brought messages
+	ends      ends      // of the log, as last heard
+	samples   []sample  // broker times, to say how old the oldest is
+	seen      time.Time // when it was last asked for or fetched from
+	moved     time.Time // when next moved last, or Fetch began to wait
+	trouble   trouble   // why nothing comes
+	again     *wanted   // where the next strand of the lease begins, after this one was lost
+	suspect   string    // why the topic may be another one; empty: it is not
+	doubtedAt time.Time
+	checking  bool   // a suspicion is being looked into
+	shown     string // the state that was logged last
 }
 
 // ends are the bounds of the log; -1: not heard yet.

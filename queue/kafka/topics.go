@@ -70,11 +70,9 @@ func (s *Source) refresh(ctx context.Context) error {
 	defer cancel()
 	c, err := s.client.Metadata(asking, s.atlas.ask())
 	if err != nil {
-		s.unreachable.Store(&err)
 		s.log.Debug("metadata", zap.Error(err))
 		return fmt.Errorf("couldn't ask who leads what: %w", err)
 	}
-	s.unreachable.Store(nil)
 	s.follow(c)
 	return nil
 }
