@@ -1,6 +1,7 @@
 package kafka_test
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/queue/kafka"
+	"github.com/flushline/flushline/queue/queuetest"
 )
 
 // answerFetches lets f answer the fetches that name a partition instead of the
@@ -239,4 +241,65 @@ func TestGapMapIsHandedOn(t *testing.T) {
 		t.Errorf("delivered again: %s", got)
 	}
 	p.stop()
+}
+
+// A budget that is much smaller than what all partitions could use starves none of
+// them, and is not overdrawn by more than what one answer had too much.
+func TestSmallBudgetForManyPartitions(t *testing.T) {
+	t.Parallel()
+	const partitions, each, budget = 20, 40, 1 << 20
+	f := fake(t)
+	q := newQueue(t, f.ListenAddrs())
+	q.createTopic(partitions)
+	value := bytes.Repeat([]byte("0123456789"), 2000)
+	for i := range int32(partitions) {
+		ms := make([]queue.Message, each)
+		for k := range ms {
+			ms[k] = queue.Message{Partition: i, Value: fmt.Appendf(nil, "%d/%d:%s", i, k, value)}
+		}
+		if err := q.Publish(t.Context(), ms...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pool := queuetest.NewHost(budget)
+	var mu sync.Mutex
+	var held []*queue.Delivery // at any time some are held, so that the budget is tight
+	settle := func(n int) {
+		for _, d := range held[:n] {
+			d.Ack()
+			d.Free()
+		}
+		held = held[n:]
+	}
+	p := startPod(t, q.cfg, func(_ string, d *queue.Delivery) {
+		mu.Lock()
+		defer mu.Unlock()
+		if held = append(held, d); len(held) > 20 {
+			settle(10)
+		}
+	}, func(p *pod) { p.pool = pool })
+	eventually(t, "all but what is held", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		var got int64
+		for i := range partitions {
+			st, _ := p.status(strandOf(q, i))
+			got += st.Position + 1
+		}
+		if got == partitions*each {
+			settle(len(held))
+			return true
+		}
+		return false
+	})
+	for i := range int32(partitions) {
+		q.committedBecomes(i, each)
+	}
+	p.stop()
+	if u := pool.Usage(); u.Used != 0 || u.Peak > 3*budget {
+		t.Errorf("budget of %d: %+v", budget, u)
+	}
+	if err := pool.Err(); err != nil {
+		t.Error(err)
+	}
 }

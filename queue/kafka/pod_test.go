@@ -15,6 +15,7 @@ import (
 
 	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/queue/kafka"
+	"github.com/flushline/flushline/queue/queuetest"
 )
 
 // pod is a running source whose strands are all consumed: each delivery goes to
@@ -32,7 +33,8 @@ type pod struct {
 	strands map[string]queue.Strand
 	ended   map[string][]*queue.End // of strands that were served, by name
 
-	atEnd func() // called once a strand's context has ended, before Serve returns
+	pool  *queuetest.Host // the budget; nil: there is no limit
+	atEnd func()          // called once a strand's context has ended, before Serve returns
 
 	bytes atomic.Int64 // taken and charged, not given back
 	paid  atomic.Int64 // charged, in all
@@ -45,7 +47,7 @@ func ackAll(_ string, d *queue.Delivery) {
 }
 
 // startPod opens a source of cfg and runs it.
-func startPod(t *testing.T, cfg kafka.Config, take func(string, *queue.Delivery)) *pod {
+func startPod(t *testing.T, cfg kafka.Config, take func(string, *queue.Delivery), with ...func(*pod)) *pod {
 	t.Helper()
 	core, logs := observer.New(zapcore.InfoLevel)
 	src, err := kafka.Open(t.Context(), &cfg, kafka.Options{Log: zap.New(core), Drain: 5 * time.Second})
@@ -56,6 +58,9 @@ func startPod(t *testing.T, cfg kafka.Config, take func(string, *queue.Delivery)
 	p := &pod{
 		T: t, src: src, take: take, end: end, done: make(chan error, 1), logs: logs,
 		room: queue.Room{Messages: 512, Bytes: 4 << 20}, strands: map[string]queue.Strand{}, ended: map[string][]*queue.End{},
+	}
+	for _, f := range with {
+		f(p)
 	}
 	go func() { p.done <- src.Run(ctx, p) }()
 	t.Cleanup(func() {
@@ -124,20 +129,34 @@ func (p *pod) Serve(ctx context.Context, s queue.Strand) error {
 // release has f called when a strand ends; it settles what take has kept.
 func (p *pod) release(f func()) { p.atEnd = f }
 
-// Take implements queue.Host with no limit.
-func (p *pod) Take(_ context.Context, least, most int64) (int64, error) {
+// Take implements queue.Host.
+func (p *pod) Take(ctx context.Context, least, most int64) (int64, error) {
 	n := max(least, most)
+	if p.pool != nil {
+		var err error
+		if n, err = p.pool.Take(ctx, least, most); err != nil {
+			return 0, err
+		}
+	}
 	p.bytes.Add(n)
 	return n, nil
 }
 
 // Give implements queue.Host.
-func (p *pod) Give(n int64) { p.bytes.Add(-n) }
+func (p *pod) Give(n int64) {
+	p.bytes.Add(-n)
+	if p.pool != nil {
+		p.pool.Give(n)
+	}
+}
 
 // Charge implements queue.Host.
 func (p *pod) Charge(n int64) {
 	p.bytes.Add(n)
 	p.paid.Add(n)
+	if p.pool != nil {
+		p.pool.Charge(n)
+	}
 }
 
 // status is that of a strand being served; ok is false if it is not.

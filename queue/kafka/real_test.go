@@ -197,6 +197,63 @@ func TestTopicMadeAnew(t *testing.T) {
 	p.stop()
 }
 
+// What an old topic still held is counted, and messages of it that are settled late
+// move nothing.
+func TestTopicMadeAnewWhileItsMessagesAreHeld(t *testing.T) {
+	t.Parallel()
+	b := kafkabroker.Shared(t)
+	q := openQueue(t, b.Bootstrap())
+	q.cfg.Span = 50
+	q.produce(0, 0, 200)
+	var got seen
+	var mu sync.Mutex
+	var held []*queue.Delivery
+	p := startPod(t, q.cfg, func(strand string, d *queue.Delivery) {
+		mu.Lock()
+		defer mu.Unlock()
+		if pos := d.Message().Position; strings.HasPrefix(string(d.Message().Value), "0/00") && pos >= 10 && pos < 200 && len(held) < 50 {
+			held = append(held, d)
+			return
+		}
+		got.take(strand, d)
+	}, func(p *pod) {
+		p.release(func() { // as a worker that finishes what it holds, although it is lost
+			mu.Lock()
+			defer mu.Unlock()
+			for _, d := range held {
+				d.Ack()
+				d.Free()
+			}
+			held = held[:0:0]
+		})
+	})
+	q.committedBecomes(0, 10)
+	eventually(t, "the span is used up", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(held) == 50
+	})
+	q.deleteTopic()
+	eventually(t, "state topic_missing or a new strand", func() bool {
+		st, ok := p.status(strandOf(q, 0))
+		return ok && st.State == queue.StateTopicMissing
+	})
+	eventually(t, "the topic can be made again", func() bool { return q.tryCreate(1) == nil })
+	var ms []queue.Message
+	for i := range 7 {
+		ms = append(ms, queue.Message{Value: fmt.Appendf(nil, "new/%d", i)})
+	}
+	if err := q.Publish(t.Context(), ms...); err != nil {
+		t.Fatal(err)
+	}
+	q.committedBecomes(0, 7)
+	st, _ := p.status(strandOf(q, 0))
+	if st.PassedOver["recreated"] != 140 || st.Position != 6 {
+		t.Errorf("status %+v, want 140 passed over as recreated", st)
+	}
+	p.stop()
+}
+
 func TestTransactions(t *testing.T) {
 	t.Parallel()
 	b := kafkabroker.Shared(t)
