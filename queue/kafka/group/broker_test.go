@@ -30,6 +30,8 @@ type broker struct {
 	offsets map[wire.TopicPartition]wire.Committed
 	commits []accepted
 
+	hung []hung // who waits for a broker that is gone without a word
+
 	stored   func() // brings back what a successor would load
 	failover int    // number of the coordinator that it is
 	loading  bool
@@ -51,6 +53,11 @@ type accepted struct {
 	wire.CommitPartition
 	member     string
 	generation int32
+}
+
+type hung struct {
+	until  time.Time
+	answer func()
 }
 
 var errCutOff = errors.New("connection cut")
@@ -81,11 +88,19 @@ func (b *broker) store() {
 	}
 }
 
-// fail lets another broker take the group over: who waits is cut off, what was not
-// stored is gone, session timers begin anew.
-func (b *broker) fail() {
+// fail lets another broker take the group over: who waits is cut off, at once or
+// when it has waited long enough; what was not stored is gone, session timers begin
+// anew.
+func (b *broker) fail(silent bool) {
 	b.failover++
 	for _, f := range b.members {
+		if silent {
+			b.hung = append(b.hung, hung{b.now.Add(9 * time.Second), func() {
+				f.answerJoin(nil, errCutOff)
+				f.answerSync(nil, errCutOff)
+			}})
+			continue
+		}
 		f.answerJoin(nil, errCutOff)
 		f.answerSync(nil, errCutOff)
 	}
@@ -131,6 +146,10 @@ func (b *broker) static(instance string) *fellow {
 // pass lets time go by.
 func (b *broker) pass(now time.Time) {
 	b.now = now
+	for len(b.hung) > 0 && now.After(b.hung[0].until) {
+		b.hung[0].answer()
+		b.hung = b.hung[1:]
+	}
 	for id, at := range b.pending {
 		if now.After(at) {
 			delete(b.pending, id)

@@ -69,6 +69,7 @@ type machine struct {
 // rules are the parts of a Config that decide.
 type rules struct {
 	session, heartbeat, drain time.Duration
+	static                    bool
 	leaves                    bool // at a stop
 }
 

@@ -51,7 +51,7 @@ func New(cfg Config) (*Member, error) {
 		cfg: cfg, log: cfg.Log.With(zap.String("group", cfg.Group)),
 		machine: newMachine(rules{
 			session: cfg.Session, heartbeat: cfg.Heartbeat, drain: cfg.Drain,
-			leaves: cfg.Instance == "" || cfg.LeaveOnStop,
+			static: cfg.Instance != "", leaves: cfg.Instance == "" || cfg.LeaveOnStop,
 		}),
 		healthy: true,
 		done:    make(chan struct{}),

@@ -2,6 +2,7 @@ package group
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/flushline/flushline/queue"
@@ -14,7 +15,13 @@ func (m *machine) join(now time.Time) {
 	m.phase, m.callAt = joining, m.where.addr
 	m.call++
 	m.where.checkAt = now.Add(m.rules.session / 3)
-	m.do(join{call: m.call, addr: m.callAt, id: m.id, claim: m.claim(), sent: now})
+	c := m.claim()
+	for p := range m.given {
+		if _, claimed := slices.BinarySearchFunc(c.owned, p, comparePartitions); !claimed {
+			delete(m.given, p) // it may be another's from now on
+		}
+	}
+	m.do(join{call: m.call, addr: m.callAt, id: m.id, claim: c, sent: now})
 }
 
 // abandonRound forgets a round that is held with a coordinator that is none any
@@ -132,6 +139,11 @@ func (m *machine) complete(now time.Time, s agree, a assignment) {
 	if m.gen != m.held {
 		m.rounds++
 	}
+	if m.held < 0 && m.rules.static {
+		// A static member that comes back is given the plan of its predecessor,
+		// however old.
+		m.recheck.wanted, m.recheck.at = true, now
+	}
 	t := decodeTerms(a.user)
 	m.phase, m.held, m.tries = between, m.gen, 0
 	m.confirm(s.sent)
@@ -148,8 +160,7 @@ func (m *machine) complete(now time.Time, s agree, a assignment) {
 		m.wish++
 		m.wanted, m.wantedAt = true, now.Add(lastTry)
 	case t.topics != 0 && t.topics != fingerprint(m.topics):
-		// The coordinator gave a static member that came back the plan of its
-		// predecessor, which asked for other topics.
+		// The predecessor asked for other topics.
 		m.wish++
 		m.want(now)
 	}

@@ -47,6 +47,7 @@ type node struct {
 type service struct {
 	number   int
 	position int64
+	asking   int // commits that are not answered
 	ending   bool
 	lost     bool
 }
@@ -60,7 +61,7 @@ func newWorld(t *rapid.T) *world {
 
 func (w *world) spawn(instance string) *node {
 	r := worldRules
-	r.leaves = instance == ""
+	r.static, r.leaves = instance != "", instance == ""
 	n := &node{w: w, name: fmt.Sprint("n", len(w.nodes)), instance: instance, m: newMachine(r), serving: map[*Lease]*service{}}
 	w.nodes = append(w.nodes, n)
 	n.event(func() { n.m.subscribe(w.now, []string{"a", "b"}) })
@@ -188,11 +189,13 @@ func (n *node) commit(l *Lease) {
 		return
 	}
 	s.position++
+	s.asking++
 	id, gen, addr, sent := n.m.id, n.m.gen, n.m.where.addr, n.w.now
 	p := wire.CommitPartition{TopicPartition: l.TopicPartition, Offset: s.position, Metadata: fmt.Sprint(s.number)}
 	n.call(func(reply func(error)) {
 		reply(n.w.b.commit(addr, n.as(id, gen), []wire.CommitPartition{p}))
 	}, func(err error) {
+		s.asking--
 		if judge(err) == away {
 			n.m.astray(n.w.now, addr, err)
 			n.m.follow(n.w.now)
@@ -203,7 +206,11 @@ func (n *node) commit(l *Lease) {
 	})
 }
 
+// done lets Serve return, unless it still waits for a commit.
 func (n *node) done(l *Lease) {
+	if n.serving[l].asking > 0 {
+		return
+	}
 	delete(n.serving, l)
 	n.m.served(n.w.now, l)
 }
@@ -327,7 +334,7 @@ func (w *world) rest() {
 			w.t.Fatalf("%s is not at rest: %s, %v", n.name, n.m, n.m.err)
 		}
 	}
-	if len(w.running()) > 0 && (len(owner) != 8 || most-least > 1) {
+	if len(w.running()) > 0 && (len(owner) != 6+len(w.partitions["b"]) || most-least > 1) {
 		w.t.Fatalf("%d partitions are served, by %d to %d a process: %v", len(owner), least, most, owner)
 	}
 	for _, n := range w.nodes {
@@ -371,6 +378,25 @@ func TestGroupsInAWildWorld(t *testing.T) {
 		pass := func(t *rapid.T) {
 			w.pass(rapid.SampledFrom([]time.Duration{25 * time.Millisecond, 100 * time.Millisecond, 300 * time.Millisecond, 2 * time.Second}).Draw(t, "time"))
 		}
+		live := func(t *rapid.T) { // some seconds without much trouble
+			for range rapid.IntRange(1, 60).Draw(t, "moments") {
+				for range min(len(w.mail), 20) {
+					w.deliver(rapid.IntRange(0, min(len(w.mail)-1, 2)).Draw(t, "which"))
+				}
+				w.pass(50 * time.Millisecond)
+				for _, n := range w.running() {
+					for _, l := range n.leases() {
+						switch s := n.serving[l]; {
+						case n.frozen:
+						case s.lost || s.ending && rapid.IntRange(0, 9).Draw(t, "drained") == 0:
+							n.event(func() { n.done(l) })
+						default:
+							n.event(func() { n.commit(l) })
+						}
+					}
+				}
+			}
+		}
 		commit := func(*rapid.T) {
 			n, l := pickLease()
 			n.event(func() { n.commit(l) })
@@ -383,8 +409,8 @@ func TestGroupsInAWildWorld(t *testing.T) {
 			n.event(func() { n.done(l) })
 		}
 		t.Repeat(map[string]func(*rapid.T){
-			"deliver": deliver, "deliver too": deliver, "deliver more": deliver,
-			"time": pass, "more time": pass,
+			"deliver": deliver, "deliver more": deliver, "live": live, "live more": live,
+			"time":   pass,
 			"commit": commit, "commit more": commit,
 			"drained": drained,
 			"spawn": func(t *rapid.T) {
@@ -409,11 +435,15 @@ func TestGroupsInAWildWorld(t *testing.T) {
 					n.thaw()
 				}
 			},
-			"failover": func(*rapid.T) { w.b.fail() },
+			"failover": func(t *rapid.T) { w.b.fail(rapid.Bool().Draw(t, "silent")) },
 			"loading":  func(*rapid.T) { w.b.loading = !w.b.loading },
 			"partitions": func(t *rapid.T) {
-				n := pick()
-				n.event(func() { n.m.partitionsChanged(w.now) })
+				if len(w.partitions["b"]) < 5 {
+					w.partitions["b"] = append(w.partitions["b"], int32(len(w.partitions["b"])))
+				}
+				for _, n := range w.nodes {
+					n.event(func() { n.m.partitionsChanged(w.now) })
+				}
 			},
 			"": func(*rapid.T) { w.fair() },
 		})
