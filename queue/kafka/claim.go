@@ -58,7 +58,7 @@ func (s *strand) open(l *leader, p *wire.FetchedPartition) (opened, bool) {
 	}
 	s.taking = true
 	s.hearLocked(p)
-	return opened{from: s.next, enough: max(2*s.wished, mostSet), most: max(1, s.src.cfg.Span-s.cursor.mark.Span()), cursor: s.cursor}, true
+	return opened{from: s.next, enough: max(2*s.wished, leastEnough), most: max(1, s.src.cfg.Span-s.cursor.mark.Span()), cursor: s.cursor}, true
 }
 
 // hearLocked takes over what a broker says of the log; -1 is nothing.

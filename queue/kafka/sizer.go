@@ -8,6 +8,10 @@ const (
 	mostSet  = 1 << 20   // bytes in the log of one partition in one answer
 	leastSet = 16 << 10  // below, an answer would be mostly its own framing
 
+	// A whole batch of well compressed messages is mostly less than this: cut, it
+	// would have to be fetched and decompressed again.
+	leastEnough = 4 << 20
+
 	largestSet = 256 << 20 // a batch that is larger than this cannot be read
 )
 
