@@ -18,6 +18,7 @@ type crew struct {
 	rng     *rand.Rand
 	configs map[string]string
 	pods    map[string]*pod
+	program string
 
 	joined, left, killed, evicted int
 	atRisk                        int64 // what kills and evictions may repeat, in messages
@@ -27,17 +28,17 @@ var crewNames = []string{"w1", "w2", "w3"}
 
 func newCrew(t *testing.T, r *rig, k *kafka, rng *rand.Rand) *crew {
 	t.Helper()
-	c := &crew{rig: r, kafka: k, rng: rng, configs: map[string]string{}, pods: map[string]*pod{}}
+	c := &crew{rig: r, kafka: k, rng: rng, configs: map[string]string{}, pods: map[string]*pod{}, program: "flushline"}
 	for _, name := range crewNames {
 		c.configs[name] = r.config(t, name, 1000)
 	}
-	r.setup(t, c.configs["w1"])
+	r.setup(t, c.configs[crewNames[0]])
 	return c
 }
 
 func (c *crew) join(t *testing.T, name string) {
 	t.Helper()
-	c.pods[name] = c.rig.pod(t, "flushline", name, c.configs[name])
+	c.pods[name] = c.rig.pod(t, c.program, name, c.configs[name])
 	c.joined++
 }
 
@@ -52,12 +53,19 @@ func (c *crew) all(t *testing.T) {
 	c.kafka.settled(t, len(crewNames))
 }
 
-func (c *crew) leave(t *testing.T, name string) {
+func (c *crew) leave(t *testing.T, name string) time.Duration {
 	t.Helper()
 	c.pods[name].address(t, "metrics") // it has begun
-	c.pods[name].terminate(t)
+	took := c.pods[name].terminate(t)
 	delete(c.pods, name)
 	c.left++
+	return took
+}
+
+// serves waits until the pod has strands.
+func (p *pod) serves(t *testing.T) {
+	t.Helper()
+	eventually(t, 30*time.Second, p.name+" has partitions", func() bool { return len(p.status(t).Strands) > 0 })
 }
 
 // risk is what a worker that ends now leaves to be repeated: a partition's span at

@@ -29,6 +29,7 @@ type kafka struct {
 	topic   string
 	group   string
 	static  bool // pods keep their names over restarts
+	span    int
 	client  *kgo.Client
 	next    atomic.Int32
 }
@@ -42,7 +43,7 @@ func newKafkaRig(t *testing.T) (*rig, *kafka) {
 func kafkaRigOn(t *testing.T, c *kafkabroker.Cluster) (*rig, *kafka) {
 	t.Helper()
 	name := strings.ReplaceAll(t.Name(), "/", "-")
-	k := &kafka{cluster: c, topic: name, group: "group-" + name}
+	k := &kafka{cluster: c, topic: name, group: "group-" + name, span: span}
 	k.cluster.CreateTopic(t, k.topic, partitions, 0, nil)
 	k.client = c.Client(t, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0))
 	t.Cleanup(k.client.Close)
@@ -56,7 +57,7 @@ func (k *kafka) source(pod string) string {
 		static = ", instance_id: " + pod
 	}
 	return fmt.Sprintf("kafka: {brokers: [%q], topics: [%s], group: %s, session: %s, rebalance: 15s, heartbeat: %s, span: %d, client_id: %s%s}",
-		strings.Join(k.cluster.Bootstrap(), `", "`), k.topic, k.group, session, session/6, span, pod, static)
+		strings.Join(k.cluster.Bootstrap(), `", "`), k.topic, k.group, session, session/6, k.span, pod, static)
 }
 
 // send spreads groups over all partitions, so that every lane has messages of

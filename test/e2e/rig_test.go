@@ -32,8 +32,10 @@ type rig struct {
 	broker  *broker // of a rig on NATS
 	run     string
 	drain   time.Duration
-	dir     string // of what workers write
-	path    string // of the journal
+	timeout time.Duration           // of a flush
+	first   func(pod string) string // routes before the usual ones, if any
+	dir     string                  // of what workers write
+	path    string                  // of the journal
 	journal *ledger.Journal
 	slow    *receiver // project slow
 	both    *receiver // project both, beside a file
@@ -58,7 +60,7 @@ func newRig(t *testing.T, sync bool) *rig {
 func rigOn(t *testing.T, q queued) *rig {
 	t.Helper()
 	const run = "r"
-	r := &rig{queued: q, run: run, drain: 10 * time.Second, dir: t.TempDir(), path: filepath.Join(t.TempDir(), "journal")}
+	r := &rig{queued: q, run: run, drain: 10 * time.Second, timeout: 8 * time.Second, first: func(string) string { return "" }, dir: t.TempDir(), path: filepath.Join(t.TempDir(), "journal")}
 	r.slow, r.both = startReceiver(t, run, slow), startReceiver(t, run, slow/5)
 	var err error
 	if r.journal, err = ledger.OpenJournal(r.path); err != nil {
@@ -77,24 +79,24 @@ func (r *rig) load(keys int) ledger.Load {
 // workers on one machine do not share files.
 func (r *rig) config(t *testing.T, name string, window int) string {
 	t.Helper()
-	return r.write(t, name, window, fmt.Sprintf(`
+	return r.write(t, name, window, r.first(name)+fmt.Sprintf(`
   - name: waits
     match: {project: waits}
     when_blocked: wait
     flushers:
-      - {type: file, root: %[1]q, path: "waits/%[2]s/{project}/{logstore}.jsonl.gz", batch: {wait: 1s}, flush_timeout: 8s}
+      - {type: file, root: %[1]q, path: "waits/%[2]s/{project}/{logstore}.jsonl.gz", batch: {wait: 1s}, flush_timeout: %[5]s}
   - name: slow
     match: {project: slow}
     when_blocked: wait
     flushers:
-      - {type: http, url: %[3]q, flush_timeout: 8s}
+      - {type: http, url: %[3]q, flush_timeout: %[5]s}
   - name: both
     match: {project: both}
     when_blocked: wait
     flushers:
-      - {type: file, name: file, root: %[1]q, path: "both/%[2]s/{project}/{logstore}.pb.zst", format: loggroup, flush_timeout: 8s}
-      - {type: http, name: http, url: %[4]q, flush_timeout: 8s}
-`, r.dir, name, r.slow.server.URL, r.both.server.URL))
+      - {type: file, name: file, root: %[1]q, path: "both/%[2]s/{project}/{logstore}.pb.zst", format: loggroup, flush_timeout: %[5]s}
+      - {type: http, name: http, url: %[4]q, flush_timeout: %[5]s}
+`, r.dir, name, r.slow.server.URL, r.both.server.URL, r.timeout))
 }
 
 // write makes a configuration file with the given routes.
