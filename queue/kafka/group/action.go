@@ -18,7 +18,7 @@ type (
 	join struct {
 		call     uint64
 		addr, id string
-		claim    claim
+		claim    []byte
 		sent     time.Time
 	}
 

@@ -12,6 +12,7 @@ type peer struct {
 	id  string // of the member
 	key string // what stays the same over a restart: the instance name, else the id
 	claim
+	said uint64 // fingerprint of the subscription
 }
 
 // plan is what a round decides.

@@ -23,7 +23,7 @@ type claim struct {
 	leaving    bool                  // wants nothing any more
 
 	// wish changes when the member wants a round: the coordinator begins none for
-	// a member that says what it said before.
+	// a member that says what it said before. It starts at random.
 	wish uint64
 }
 
@@ -86,11 +86,12 @@ func decodeClaim(data []byte) (claim, error) {
 // terms is what the leader tells a member with its assignment.
 type terms struct {
 	more   bool   // partitions wait for their owners to let go: a second round will follow
-	topics uint64 // fingerprint of the topics that the leader planned this member for; 0: not said
-	layout uint64 // fingerprint of the partitions that those topics had; 0: not known
+	said   uint64 // fingerprint of the member's subscription, whole; 0: not known
+	topics uint64 // of the topics in it
+	layout uint64 // of the partitions that those topics had; 0: not known
 }
 
-// User data of an assignment: version, flags, two fingerprints. Later versions
+// User data of an assignment: version, flags, three fingerprints. Later versions
 // append.
 const flagMore = 1
 
@@ -100,24 +101,32 @@ func (t *terms) encode() []byte {
 		flags = flagMore
 	}
 	b := []byte{claimVersion, flags}
+	b = binary.BigEndian.AppendUint64(b, t.said)
 	b = binary.BigEndian.AppendUint64(b, t.topics)
 	return binary.BigEndian.AppendUint64(b, t.layout)
 }
 
 func decodeTerms(user []byte) terms {
-	if len(user) < 18 || user[0] < claimVersion {
+	if len(user) < 26 || user[0] < claimVersion {
 		return terms{}
 	}
 	return terms{
 		more:   user[1]&flagMore != 0,
-		topics: binary.BigEndian.Uint64(user[2:]),
-		layout: binary.BigEndian.Uint64(user[10:]),
+		said:   binary.BigEndian.Uint64(user[2:]),
+		topics: binary.BigEndian.Uint64(user[10:]),
+		layout: binary.BigEndian.Uint64(user[18:]),
 	}
 }
 
-// fingerprint tells ordered topics from others; layoutOf the same with the
-// partitions that they have. Neither is ever 0.
-func fingerprint(topics []string) uint64 {
+// Fingerprints: of bytes, of ordered topics, and of these with the partitions that
+// they have. None is ever 0.
+func fingerprint(data []byte) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write(data)
+	return max(h.Sum64(), 1)
+}
+
+func topicsOf(topics []string) uint64 {
 	h := fnv.New64a()
 	for _, t := range topics {
 		_, _ = fmt.Fprintf(h, "%d %s ", len(t), t) // a hash takes everything

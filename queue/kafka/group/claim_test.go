@@ -124,7 +124,7 @@ func TestForeignMembersAreRead(t *testing.T) {
 
 func TestTermsComeBack(t *testing.T) {
 	t.Parallel()
-	for _, want := range []terms{{}, {more: true, topics: 1, layout: 1<<64 - 1}} {
+	for _, want := range []terms{{}, {more: true, said: 3, topics: 1, layout: 1<<64 - 1}} {
 		if got := decodeTerms(want.encode()); got != want {
 			t.Errorf("%+v came back as %+v", want, got)
 		}

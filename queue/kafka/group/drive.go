@@ -117,7 +117,7 @@ func (m *Member) join(a join) {
 	r, err := m.cfg.Client.Join(ctx, a.addr, &wire.JoinRequest{
 		Group: m.cfg.Group, Instance: m.cfg.Instance, Member: a.id,
 		Session: m.cfg.Session, Rebalance: m.cfg.Rebalance,
-		Protocols: []wire.JoinProtocol{{Name: protocolName, Metadata: a.claim.encode()}},
+		Protocols: []wire.JoinProtocol{{Name: protocolName, Metadata: a.claim}},
 	})
 	m.event(func(now time.Time) { m.machine.joinAnswered(now, a, r, err) })
 }

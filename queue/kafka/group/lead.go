@@ -41,7 +41,7 @@ func (m *Member) peers(members []wire.JoinMember) (peers []peer, topics []string
 		if err != nil {
 			m.log.Warn("a member of the group is given nothing", zap.String("member", member.Member), zap.Error(err))
 		}
-		p := peer{id: member.Member, key: member.Instance, claim: c}
+		p := peer{id: member.Member, key: member.Instance, claim: c, said: fingerprint(member.Metadata)}
 		if p.key == "" {
 			p.key = member.Member
 		}
@@ -55,7 +55,7 @@ func (m *Member) peers(members []wire.JoinMember) (peers []peer, topics []string
 func assignmentsOf(p plan, peers []peer, partitions map[string][]int32) map[string][]byte {
 	assignments := make(map[string][]byte, len(peers))
 	for _, peer := range peers {
-		t := terms{more: p.withheld > 0, topics: fingerprint(peer.topics)}
+		t := terms{more: p.withheld > 0, said: peer.said, topics: topicsOf(peer.topics)}
 		if partitions != nil {
 			t.layout = layoutOf(peer.topics, partitions)
 		}

@@ -28,6 +28,7 @@ type machine struct {
 
 	// Who we are to the coordinator.
 	id        string
+	proven    bool  // the id has been through a round
 	gen       int32 // the coordinator's generation, for beats and commits; -1: none
 	held      int32 // generation of the last completed round; -1: none
 	joined    bool  // a join has succeeded: what is refused from now on is state, not an error of Run
@@ -35,6 +36,7 @@ type machine struct {
 	asked     bool // Subscribe was called
 	wish      uint64
 	leading   bool
+	said      uint64 // fingerprint of the claim of the last join
 	rounds    int64
 	confirmed time.Time // when the last request was sent that was answered as to a member
 	ground    time.Time // as confirmed, or when a later one was sent that found the coordinator away
@@ -69,8 +71,8 @@ type machine struct {
 // rules are the parts of a Config that decide.
 type rules struct {
 	session, heartbeat, drain time.Duration
-	static                    bool
-	leaves                    bool // at a stop
+	leaves                    bool   // at a stop
+	seed                      uint32 // tells this process from others in what it says
 }
 
 type phase uint8
@@ -94,7 +96,7 @@ const (
 
 func newMachine(r rules) *machine {
 	return &machine{
-		rules: r, gen: -1, held: -1,
+		rules: r, gen: -1, held: -1, wish: uint64(r.seed),
 		leases: map[wire.TopicPartition]*Lease{},
 		ending: map[wire.TopicPartition]*Lease{},
 		given:  map[wire.TopicPartition]bool{},
@@ -235,7 +237,12 @@ func (m *machine) finish(err error) {
 }
 
 // dropID forgets an id that the coordinator does not know.
-func (m *machine) dropID() { m.id, m.gen, m.held = "", -1, -1 }
+func (m *machine) dropID() { m.id, m.proven, m.gen, m.held = "", false, -1, -1 }
+
+// fencedOut says whether another process has our instance name. An id that has
+// been through no round may also be one that a coordinator gave out and did not
+// live to write down: it is tried again as a new member, a few times.
+func (m *machine) fencedOut() bool { return m.proven || m.tries > 5 }
 
 // claim is what the next join says. A static member that stops and will be back
 // claims on what it drains and has drained: its successor finds it there.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -51,7 +52,8 @@ func New(cfg Config) (*Member, error) {
 		cfg: cfg, log: cfg.Log.With(zap.String("group", cfg.Group)),
 		machine: newMachine(rules{
 			session: cfg.Session, heartbeat: cfg.Heartbeat, drain: cfg.Drain,
-			static: cfg.Instance != "", leaves: cfg.Instance == "" || cfg.LeaveOnStop,
+			seed:   rand.Uint32(),
+			leaves: cfg.Instance == "" || cfg.LeaveOnStop,
 		}),
 		healthy: true,
 		done:    make(chan struct{}),

@@ -70,7 +70,7 @@ func (m *machine) answered(now time.Time, id string, gen int32, sent time.Time, 
 	if v == fine || v == inRound {
 		m.confirm(sent)
 	}
-	if v == usurped {
+	if v == usurped && m.fencedOut() {
 		m.die(now, err)
 		return
 	}

@@ -21,7 +21,9 @@ func (m *machine) join(now time.Time) {
 			delete(m.given, p) // it may be another's from now on
 		}
 	}
-	m.do(join{call: m.call, addr: m.callAt, id: m.id, claim: c, sent: now})
+	said := c.encode()
+	m.said = fingerprint(said)
+	m.do(join{call: m.call, addr: m.callAt, id: m.id, claim: said, sent: now})
 }
 
 // abandonRound forgets a round that is held with a coordinator that is none any
@@ -113,8 +115,12 @@ func (m *machine) roundFailed(now time.Time, addr string, err error) {
 		m.loseAll(now, err)
 		m.dropID()
 	case usurped:
-		m.die(now, err)
-		return
+		if m.fencedOut() {
+			m.die(now, err)
+			return
+		}
+		m.trouble(now, err)
+		m.dropID()
 	case refused:
 		if !m.joined {
 			m.die(now, err)
@@ -139,13 +145,8 @@ func (m *machine) complete(now time.Time, s agree, a assignment) {
 	if m.gen != m.held {
 		m.rounds++
 	}
-	if m.held < 0 && m.rules.static {
-		// A static member that comes back is given the plan of its predecessor,
-		// however old.
-		m.recheck.wanted, m.recheck.at = true, now
-	}
 	t := decodeTerms(a.user)
-	m.phase, m.held, m.tries = between, m.gen, 0
+	m.phase, m.held, m.tries, m.proven = between, m.gen, 0, true
 	m.confirm(s.sent)
 	m.recheck.layout = t.layout
 	m.pulse.begin(now, t.more)
@@ -159,8 +160,18 @@ func (m *machine) complete(now time.Time, s agree, a assignment) {
 		m.replan = false
 		m.wish++
 		m.wanted, m.wantedAt = true, now.Add(lastTry)
-	case t.topics != 0 && t.topics != fingerprint(m.topics):
-		// The predecessor asked for other topics.
+	case t.said != 0 && t.said != m.said:
+		m.succeed(now, t)
+	}
+}
+
+// succeed looks through a plan that was made for somebody else: the coordinator
+// gives a static member that comes back what its predecessor had, without a round.
+// Partitions may have been added since; other topics may be wanted; and what the
+// predecessor was to let go, the others still wait for.
+func (m *machine) succeed(now time.Time, t terms) {
+	m.recheck.wanted, m.recheck.at = true, now
+	if t.more || t.topics != topicsOf(m.topics) {
 		m.wish++
 		m.want(now)
 	}

@@ -61,7 +61,8 @@ func newWorld(t *rapid.T) *world {
 
 func (w *world) spawn(instance string) *node {
 	r := worldRules
-	r.static, r.leaves = instance != "", instance == ""
+	r.leaves = instance == ""
+	r.seed = uint32(len(w.nodes))
 	n := &node{w: w, name: fmt.Sprint("n", len(w.nodes)), instance: instance, m: newMachine(r), serving: map[*Lease]*service{}}
 	w.nodes = append(w.nodes, n)
 	n.event(func() { n.m.subscribe(w.now, []string{"a", "b"}) })
@@ -128,7 +129,7 @@ func (n *node) start(a action) {
 			func(err error) { m.found(w.now, a.sent, addr, err) })
 	case join:
 		var r *wire.JoinResponse
-		q := &wire.JoinRequest{Instance: n.instance, Member: a.id, Session: worldRules.session, Rebalance: 6 * time.Second, Protocols: []wire.JoinProtocol{{Metadata: a.claim.encode()}}}
+		q := &wire.JoinRequest{Instance: n.instance, Member: a.id, Session: worldRules.session, Rebalance: 6 * time.Second, Protocols: []wire.JoinProtocol{{Metadata: a.claim}}}
 		n.call(func(reply func(error)) {
 			w.b.join(a.addr, q, func(j *wire.JoinResponse, err error) { r = j; reply(err) })
 		}, func(err error) {
