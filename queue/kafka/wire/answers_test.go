@@ -130,7 +130,7 @@ func FuzzHandshake(f *testing.F) {
 			t.Fatal(err)
 		}
 		raw := &tape{in: bytes.NewReader(stream)}
-		if _, err := c.handshake(t.Context(), new(link), &conn{Conn: raw, client: c}, "broker:9092"); err == nil && !plain {
+		if _, err := c.handshake(t.Context(), &link{turns: newTurns()}, &conn{Conn: raw, client: c}, "broker:9092"); err == nil && !plain {
 			t.Error("a broker that does not know the password was believed")
 		}
 	})

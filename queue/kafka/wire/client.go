@@ -31,9 +31,10 @@ var ErrConfig = errors.New("configuration")
 const (
 	callTimeout = 15 * time.Second // of a call whose context has no deadline
 	dialTimeout = 10 * time.Second // TCP, TLS, greeting and SASL together
-	// Below the 10 minutes after which brokers, and the 4 after which some load
-	// balancers, close what is idle: a request must not meet a connection closed so.
-	idleTimeout = 3 * time.Minute
+	// What a burst of calls opened beyond the connections in constant use ends soon.
+	// It is also far below the times after which brokers (10 minutes) and some load
+	// balancers (4) close what is idle: a request must not meet a connection closed so.
+	idleTimeout = 10 * time.Second
 	// How often kafka-go asks each broker for metadata of no topic, and how long it
 	// waits for the first such answer before other requests go on.
 	pollEvery = time.Minute
@@ -44,6 +45,11 @@ const (
 // A call whose context is cancelled returns at once; what it asked may still
 // happen, until its deadline. A context without deadline gets one of 15 s plus what
 // the call itself waits for.
+//
+// Fetch, Commit and the calls of a member of a group are sent at once. Of the others
+// each broker is asked one at a time, and Produce beside them: a call waits for those
+// before it, within its deadline. Calls of Committed for the same group, ListOffsets
+// with the same isolation, and Produce that wait at one broker become one request.
 type Client struct {
 	cfg       Config
 	auth      *auth
@@ -51,6 +57,8 @@ type Client struct {
 	transport *kafka.Transport
 	ids       atomic.Int32
 	send      func(context.Context, string, *call) (*answer, error) // roundTrip
+	life      context.Context                                       // until Close
+	end       context.CancelFunc
 
 	mu     sync.Mutex
 	closed bool
@@ -68,6 +76,7 @@ func NewClient(cfg Config) (*Client, error) {
 	}
 	c := &Client{cfg: cfg, conns: map[net.Conn]struct{}{}, links: map[string]*link{}}
 	c.send = c.roundTrip
+	c.life, c.end = context.WithCancel(context.Background())
 	var err error
 	if c.auth, err = newAuth(&c.cfg); err != nil {
 		return nil, err
@@ -95,6 +104,7 @@ func (c *Client) Close() {
 	conns := c.conns
 	c.conns = nil
 	c.mu.Unlock()
+	c.end()
 	c.transport.CloseIdleConnections()
 	for conn := range conns {
 		conn.Close()
@@ -105,6 +115,7 @@ func (c *Client) Close() {
 type call struct {
 	api
 	op   string
+	free bool          // it waits for no turn: see turns
 	wait time.Duration // how long the broker may take on purpose
 	most int           // bytes of the answer; 0 is maxAnswer
 	body func(*encoder)
@@ -142,22 +153,31 @@ func (c *Client) roundTrip(ctx context.Context, addr string, q *call) (*answer, 
 	if err != nil {
 		return nil, err
 	}
-	if _, given := ctx.Deadline(); !given {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, callTimeout+q.wait)
-		defer cancel()
-	}
+	ctx, cancel := timed(ctx, q)
+	defer cancel()
 	x := &exchange{api: q.api, frame: frame, id: id, most: q.most, link: l}
 	if x.most == 0 {
 		x.most = maxAnswer
 	}
+	var a *answer
+	if q.free {
+		a, err = c.carry(ctx, addr, x)
+	} else {
+		a, err = c.inTurn(ctx, l.turns.lookup, func(ctx context.Context) (*answer, error) { return c.carry(ctx, addr, x) })
+	}
+	return a, c.explain(addr, l, err)
+}
+
+// carry has the transport send x. A connection whose session is over has sent
+// nothing; the next one is another.
+func (c *Client) carry(ctx context.Context, addr string, x *exchange) (*answer, error) {
 	for {
 		m, err := c.transport.RoundTrip(ctx, kafka.TCP(addr), x)
-		if errors.Is(err, errSessionOver) { // nothing was sent
+		if errors.Is(err, errSessionOver) {
 			continue
 		}
 		if err != nil {
-			return nil, c.explain(addr, l, err)
+			return nil, err
 		}
 		a, ok := m.(*answer)
 		if !ok {
@@ -177,7 +197,7 @@ func (c *Client) link(addr string) (*link, error) {
 	addr = kafka.TCP(addr).String()
 	l := c.links[addr]
 	if l == nil {
-		l = new(link)
+		l = &link{turns: newTurns()}
 		c.links[addr] = l
 	}
 	return l, nil

@@ -17,6 +17,8 @@ import (
 // error of a call that ran out of time would not say it, and what the broker there
 // speaks.
 type link struct {
+	turns *turns
+
 	mu       sync.Mutex
 	step     step
 	versions map[int16][2]int16
@@ -90,14 +92,13 @@ func (c *Client) failedAt(s step, addr string, err error) error {
 // explain adds how far the connection was to errors that do not know it.
 func (c *Client) explain(addr string, l *link, err error) error {
 	var known *stepError
-	if errors.As(err, &known) || !timedOut(err) && !cut(err) {
-		return err
-	}
-	c.mu.Lock()
-	closed := c.closed
-	c.mu.Unlock()
-	if closed {
+	switch over := c.life.Err() != nil; {
+	case err == nil:
+		return nil
+	case over && (errors.Is(err, context.Canceled) || timedOut(err) || cut(err)):
 		return ErrClosed
+	case errors.As(err, &known) || !timedOut(err) && !cut(err):
+		return err
 	}
 	l.mu.Lock()
 	s := l.step

@@ -7,7 +7,7 @@ import (
 // Fetch reads several partitions of one broker. Errors of partitions are in the
 // answer; it must be Released, or is collected as garbage.
 func (c *Client) Fetch(ctx context.Context, addr string, q *FetchRequest) (*FetchResponse, error) {
-	a, err := c.send(ctx, addr, &call{api: apiFetch, op: "fetch", wait: q.MaxWait, most: maxFetch, body: q.encode})
+	a, err := c.send(ctx, addr, &call{api: apiFetch, free: true, op: "fetch", wait: q.MaxWait, most: maxFetch, body: q.encode})
 	if err != nil {
 		return nil, c.wrap("fetch", addr, err)
 	}

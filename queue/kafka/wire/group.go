@@ -14,7 +14,7 @@ import (
 func (c *Client) Join(ctx context.Context, addr string, q *JoinRequest) (*JoinResponse, error) {
 	var r *JoinResponse
 	err := c.do(ctx, addr, &call{
-		api: apiJoin, op: "join group " + q.Group, wait: q.Rebalance + q.Session,
+		api: apiJoin, free: true, op: "join group " + q.Group, wait: q.Rebalance + q.Session,
 		body: func(e *encoder) {
 			e.str(q.Group)
 			e.int32(millis(q.Session))
@@ -56,7 +56,7 @@ func parseJoin(d *decoder) (*JoinResponse, error) {
 func (c *Client) Sync(ctx context.Context, addr string, q *SyncRequest) ([]byte, error) {
 	var assignment []byte
 	err := c.do(ctx, addr, &call{
-		api: apiSync, op: "sync group " + q.Group,
+		api: apiSync, free: true, op: "sync group " + q.Group,
 		body: func(e *encoder) {
 			e.str(q.Group)
 			e.int32(q.Generation)
@@ -81,7 +81,7 @@ func (c *Client) Sync(ctx context.Context, addr string, q *SyncRequest) ([]byte,
 // the generation is over, the member is unknown or fenced.
 func (c *Client) Heartbeat(ctx context.Context, addr string, m Membership) error {
 	return c.do(ctx, addr, &call{
-		api: apiHeartbeat, op: "beat for group " + m.Group,
+		api: apiHeartbeat, free: true, op: "beat for group " + m.Group,
 		body: func(e *encoder) {
 			e.str(m.Group)
 			e.int32(m.Generation)
@@ -98,7 +98,7 @@ func (c *Client) Heartbeat(ctx context.Context, addr string, m Membership) error
 // the member are both errors.
 func (c *Client) Leave(ctx context.Context, addr string, m Membership) error {
 	return c.do(ctx, addr, &call{
-		api: apiLeave, op: "leave group " + m.Group,
+		api: apiLeave, free: true, op: "leave group " + m.Group,
 		body: func(e *encoder) {
 			e.str(m.Group)
 			e.count(1)

@@ -3,8 +3,10 @@ package wire
 import (
 	"context"
 	"errors"
+	"strconv"
 
 	"github.com/segmentio/kafka-go"
+	"golang.org/x/sync/semaphore"
 )
 
 // Commit stores positions under a membership. The map holds only the partitions
@@ -12,7 +14,7 @@ import (
 func (c *Client) Commit(ctx context.Context, addr string, m Membership, ps []CommitPartition) (map[TopicPartition]error, error) {
 	failed := map[TopicPartition]error{}
 	err := c.do(ctx, addr, &call{
-		api: apiCommit, op: "commit offsets of group " + m.Group,
+		api: apiCommit, free: true, op: "commit offsets of group " + m.Group,
 		body: func(e *encoder) {
 			e.str(m.Group)
 			e.int32(m.Generation)
@@ -40,14 +42,26 @@ func (c *Client) Commit(ctx context.Context, addr string, m Membership, ps []Com
 // has none. An error of the whole group is the error; one of a partition is in its
 // entry.
 func (c *Client) Committed(ctx context.Context, addr, group string, ps []TopicPartition) (map[TopicPartition]Committed, error) {
-	found := map[TopicPartition]Committed{}
-	err := c.do(ctx, addr, &call{
-		api: apiCommitted, op: "read committed offsets of group " + group,
-		body: func(e *encoder) {
-			e.str(group)
-			eachTopic(e, ps, func(p *TopicPartition) string { return p.Topic }, func(e *encoder, p *TopicPartition) { e.int32(p.Partition) })
+	q := &call{api: apiCommitted, free: true, op: "read committed offsets of group " + group}
+	return inCompany(ctx, c, addr, q, &manner[TopicPartition, Committed]{
+		kind: func(t *turns) (*together[TopicPartition, Committed], *semaphore.Weighted) {
+			return &t.committed, t.lookup
 		},
-	}, func(d *decoder) error {
+		key:   group,
+		about: func(p TopicPartition) TopicPartition { return p },
+		ask: func(ctx context.Context, ps []TopicPartition) (map[TopicPartition]Committed, error) {
+			return c.committed(ctx, addr, q, group, ps)
+		},
+	}, ps)
+}
+
+func (c *Client) committed(ctx context.Context, addr string, q *call, group string, ps []TopicPartition) (map[TopicPartition]Committed, error) {
+	found := map[TopicPartition]Committed{}
+	q.body = func(e *encoder) {
+		e.str(group)
+		eachTopic(e, ps, func(p *TopicPartition) string { return p.Topic }, func(e *encoder, p *TopicPartition) { e.int32(p.Partition) })
+	}
+	err := c.do(ctx, addr, q, func(d *decoder) error {
 		for _, p := range ps {
 			found[p] = Committed{Offset: -1, Err: errUnnamed}
 		}
@@ -72,20 +86,30 @@ func (c *Client) Committed(ctx context.Context, addr, group string, ps []TopicPa
 // ListOffsets asks the leader at addr for offsets by time. With readCommitted the
 // end (Latest) is the last stable offset.
 func (c *Client) ListOffsets(ctx context.Context, addr string, readCommitted bool, q []OffsetAt) (map[TopicPartition]ListedOffset, error) {
-	found := map[TopicPartition]ListedOffset{}
-	err := c.do(ctx, addr, &call{
-		api: apiListOffsets, op: "list offsets",
-		body: func(e *encoder) {
-			e.int32(-1)
-			e.isolation(readCommitted)
-			eachTopic(e, q, func(p *OffsetAt) string { return p.Topic }, func(e *encoder, p *OffsetAt) {
-				e.int32(p.Partition)
-				e.int32(-1)
-				e.int64(p.Time)
-			})
+	list := &call{api: apiListOffsets, free: true, op: "list offsets"}
+	return inCompany(ctx, c, addr, list, &manner[OffsetAt, ListedOffset]{
+		kind:  func(t *turns) (*together[OffsetAt, ListedOffset], *semaphore.Weighted) { return &t.listed, t.lookup },
+		key:   strconv.FormatBool(readCommitted),
+		about: func(o OffsetAt) TopicPartition { return o.TopicPartition },
+		ask: func(ctx context.Context, os []OffsetAt) (map[TopicPartition]ListedOffset, error) {
+			return c.listOffsets(ctx, addr, list, readCommitted, os)
 		},
-	}, func(d *decoder) error {
-		for _, p := range q {
+	}, q)
+}
+
+func (c *Client) listOffsets(ctx context.Context, addr string, q *call, readCommitted bool, os []OffsetAt) (map[TopicPartition]ListedOffset, error) {
+	found := map[TopicPartition]ListedOffset{}
+	q.body = func(e *encoder) {
+		e.int32(-1)
+		e.isolation(readCommitted)
+		eachTopic(e, os, func(o *OffsetAt) string { return o.Topic }, func(e *encoder, o *OffsetAt) {
+			e.int32(o.Partition)
+			e.int32(-1)
+			e.int64(o.Time)
+		})
+	}
+	err := c.do(ctx, addr, q, func(d *decoder) error {
+		for _, p := range os {
 			found[p.TopicPartition] = ListedOffset{Offset: -1, Time: -1, Err: errUnnamed}
 		}
 		d.throttle()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go/compress"
+	"golang.org/x/sync/semaphore"
 )
 
 // Record is one record to store. A nil Key or Value is stored as null; a zero Time
@@ -42,32 +43,47 @@ type Stored struct {
 // in-sync replicas have them (acks=all). A transport error leaves open whether they
 // are stored: trying again may store them twice.
 func (c *Client) Produce(ctx context.Context, addr string, batches []Batch) (map[TopicPartition]Stored, error) {
-	const op = "produce"
-	sets := make([][]byte, len(batches))
+	q := &call{api: apiProduce, free: true, op: "produce"}
+	sets := make([]*recordSet, len(batches))
+	bytes := 0
 	for i := range batches {
 		set, err := batches[i].encode(time.Now())
 		if err != nil {
-			return nil, c.wrap(op, addr, err)
+			return nil, c.wrap(q.op, addr, err)
 		}
-		sets[i] = set
+		sets[i] = &recordSet{batches[i].TopicPartition, set}
+		bytes += len(set)
 	}
-	stored := map[TopicPartition]Stored{}
-	err := c.do(ctx, addr, &call{
-		api: apiProduce, op: op,
-		body: func(e *encoder) {
-			e.nullable("") // no transaction
-			e.int16(-1)    // all in-sync replicas
-			e.int32(millis(left(ctx)))
-			next := 0
-			eachTopic(e, batches, func(b *Batch) string { return b.Topic }, func(e *encoder, b *Batch) {
-				e.int32(b.Partition)
-				e.bytes(sets[next])
-				next++
-			})
+	return inCompany(ctx, c, addr, q, &manner[*recordSet, Stored]{
+		kind:  func(t *turns) (*together[*recordSet, Stored], *semaphore.Weighted) { return &t.stored, t.write },
+		bytes: bytes,
+		about: func(s *recordSet) TopicPartition { return s.TopicPartition },
+		ask: func(ctx context.Context, sets []*recordSet) (map[TopicPartition]Stored, error) {
+			return c.produce(ctx, addr, q, sets)
 		},
-	}, func(d *decoder) error {
-		for i := range batches {
-			stored[batches[i].TopicPartition] = Stored{Offset: -1, Err: errUnnamed}
+	}, sets)
+}
+
+// recordSet is a Batch as it is sent.
+type recordSet struct {
+	TopicPartition
+	bytes []byte
+}
+
+func (c *Client) produce(ctx context.Context, addr string, q *call, sets []*recordSet) (map[TopicPartition]Stored, error) {
+	stored := map[TopicPartition]Stored{}
+	q.body = func(e *encoder) {
+		e.nullable("") // no transaction
+		e.int16(-1)    // all in-sync replicas
+		e.int32(millis(left(ctx)))
+		eachTopic(e, sets, func(s **recordSet) string { return (*s).Topic }, func(e *encoder, s **recordSet) {
+			e.int32((*s).Partition)
+			e.bytes((*s).bytes)
+		})
+	}
+	err := c.do(ctx, addr, q, func(d *decoder) error {
+		for _, s := range sets {
+			stored[s.TopicPartition] = Stored{Offset: -1, Err: errUnnamed}
 		}
 		parseProduced(d, stored)
 		return d.err
