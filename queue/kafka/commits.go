@@ -24,7 +24,7 @@ func (s *Source) newMember() (*group.Member, error) {
 		Drain:       s.opt.Drain,
 		Partitions:  s.partitionsOf,
 		Serve:       s.lease,
-		Log:         s.log,
+		Log:         s.opt.Log.With(zap.String("source", s.opt.Name)),
 	})
 }
 

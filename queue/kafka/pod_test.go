@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -89,6 +90,13 @@ func (p *pod) stop() {
 	p.src.Close()
 	if n := p.bytes.Load(); n != 0 {
 		p.Errorf("%d bytes were never given back", n)
+	}
+	for _, e := range p.logs.All() {
+		for i, f := range e.Context {
+			if slices.ContainsFunc(e.Context[:i], func(g zapcore.Field) bool { return g.Key == f.Key }) {
+				p.Errorf("the log line %q says %s twice", e.Message, f.Key)
+			}
+		}
 	}
 }
 
