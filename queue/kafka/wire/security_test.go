@@ -7,18 +7,22 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
+	"io"
 	"math/big"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/xdg-go/scram"
 )
 
 // The exchange of RFC 7677, section 3.
 func TestSCRAMIsThatOfItsRFC(t *testing.T) {
 	t.Parallel()
 	const nonce = "rOprNGfwEbeRWgbNEkqO"
-	a := &auth{mechanism: "SCRAM-SHA-256", user: "user", password: "pencil"}
 	answers := []string{
 		"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096",
 		"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=",
@@ -27,35 +31,60 @@ func TestSCRAMIsThatOfItsRFC(t *testing.T) {
 		"n,,n=user,r=" + nonce,
 		"c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=",
 	}
-	round := 0
-	say := func(words []byte) ([]byte, error) {
-		if string(words) != want[round] {
-			t.Errorf("round %d: said %s", round, words)
-		}
-		round++
-		return []byte(answers[round-1]), nil
+	try := func() error {
+		round := 0
+		return prove(conversation(t, "pencil", nonce), func(words []byte) ([]byte, error) {
+			if string(words) != want[round] {
+				t.Errorf("round %d: said %s", round, words)
+			}
+			round++
+			return []byte(answers[round-1]), nil
+		})
 	}
-	if err := a.scramWith(nonce, say); err != nil {
+	if err := try(); err != nil {
 		t.Error(err)
 	}
-	round, answers[1] = 0, "v=AAAA"
-	if err := a.scramWith(nonce, say); err == nil {
-		t.Error("a broker that does not know the password was believed")
+	for _, forged := range []string{"v=AAAA", "", "v=", "e=other-error", "v=7rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="} {
+		answers[1] = forged
+		if err := try(); err == nil || !strings.Contains(err.Error(), "did not prove") {
+			t.Errorf("a broker that says %q for the password gave %v", forged, err)
+		}
 	}
+}
+
+func conversation(t *testing.T, password, nonce string) *scram.ClientConversation {
+	t.Helper()
+	c, err := scram.SHA256.NewClientUnprepped("user", password, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.WithNonceGenerator(func() string { return nonce }).NewConversation()
 }
 
 func TestChallengesThatAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
-		"", "e=other-error", "r=ours,s=AAAA,i=4096", "r=theirs,s=AAAA,i=4096", "r=ours+,s=?,i=4096",
-		"r=ours+,s=AAAA,i=0", "r=ours+,s=AAAA,i=2000000000", "r=ours+,s=AAAA,i=x", "r=ours+,i=4096,s=AAAA",
+		"", "e=other-error", "r=theirs,s=AAAA,i=4096", "r=ours+,s=?,i=4096", "m=x,r=ours+,s=AAAA,i=4096",
+		"r=ours+,s=AAAA,i=0", "r=ours+,s=AAAA,i=-1", "r=ours+,s=AAAA,i=1024", "r=ours+,s=AAAA,i=2000000000", "r=ours+,s=AAAA,i=+2000000000",
+		"r=ours+,s=AAAA,i=99999999999999999999", "r=ours+,s=AAAA,i=x", "r=ours+,i=4096,s=AAAA",
 	} {
-		if _, err := parseChallenge(text, "ours"); err == nil {
-			t.Errorf("%q was accepted", text)
+		said := 0
+		err := prove(conversation(t, "p", "ours"), func([]byte) ([]byte, error) {
+			said++
+			return []byte(text), nil
+		})
+		if err == nil || said != 1 || !strings.Contains(err.Error(), "challenge") {
+			t.Errorf("%q was answered: %v", text, err)
 		}
 	}
-	if c, err := parseChallenge("r=ours+,s=AAAA,i=4096,future=x", "ours"); err != nil || c.iterations != 4096 || c.nonce != "ours+" {
-		t.Error(c, err)
+}
+
+// A connection that is lost while signing in is no refusal.
+func TestCutWithinSCRAMIsACut(t *testing.T) {
+	t.Parallel()
+	err := prove(conversation(t, "p", "ours"), func([]byte) ([]byte, error) { return nil, io.ErrUnexpectedEOF })
+	if !errors.Is(err, io.ErrUnexpectedEOF) || !cut(err) {
+		t.Error(err)
 	}
 }
 
