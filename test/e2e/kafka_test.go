@@ -28,10 +28,14 @@ type kafka struct {
 	cluster *kafkabroker.Cluster
 	topic   string
 	group   string
-	static  bool // pods keep their names over restarts
-	span    int
-	client  *kgo.Client
-	next    atomic.Int32
+
+	static    bool // pods keep their names over restarts
+	span      int
+	session   time.Duration
+	rebalance time.Duration // at least the drain and 5s
+
+	client *kgo.Client
+	next   atomic.Int32
 }
 
 // newKafkaRig is a rig on the shared broker, with a topic of its own.
@@ -43,12 +47,19 @@ func newKafkaRig(t *testing.T) (*rig, *kafka) {
 func kafkaRigOn(t *testing.T, c *kafkabroker.Cluster) (*rig, *kafka) {
 	t.Helper()
 	name := strings.ReplaceAll(t.Name(), "/", "-")
-	k := &kafka{cluster: c, topic: name, group: "group-" + name, span: span}
+	k := &kafka{cluster: c, topic: name, group: "group-" + name, span: span, session: session, rebalance: 15 * time.Second}
 	k.cluster.CreateTopic(t, k.topic, partitions, 0, nil)
-	k.client = c.Client(t, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0))
-	t.Cleanup(k.client.Close)
+	k.connect(t)
 	r := rigOn(t, k)
 	return r, k
+}
+
+// connect makes a new producer; the old one does not find a topic that was made
+// again.
+func (k *kafka) connect(t *testing.T) {
+	t.Helper()
+	k.client = k.cluster.Client(t, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0))
+	t.Cleanup(k.client.Close)
 }
 
 func (k *kafka) source(pod string) string {
@@ -56,22 +67,26 @@ func (k *kafka) source(pod string) string {
 	if k.static {
 		static = ", instance_id: " + pod
 	}
-	return fmt.Sprintf("kafka: {brokers: [%q], topics: [%s], group: %s, session: %s, rebalance: 15s, heartbeat: %s, span: %d, client_id: %s%s}",
-		strings.Join(k.cluster.Bootstrap(), `", "`), k.topic, k.group, session, session/6, k.span, pod, static)
+	return fmt.Sprintf("kafka: {brokers: [\"%s\"], topics: [%s], group: %s, session: %s, rebalance: %s, heartbeat: %s, span: %d, client_id: %s%s}",
+		strings.Join(k.cluster.Bootstrap(), `", "`), k.topic, k.group, k.session, k.rebalance, k.session/6, k.span, pod, static)
 }
 
-// send spreads groups over all partitions, so that every lane has messages of
-// each.
 func (k *kafka) send(*testing.T, *ledger.Load) ledger.Send {
 	return func(ctx context.Context, key protocol.Key, body []byte) error {
-		return k.client.ProduceSync(ctx, &kgo.Record{
-			Topic: k.topic, Partition: k.next.Add(1) % partitions, Value: body,
-			Headers: []kgo.RecordHeader{
-				{Key: protocol.HeaderProject, Value: []byte(key.Project)},
-				{Key: protocol.HeaderLogstore, Value: []byte(key.Logstore)},
-				{Key: protocol.HeaderConfig, Value: []byte(key.Config)},
-			},
-		}).FirstErr()
+		return k.client.ProduceSync(ctx, k.record(key, body)).FirstErr()
+	}
+}
+
+// record spreads groups over all partitions, so that every lane has messages of
+// each.
+func (k *kafka) record(key protocol.Key, body []byte) *kgo.Record {
+	return &kgo.Record{
+		Topic: k.topic, Partition: k.next.Add(1) % partitions, Value: body,
+		Headers: []kgo.RecordHeader{
+			{Key: protocol.HeaderProject, Value: []byte(key.Project)},
+			{Key: protocol.HeaderLogstore, Value: []byte(key.Logstore)},
+			{Key: protocol.HeaderConfig, Value: []byte(key.Config)},
+		},
 	}
 }
 
