@@ -2,6 +2,7 @@ package group
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -138,13 +139,17 @@ func (c *commit) conclude(addr string, who wire.Membership, sent time.Time, fail
 			about, c.last = e, e
 		}
 	}
+	if errors.Is(about, context.Canceled) {
+		return // our caller broke off: it says nothing of the coordinator
+	}
 	m := c.member
 	m.event(func(now time.Time) {
 		if judge(about) == away {
 			m.machine.astray(now, addr, about)
-			return
+		} else {
+			m.machine.answered(now, who.Member, who.Generation, sent, about)
 		}
-		m.machine.answered(now, who.Member, who.Generation, sent, about)
+		m.machine.follow(now)
 	})
 }
 

@@ -29,6 +29,9 @@ func (m *machine) seek(now time.Time) {
 func (m *machine) found(now, sent time.Time, addr string, err error) {
 	w := &m.where
 	w.asking = false
+	if m.ended {
+		return
+	}
 	m.excuse(sent)
 	if err != nil {
 		m.trouble(now, err)

@@ -88,7 +88,10 @@ func (m *Member) committed(ps []wire.TopicPartition) (map[wire.TopicPartition]wi
 	defer cancel()
 	c, err := m.cfg.Client.Committed(ctx, addr, m.cfg.Group, ps)
 	if judge(err) == away {
-		m.event(func(now time.Time) { m.machine.astray(now, addr, err) })
+		m.event(func(now time.Time) {
+			m.machine.astray(now, addr, err)
+			m.machine.follow(now)
+		})
 	}
 	return c, err
 }

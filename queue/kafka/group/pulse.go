@@ -64,7 +64,7 @@ func (m *machine) beaten(now time.Time, b beat, err error) {
 // generation, in answer to a beat or a commit.
 func (m *machine) answered(now time.Time, id string, gen int32, sent time.Time, err error) {
 	v := judge(err)
-	if id != m.id || gen != m.gen {
+	if m.ended || id != m.id || gen != m.gen {
 		return // about the past
 	}
 	if v == fine || v == inRound {
