@@ -20,14 +20,15 @@ import (
 // delivered again, and flow is back at once.
 func TestAPauseCostsNothingOnKafka(t *testing.T) {
 	const window = 100
-	lasts, resume := size(17*time.Second, 60*time.Second), size(2*time.Second, time.Second)
+	lasts, resume := size(9*time.Second, 60*time.Second), size(2*time.Second, time.Second)
 	r, k := newKafkaRig(t)
+	r.drain, k.rebalance = 2*time.Second, 7*time.Second
 	gate := filepath.Join(r.dir, "gate")
 	config := func(name string) string {
 		return r.write(t, name, window, fmt.Sprintf(`
   - name: all
     flushers:
-      - {type: gated, path: "%s/gated/%s", gate: %q, flush_timeout: 4s}
+      - {type: gated, path: "%s/gated/%s", gate: %q, flush_timeout: 2s}
 `, r.dir, name, gate))
 	}
 	one, two := config("w1"), config("w2")
@@ -83,7 +84,7 @@ func TestAPauseCostsNothingOnKafka(t *testing.T) {
 	opened := time.Now()
 	eventually(t, time.Minute, "flow resumes", func() bool { return flushed() > atRest })
 	took := time.Since(opened)
-	t.Logf("paused for %s with a session of %s and a rebalance timeout of 15s; flow was back after %s", lasts, session, took)
+	t.Logf("paused for %s with a session of %s and a rebalance timeout of %s; flow was back after %s", lasts, session, k.rebalance, took)
 	if took > resume {
 		t.Errorf("flow resumed after %s, want at most %s", took, resume)
 	}
@@ -91,10 +92,6 @@ func TestAPauseCostsNothingOnKafka(t *testing.T) {
 	for _, p := range pods {
 		p.terminate(t)
 	}
-	book, err := ledger.LoadBook(r.path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.judgeOne(t, book, "gated", r.dir+"/gated", nil, (*ledger.Verdict).Once)
+	r.judgeOne(t, "gated", r.dir+"/gated", nil, (*ledger.Verdict).Once)
 	r.noDeadLetters(t)
 }

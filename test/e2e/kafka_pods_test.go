@@ -63,3 +63,14 @@ func (p *pod) serves(t *testing.T) {
 	t.Helper()
 	eventually(t, 30*time.Second, p.name+" has partitions", func() bool { return len(p.status(t).Strands) > 0 })
 }
+
+// held is how many messages the pod holds.
+func (p *pod) held(t *testing.T) int64 {
+	t.Helper()
+	var n int64
+	s := p.status(t)
+	for i := range s.Strands {
+		n += s.Strands[i].Held
+	}
+	return n
+}

@@ -72,14 +72,7 @@ func TestAPauseCostsNothing(t *testing.T) {
 	}
 	r.broker.drained(t, time.Minute)
 	p.terminate(t)
-	if err := r.journal.Close(); err != nil {
-		t.Fatal(err)
-	}
-	book, err := ledger.LoadBook(r.path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.judgeOne(t, book, "gated", out, nil, (*ledger.Verdict).Once)
+	r.judgeOne(t, "gated", out, nil, (*ledger.Verdict).Once)
 	r.noDeadLetters(t)
 }
 

@@ -158,26 +158,54 @@ func (r *rig) producing(t *testing.T, load ledger.Load) (stop func()) {
 // got. It returns the most duplicates that one of them has.
 func (r *rig) judge(t *testing.T, want func(*ledger.Verdict) bool) int {
 	t.Helper()
-	book, err := ledger.LoadBook(r.path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("%d groups confirmed of %d tried", book.Confirmed(), len(book))
 	var duplicates int
-	for _, d := range []struct{ name, root, project string }{
-		{"waits (file, a second in its batch)", r.dir + "/waits", "waits"},
-		{"slow (http)", r.slow.dir, "slow"},
-		{"both (file)", r.dir + "/both", "both"},
-		{"both (http)", r.both.dir, "both"},
-	} {
-		v := r.judgeOne(t, book, d.name, d.root, func(k protocol.Key) bool { return k.Project == d.project }, want)
+	for name, v := range r.verdicts(t) {
+		if !want(v) {
+			t.Errorf("%s did not get what it should", name)
+		}
 		duplicates = max(duplicates, v.Duplicates)
 	}
 	r.noDeadLetters(t)
 	return duplicates
 }
 
-func (r *rig) judgeOne(t *testing.T, book ledger.Book, name, root string, of ledger.Of, want func(*ledger.Verdict) bool) *ledger.Verdict {
+// verdicts are those of each destination, by its name.
+func (r *rig) verdicts(t *testing.T) map[string]*ledger.Verdict {
+	t.Helper()
+	book := r.book(t)
+	t.Logf("%d groups confirmed of %d tried", book.Confirmed(), len(book))
+	all := make(map[string]*ledger.Verdict)
+	for _, d := range []struct{ name, root, project string }{
+		{"waits (file, a second in its batch)", r.dir + "/waits", "waits"},
+		{"slow (http)", r.slow.dir, "slow"},
+		{"both (file)", r.dir + "/both", "both"},
+		{"both (http)", r.both.dir, "both"},
+	} {
+		all[d.name] = r.verdict(t, book, d.name, d.root, func(k protocol.Key) bool { return k.Project == d.project })
+	}
+	return all
+}
+
+func (r *rig) book(t *testing.T) ledger.Book {
+	t.Helper()
+	book, err := ledger.LoadBook(r.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return book
+}
+
+// judgeOne judges one destination with all that was confirmed so far for it.
+func (r *rig) judgeOne(t *testing.T, name, root string, of ledger.Of, want func(*ledger.Verdict) bool) *ledger.Verdict {
+	t.Helper()
+	v := r.verdict(t, r.book(t), name, root, of)
+	if !want(v) {
+		t.Errorf("%s did not get what it should", name)
+	}
+	return v
+}
+
+func (r *rig) verdict(t *testing.T, book ledger.Book, name, root string, of ledger.Of) *ledger.Verdict {
 	t.Helper()
 	files := ledger.Files{Root: root, Run: r.run, Place: inItsFile}
 	verdict, tally, err := ledger.Judge(book, files, of)
@@ -185,9 +213,6 @@ func (r *rig) judgeOne(t *testing.T, book ledger.Book, name, root string, of led
 		t.Fatal(err)
 	}
 	t.Logf("%s: %d files, %d torn\n%s", name, tally.Files, tally.Torn, verdict)
-	if !want(verdict) {
-		t.Errorf("%s did not get what it should", name)
-	}
 	return verdict
 }
 
