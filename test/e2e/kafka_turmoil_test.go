@@ -27,22 +27,23 @@ func (c *turmoil) step(t *testing.T, hurt bool) {
 	t.Helper()
 	c.look(t)
 	name := crewNames[c.rng.IntN(len(crewNames))]
-	switch p := c.pods[name]; {
+	p, what := c.pods[name], c.rng.IntN(size(5, 10))
+	switch {
 	case p == nil:
 		c.begin(t, name)
-	case !c.wakes[name].IsZero() || c.rng.IntN(4) == 0: // sleeps, or is left in peace
-	case hurt && c.rng.IntN(3) == 0:
+	case !c.wakes[name].IsZero(): // sleeps
+	case hurt && what == 0:
 		c.risk(t, name)
 		p.kill()
 		delete(c.pods, name)
 		c.killed++
-	case hurt && c.rng.IntN(2) == 0:
+	case hurt && what == 1:
 		c.risk(t, name)
 		p.signal(syscall.SIGSTOP)
 		c.hampered[name] = true
 		c.wakes[name] = time.Now().Add(time.Duration(c.rng.Int64N(int64(2 * c.kafka.session))))
 		c.frozen++
-	case !c.told[name]:
+	case (what == 2 || !hurt && what < 2) && !c.told[name]:
 		p.address(t, "metrics") // it has begun
 		p.signal(syscall.SIGTERM)
 		c.told[name] = true
