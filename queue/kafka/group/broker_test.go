@@ -35,6 +35,7 @@ type broker struct {
 	stored   func() // brings back what a successor would load
 	failover int    // number of the coordinator that it is
 	loading  bool
+	down     bool // nobody leads the group: no session ends
 }
 
 // fellow is a member as the broker sees it.
@@ -93,6 +94,7 @@ func (b *broker) store() {
 // anew.
 func (b *broker) fail(silent bool) {
 	b.failover++
+	b.down = false
 	for _, f := range b.members {
 		if silent {
 			b.hung = append(b.hung, hung{b.now.Add(9 * time.Second), func() {
@@ -149,6 +151,9 @@ func (b *broker) pass(now time.Time) {
 	for len(b.hung) > 0 && now.After(b.hung[0].until) {
 		b.hung[0].answer()
 		b.hung = b.hung[1:]
+	}
+	if b.down {
+		return
 	}
 	for id, at := range b.pending {
 		if now.After(at) {

@@ -31,10 +31,14 @@ func (m *Member) Commit(ctx context.Context, marks []Mark) []error {
 	for i := range c.open {
 		c.open[i] = true
 	}
-	for !c.attempt(ctx) {
+	for tries := 0; !c.attempt(ctx); tries++ {
 		pause := time.NewTimer(commitPause)
+		var changed <-chan struct{}
+		if tries < 3 { // what keeps it from being accepted is often over at once
+			changed = m.watch()
+		}
 		select {
-		case <-m.watch():
+		case <-changed:
 		case <-pause.C:
 		case <-ctx.Done():
 		}
