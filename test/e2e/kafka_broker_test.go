@@ -1,0 +1,241 @@
+//go:build unix
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/flushline/flushline/internal/ledger"
+	"github.com/flushline/flushline/protocol"
+	"github.com/flushline/flushline/test/kafkabroker"
+)
+
+// The only broker is stopped and killed under load: nothing is lost, nobody loses
+// a partition, and what is published after its return flows.
+func TestKafkaBrokerRestartsLoseNothing(t *testing.T) {
+	rounds := size(1, 5)
+	rng := seeded(t)
+	r, k := kafkaRigOn(t, kafkabroker.Start(t, kafkabroker.Options{}))
+	k.session = 12 * time.Second // the broker counts it while it does not answer yet
+	config := r.config(t, "w1", 1000)
+	r.setup(t, config)
+	load := r.load(30)
+	load.Rate = 300
+	stop := r.producing(t, load)
+	p := r.pod(t, "flushline", "w1", config)
+	k.settled(t, 1)
+	node := k.cluster.Node(1)
+	for range rounds {
+		for _, how := range []struct {
+			name string
+			do   func()
+		}{{"killed", node.Kill}, {"stopped", func() { node.Stop(t) }}}[:size(1, 2)] {
+			r.flows(t)
+			<-time.After(time.Duration(rng.IntN(500)) * time.Millisecond)
+			how.do()
+			<-time.After(time.Duration(rng.IntN(3000)) * time.Millisecond)
+			node.Restart(t)
+			t.Logf("%s: flow was back after %s", how.name, r.flowsAgain(t, 30*time.Second).Round(time.Millisecond))
+		}
+	}
+	stop()
+	k.drained(t, time.Minute)
+	if n := p.metric(t, "flushline_rebalances_total"); n != 0 {
+		t.Errorf("%v rebalances, and nobody came or went", n)
+	}
+	p.status(t)
+	p.terminate(t)
+	t.Logf("%d duplicates", r.judge(t, (*ledger.Verdict).Kept))
+}
+
+// Of three brokers one after the other, the coordinator first, loses its partitions
+// to another, and is killed and started: nothing is lost, and nobody loses a
+// partition.
+func TestKafkaLeadersMove(t *testing.T) {
+	r, k := kafkaRigOn(t, kafkabroker.Start(t, kafkabroker.Options{Nodes: 3}))
+	k.session = 12 * time.Second // as above
+	one, two := r.config(t, "w1", 1000), r.config(t, "w2", 1000)
+	r.setup(t, one)
+	load := r.load(30)
+	load.Rate = 300
+	stop := r.producing(t, load)
+	pods := []*pod{r.pod(t, "flushline", "w1", one), r.pod(t, "flushline", "w2", two)}
+	before := k.settled(t, 2)
+	first := k.cluster.Coordinator(t, k.group)
+	for i := range size(1, 9) {
+		id := (first+i-1)%3 + 1
+		r.flows(t)
+		for p := range int32(partitions) {
+			if k.cluster.Leader(t, k.topic, p) == id {
+				k.cluster.MoveLeader(t, k.topic, p, id%3+1)
+			}
+		}
+		t.Logf("broker %d leads nothing: flow was back after %s", id, r.flowsAgain(t, 30*time.Second).Round(time.Millisecond))
+		coordinates := k.cluster.Coordinator(t, k.group) == id
+		k.cluster.Node(id).Kill()
+		t.Logf("broker %d was killed (coordinator: %t): flow was back after %s", id, coordinates, r.flowsAgain(t, 30*time.Second).Round(time.Millisecond))
+		k.cluster.Node(id).Restart(t)
+	}
+	stop()
+	k.drained(t, time.Minute)
+	after := k.settled(t, 2)
+	for i := range before.Members {
+		if before.Members[i].ID != after.Members[i].ID && before.Members[i].ID != after.Members[1-i].ID {
+			t.Errorf("member %s did not stay in the group", before.Members[i].Client)
+		}
+	}
+	for _, p := range pods {
+		p.status(t)
+		p.terminate(t)
+	}
+	t.Logf("%d duplicates", r.judge(t, (*ledger.Verdict).Kept))
+}
+
+// flows waits until the slow destination gets something.
+func (r *rig) flows(t *testing.T) {
+	t.Helper()
+	seen := r.slow.logs.Load()
+	eventually(t, time.Minute, "logs flow", func() bool { return r.slow.logs.Load() > seen+50 })
+}
+
+// flowsAgain is how long it takes until something arrives that was tried after now.
+func (r *rig) flowsAgain(t *testing.T, within time.Duration) time.Duration {
+	t.Helper()
+	begin, next := time.Now(), r.journal.Tried()
+	eventually(t, within, "logs of after now arrive", func() bool { return r.slow.newest.Load() >= next })
+	return time.Since(begin)
+}
+
+// Retention overtakes a stopped worker: what is left is delivered, and what is not
+// is counted exactly.
+func TestKafkaRetentionIsCounted(t *testing.T) {
+	const deleted = 70
+	r, k := newKafkaRig(t)
+	config := r.config(t, "w1", 1000)
+	r.setup(t, config)
+	load := r.load(30)
+	load.Logs, load.Groups = 1, 1200
+	r.produce(t, load)
+	p := r.pod(t, "flushline", "w1", config)
+	k.drained(t, time.Minute)
+	p.serves(t)
+	p.terminate(t)
+	at := k.cluster.Committed(t, k.group, k.topic)
+
+	r.produce(t, load)
+	for _, partition := range []int32{0, 5} {
+		k.cluster.DeleteRecords(t, k.topic, partition, at[partition].Offset+deleted)
+	}
+	p = r.pod(t, "flushline", "w1", config)
+	k.drained(t, time.Minute)
+	p.serves(t)
+	var counted int64
+	s := p.status(t)
+	for i := range s.Strands {
+		for reason, n := range s.Strands[i].Queue.PassedOver {
+			t.Logf("%s passed over %d: %s", s.Strands[i].Name, n, reason)
+			counted += n
+		}
+	}
+	metric := p.metric(t, "flushline_passed_over_total")
+	p.terminate(t)
+	var lost int
+	for name, v := range r.verdicts(t) {
+		if name != "both (file)" { // has what "both (http)" has
+			lost += v.Lost.Count
+		}
+		if v.Duplicates != 0 || v.Spurious.Count != 0 || v.Corrupt.Count != 0 {
+			t.Errorf("more than a loss:\n%s", v)
+		}
+	}
+	if counted != 2*deleted || metric != 2*deleted || lost != 2*deleted {
+		t.Errorf("%d messages were deleted: %d counted in status, %v in metrics, %d missing", 2*deleted, counted, metric, lost)
+	}
+}
+
+// The topic is deleted and made again under a running worker: what the new one
+// has is delivered from its start.
+func TestKafkaTopicMadeAgain(t *testing.T) {
+	r, k := newKafkaRig(t)
+	config := r.config(t, "w1", 1000)
+	r.setup(t, config)
+	load := r.load(30)
+	load.Groups = 1200
+	r.produce(t, load)
+	p := r.pod(t, "flushline", "w1", config)
+	k.drained(t, time.Minute)
+	k.cluster.DeleteTopic(t, k.topic)
+	k.cluster.CreateTopic(t, k.topic, partitions, 0, nil)
+	k.connect(t)
+	load.Groups = 600 // fewer: the new log ends before the old positions
+	r.produce(t, load)
+	k.drained(t, time.Minute)
+	p.status(t)
+	p.terminate(t)
+	t.Logf("%d duplicates", r.judge(t, (*ledger.Verdict).Kept))
+}
+
+// A transactional producer commits one record and aborts another in turn: what was
+// committed is delivered, what was aborted is not, and the offsets pass the markers
+// at the end of each log.
+func TestKafkaTransactions(t *testing.T) {
+	r, k := newKafkaRig(t)
+	x := &transactions{kafka: k}
+	r.queued = x
+	config := r.config(t, "w1", 1000)
+	r.setup(t, config)
+	p := r.pod(t, "flushline", "w1", config)
+	k.settled(t, 1)
+	load := r.load(30)
+	load.Groups, load.Workers = size(200, 2000), 1
+	r.produce(t, load)
+	k.drained(t, time.Minute)
+	aborted := 0
+	s := p.status(t)
+	for i := range s.Strands {
+		aborted += int(s.Strands[i].Queue.PassedOver["aborted"])
+	}
+	if aborted != load.Groups {
+		t.Errorf("%d aborted records were passed over, %d were produced", aborted, load.Groups)
+	}
+	p.terminate(t)
+	r.judge(t, (*ledger.Verdict).Once) // an aborted record is no LogGroup: it would be a dead letter
+}
+
+// transactions sends each group in a transaction of its own, after one that is
+// aborted.
+type transactions struct {
+	*kafka
+	mu sync.Mutex
+}
+
+func (x *transactions) send(t *testing.T, _ *ledger.Load) ledger.Send {
+	cl := x.cluster.Client(t, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0), kgo.TransactionalID(x.topic))
+	t.Cleanup(cl.Close)
+	return func(ctx context.Context, key protocol.Key, body []byte) error {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		record := x.record(key, body)
+		bad := &kgo.Record{Topic: x.topic, Partition: record.Partition, Value: []byte("aborted")}
+		if err := transact(ctx, cl, bad, kgo.TryAbort); err != nil {
+			return fmt.Errorf("couldn't abort: %w", err)
+		}
+		return transact(ctx, cl, record, kgo.TryCommit)
+	}
+}
+
+func transact(ctx context.Context, cl *kgo.Client, record *kgo.Record, end kgo.TransactionEndTry) error {
+	if err := cl.BeginTransaction(); err != nil {
+		return err
+	}
+	if err := cl.ProduceSync(ctx, record).FirstErr(); err != nil {
+		return err
+	}
+	return cl.EndTransaction(ctx, end)
+}
