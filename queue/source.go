@@ -156,6 +156,10 @@ type End struct {
 	Reason   Reason
 	Deadline time.Time
 	Why      string // in words, for the log; may be empty
+
+	// Lost is closed when a strand that still drains is lost: Serve then goes on as
+	// if Reason were Lost. nil: that does not happen, or is not known.
+	Lost <-chan struct{}
 }
 
 func (e *End) Error() string {

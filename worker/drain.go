@@ -14,10 +14,11 @@ import (
 // finish ends a strand: what can end before the deadline does, the rest goes back.
 func (s *strand) finish(ctx context.Context) {
 	reason, deadline := queue.Stopping, time.Now()
+	var lost <-chan struct{}
 	var end *queue.End
 	switch cause := context.Cause(ctx); {
 	case errors.As(cause, &end):
-		reason, deadline = end.Reason, end.Deadline
+		reason, deadline, lost = end.Reason, end.Deadline, end.Lost
 	case cause == nil: // io.EOF or a terminal error, with nothing left to wait for
 		deadline = time.Now().Add(s.w.cfg.Drain)
 	}
@@ -34,8 +35,13 @@ func (s *strand) finish(ctx context.Context) {
 			defer ticker.Stop()
 			look = ticker.C
 		}
-		s.awaitSettled(context.Background(), t.C, look)
+		s.awaitSettled(context.Background(), drain{deadline: t.C, look: look, lost: lost})
 		t.Stop()
+	}
+	select {
+	case <-lost: // also after the wait: nothing may be settled any more
+		reason = queue.Lost
+	default:
 	}
 	s.releaseRest(reason)
 }
@@ -47,19 +53,28 @@ const (
 	blockedAfter = time.Second
 )
 
-// awaitSettled waits until everything the strand handed out is settled, or ctx,
-// the deadline or Hurry ends the wait, or at a look nothing is left that could end.
-func (s *strand) awaitSettled(ctx context.Context, deadline, look <-chan time.Time) {
+// drain is what ends a wait for settlements early; nil: nothing does.
+type drain struct {
+	deadline <-chan time.Time
+	look     <-chan time.Time // when to see whether anything could end yet
+	lost     <-chan struct{}  // the strand is no longer ours
+}
+
+// awaitSettled waits until everything the strand handed out is settled, or ctx, by
+// or Hurry ends the wait, or at a look nothing is left that could end.
+func (s *strand) awaitSettled(ctx context.Context, by drain) {
 	s.waiting.Store(true)
 	defer s.waiting.Store(false)
 	for s.held.Load() > s.stuck.Load() {
 		select {
 		case <-s.wake:
-		case now := <-look:
+		case now := <-by.look:
 			if !s.mayEnd(now) {
 				return
 			}
-		case <-deadline:
+		case <-by.deadline:
+			return
+		case <-by.lost:
 			return
 		case <-s.w.hurry:
 			return

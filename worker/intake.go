@@ -57,7 +57,7 @@ func (s *strand) consume(ctx context.Context) error {
 		case ctx.Err() != nil: // an error of a Fetch that was cut short says nothing
 			err = nil
 		case errors.Is(err, io.EOF):
-			s.awaitSettled(ctx, nil, nil)
+			s.awaitSettled(ctx, drain{})
 			err = nil
 		}
 		return err

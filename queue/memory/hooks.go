@@ -79,17 +79,19 @@ func (q *Queue) AckOrder() []Place {
 }
 
 // EndStrand ends the running strand of a partition, as a broker would. With Lost,
-// what it still holds can no longer be settled. Assign serves the partition again.
+// also of one that drains, what it still holds can no longer be settled. Assign
+// serves the partition again.
 func (q *Queue) EndStrand(partition int, reason queue.Reason, deadline time.Time) {
 	p := q.parts[partition]
 	p.mu.Lock()
 	l := p.lease
-	if l != nil && reason == queue.Lost {
+	if l != nil && reason == queue.Lost && !l.lost {
 		l.lost = true
+		close(l.gone)
 	}
 	p.mu.Unlock()
 	if l != nil {
-		l.end(&queue.End{Reason: reason, Deadline: deadline, Why: "ended by the test"})
+		l.end(&queue.End{Reason: reason, Deadline: deadline, Why: "ended by the test", Lost: l.gone})
 	}
 }
 

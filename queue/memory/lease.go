@@ -57,8 +57,9 @@ type lease struct {
 
 	ctx  context.Context
 	end  context.CancelCauseFunc
-	lost bool // nothing may be settled any more; under p.mu
-	over bool // Serve returned; under p.mu
+	lost bool          // nothing may be settled any more; under p.mu
+	gone chan struct{} // closed when lost
+	over bool          // Serve returned; under p.mu
 }
 
 // Info implements queue.Strand.

@@ -107,7 +107,7 @@ func (p *partition) begin(ctx context.Context, h queue.Host) *lease {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.incarnation++
-	l := &lease{p: p, host: h, give: h.Give, info: queue.Info{
+	l := &lease{p: p, host: h, give: h.Give, gone: make(chan struct{}), info: queue.Info{
 		Source:      p.q.cfg.Name,
 		Name:        p.q.cfg.Name + "[" + strconv.Itoa(int(p.id)) + "]",
 		Incarnation: strconv.FormatInt(p.incarnation, 10),
