@@ -13,6 +13,10 @@ import (
 // change before it is sent again.
 const commitPause = 100 * time.Millisecond
 
+// answerWithin is how long a commit that was cut short may take to be answered
+// nevertheless.
+const answerWithin = time.Second
+
 // Commit stores positions, each under its lease, and returns nil if all were
 // stored, else an error or nil for each mark. It waits through rounds and through
 // the absence of the coordinator until ctx ends: nothing that should go on
@@ -24,8 +28,10 @@ const commitPause = 100 * time.Millisecond
 // or not.
 //
 // One request of a member is under way at a time, so no commit overtakes another.
-// Only one that was cut off, and lies unread at a broker that stands still, may be
-// carried out after a later one: the offset is then lower until the next commit.
+// When ctx ends, the answer to what was sent is still waited for a little: a later
+// commit goes over another connection, and if it came first at the broker, the
+// earlier one would move the offset back. Only one that lies unread at a broker that
+// stands still may be carried out after a later one.
 func (m *Member) Commit(ctx context.Context, marks []Mark) []error {
 	c := commit{member: m, marks: marks, open: make([]bool, len(marks)), errs: make([]error, len(marks))}
 	for i := range c.open {
@@ -72,9 +78,10 @@ func (c *commit) attempt(ctx context.Context) (done bool) {
 	addr, who, ps := c.prepare()
 	if len(ps) > 0 {
 		sent := time.Now()
-		ctx, cancel := context.WithTimeout(ctx, max(m.cfg.Session/5, 2*time.Second))
+		call, cancel := context.WithTimeout(context.WithoutCancel(ctx), max(m.cfg.Session/5, 2*time.Second))
 		defer cancel()
-		failed, err := m.cfg.Client.Commit(ctx, addr, who, ps)
+		defer context.AfterFunc(ctx, func() { time.AfterFunc(answerWithin, cancel) })()
+		failed, err := m.cfg.Client.Commit(call, addr, who, ps)
 		c.conclude(addr, who, sent, failed, err)
 	}
 	for _, open := range c.open {
