@@ -102,9 +102,13 @@ func (x *absences) show(ctx context.Context, want map[string]queue.Status) error
 			delete(x.live, name)
 		}
 	}
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return errors.Join(err, x.over("the source stops"))
+	}
+	return nil
 }
 
+// over ends all of them.
 func (x *absences) over(why string) error {
 	var errs []error
 	for _, a := range x.live {

@@ -73,7 +73,7 @@ func (b *balance) pay(n int64) {
 // compose claims the strands that are asked for.
 func (l *leader) compose(p poll, taken int64) *wire.FetchRequest {
 	q := &l.request
-	var held, inLog int64
+	var held, inLog, need int64
 	asking := l.asking[:0]
 	q.Partitions = q.Partitions[:0]
 	for _, s := range l.asking {
@@ -82,6 +82,9 @@ func (l *leader) compose(p poll, taken int64) *wire.FetchRequest {
 		if !ok {
 			continue
 		}
+		if len(asking) == 0 {
+			need = w.need // the others come first in turn
+		}
 		held += w.held
 		inLog += w.inLog
 		asking = append(asking, s)
@@ -89,7 +92,7 @@ func (l *leader) compose(p poll, taken int64) *wire.FetchRequest {
 	}
 	l.asking = asking
 	q.MaxWait, q.MinBytes = p.maxWait, 1
-	q.MaxBytes = int32(min(inLog, max(leastSet, int64(float64(taken)*float64(inLog)/float64(max(held, 1))))))
+	q.MaxBytes = int32(min(inLog, max(leastSet, need, int64(float64(taken)*float64(inLog)/float64(max(held, 1))))))
 	for i := range q.Partitions {
 		q.Partitions[i].MaxBytes = min(q.Partitions[i].MaxBytes, q.MaxBytes)
 	}

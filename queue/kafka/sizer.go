@@ -39,6 +39,7 @@ func (c *scale) learn(n int, held int64, inLog int) {
 type wish struct {
 	held  int64 // bytes held
 	inLog int64 // bytes in the log
+	need  int64 // of inLog: less brings nothing; 0 nearly always
 }
 
 // wish is what fits into the room, at least one small set.
@@ -50,7 +51,7 @@ func (s *strand) wish() wish {
 	messages := min(room.Messages, s.src.opt.Window-int(s.unsettled.Load())) - len(s.in)
 	held = min(held, float64(messages)*s.scale.message)
 	inLog := max(min(max(int64(held/s.scale.ratio), leastSet), mostSet), s.scale.least)
-	return wish{held: int64(float64(inLog) * s.scale.ratio), inLog: inLog}
+	return wish{held: int64(float64(inLog) * s.scale.ratio), inLog: inLog, need: s.scale.least}
 }
 
 // sizer grows the requests of one loop with its traffic.

@@ -10,6 +10,7 @@ import (
 	kafkago "github.com/segmentio/kafka-go"
 
 	"github.com/flushline/flushline/queue"
+	"github.com/flushline/flushline/queue/kafka/record"
 	"github.com/flushline/flushline/queue/kafka/wire"
 )
 
@@ -90,13 +91,23 @@ func (s *strand) fail(err error, now time.Time) remedy {
 	t.until = now.Add(retryIn(t.failures))
 	t.failures++
 	if what == corrupt {
-		t.cause = fmt.Sprintf("the record set at %s, offset %d, cannot be read (tried %d times): %v", s, s.next, t.failures, err)
+		t.cause = fmt.Sprintf("the record set at %s, offset %d, cannot be read (tried %d times): %s; %s", s, s.next, t.failures, t.cause, passBy(err))
 		if t.failures >= corruptTries {
 			t.until = now.Add(corruptAgain)
 		}
 	}
 	s.hot = false
 	return what
+}
+
+// passBy says how to go on behind what cannot be read, as nothing is skipped by itself.
+func passBy(err error) string {
+	to := "the first offset behind it"
+	var e *record.Error
+	if errors.As(err, &e) && e.Past > 0 {
+		to = fmt.Sprintf("offset %d", e.Past)
+	}
+	return "if it stays so, stop the group and move its offset to " + to + " with kafka-consumer-groups.sh --reset-offsets: what lies between is lost"
 }
 
 // retryIn is the wait after failure n: 50 ms doubling to 2 s, a quarter of it
