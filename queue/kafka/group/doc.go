@@ -35,13 +35,14 @@
 //
 // # Layout
 //
-//	member    what callers see; starts the goroutines
-//	machine   what follows from each answer, without goroutines, clocks or sockets
-//	drive     carries out what the machine decides
-//	grant     where a lease begins and ends
+//	member    what callers see
+//	machine   what follows from each answer, without goroutines, clocks or sockets:
+//	          round, leases, pulse, coordinator and stop are its chapters, verdict
+//	          reads errors and action lists what it can ask for
+//	drive     carries out what the machine asks for; lead and grant are its larger parts
 //	commit    offsets, fenced by lease
 //	balance   who gets what
-//	claim     what members and leader tell each other beside the protocol's own fields
+//	claim     what members and leader tell each other, in the format of Kafka's consumers
 //
 // The rules and formats are those of the Apache Kafka protocol guide, KIP-345
 // (static membership) and KIP-429 (cooperative rebalancing).

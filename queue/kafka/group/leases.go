@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/flushline/flushline/queue"
-	"github.com/flushline/flushline/queue/kafka/wire"
 )
 
 // grantGiven begins a lease for each partition that is given to us and that nobody
@@ -142,9 +141,4 @@ func (m *machine) owns(l *Lease) bool { return m.leases[l.TopicPartition] == l }
 // process stood still.
 func (m *machine) doubtful(now time.Time) bool {
 	return !m.ground.IsZero() && elapsed(m.ground, now) > m.rules.session
-}
-
-// membership is who we are in beats and commits.
-func (m *machine) membership() wire.Membership {
-	return wire.Membership{Member: m.id, Generation: m.gen}
 }

@@ -4,10 +4,9 @@ import "time"
 
 // pulse is when to beat.
 type pulse struct {
-	under   bool      // a beat is on its way
-	at      time.Time // the next one
-	quick   time.Time // since when a second round is to come; zero: none is
-	failing int
+	under bool      // a beat is on its way
+	at    time.Time // the next one
+	quick time.Time // since when a second round is to come; zero: none is
 }
 
 // begin follows a completed round.

@@ -22,7 +22,7 @@ func TestOnApacheKafka(t *testing.T) {
 	c := kafkabroker.Start(t, kafkabroker.Options{Nodes: 3})
 	on := func(t *testing.T, topic string) (work, *watch) {
 		c.CreateTopic(t, topic, 12, 3, nil)
-		return work{cluster: c, topic: topic, config: Config{
+		return work{cluster: c, brokers: c.Bootstrap(), topic: topic, config: Config{
 			Session: 3 * time.Second, Rebalance: 10 * time.Second, Heartbeat: 250 * time.Millisecond, Drain: 8 * time.Second,
 		}}, &watch{}
 	}

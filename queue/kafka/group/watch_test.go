@@ -54,14 +54,15 @@ type worker struct {
 
 // work configures members of a test group.
 type work struct {
-	cluster *kafkabroker.Cluster
+	cluster *kafkabroker.Cluster // nil: kfake
+	brokers []string
 	topic   string
 	config  Config // Client, Group, Partitions and Serve are filled in
 }
 
 func (o work) start(t *testing.T, w *watch, name string, drain time.Duration) *worker {
 	t.Helper()
-	client, err := wire.NewClient(wire.Config{Brokers: o.cluster.Bootstrap(), ClientID: name})
+	client, err := wire.NewClient(wire.Config{Brokers: o.brokers, ClientID: name})
 	if err != nil {
 		t.Fatal(err)
 	}
