@@ -88,11 +88,12 @@ func (m *Member) start(a action) {
 // logHealth says when trouble begins and when it is over; with mu.
 func (m *Member) logHealth(now time.Time) {
 	k := m.machine
+	_, err := k.wrong()
 	switch {
-	case m.healthy && k.err != nil:
+	case m.healthy && err != nil:
 		m.healthy = false
-		m.log.Warn("the group's coordinator does not answer as it should", zap.Error(k.err), zap.String("advice", wire.Advice(k.err)))
-	case !m.healthy && k.err == nil && k.held >= 0:
+		m.log.Warn("the group's coordinator does not answer as it should", zap.Error(err), zap.String("advice", wire.Advice(err)))
+	case !m.healthy && err == nil && k.held >= 0:
 		m.healthy = true
 		m.log.Info("the group's coordinator answers", zap.String("coordinator", k.where.addr), zap.Duration("last_confirmed_ago", now.Sub(k.confirmed)))
 	}

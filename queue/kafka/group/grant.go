@@ -56,6 +56,7 @@ func (m *Member) position(waiting map[wire.TopicPartition]context.Context, posit
 			ask = append(ask, p)
 		}
 		if len(ask) == 0 || m.calls.Err() != nil {
+			m.event(func(now time.Time) { m.machine.placing(now, nil) })
 			return
 		}
 		committed, err := m.committed(order(ask))
@@ -68,10 +69,10 @@ func (m *Member) position(waiting map[wire.TopicPartition]context.Context, posit
 			}
 		}
 		if err != nil {
-			m.event(func(now time.Time) { m.machine.trouble(now, err) })
+			m.event(func(now time.Time) { m.machine.placing(now, err) })
 		}
 		if len(waiting) > 0 {
-			m.rest(backoff(failures + 1))
+			m.rest(min(backoff(failures+1), time.Second))
 		}
 	}
 }

@@ -62,8 +62,11 @@ type machine struct {
 	ended    bool
 	failure  error // why it ended; nil: it was stopped
 
-	err   error // what is wrong
+	err   error // what is wrong between us and the coordinator
 	since time.Time
+
+	unplaced      error // why leases wait for their positions
+	unplacedSince time.Time
 
 	due time.Time // when tick is to be called; zero: never
 }
@@ -195,6 +198,25 @@ func (m *machine) trouble(now time.Time, err error) {
 		m.since = now
 	}
 	m.err = err
+}
+
+// placing notes whether positions can be read.
+func (m *machine) placing(now time.Time, err error) {
+	if err == nil || m.unplaced == nil {
+		m.unplacedSince = now
+	}
+	m.unplaced = err
+}
+
+// wrong is what keeps the member from being well, and since when.
+func (m *machine) wrong() (since time.Time, err error) {
+	switch {
+	case m.err != nil:
+		return m.since, m.err
+	case m.unplaced != nil:
+		return m.unplacedSince, m.unplaced
+	}
+	return time.Time{}, nil
 }
 
 // confirm notes an answer to a member.

@@ -137,8 +137,8 @@ func (m *Member) Status() Status {
 		Joined: k.held >= 0, Member: k.id, Generation: k.held, Leading: k.leading && k.held >= 0,
 		Coordinator: k.where.addr, Rebalances: max(k.rounds-1, 0),
 		Leases: len(k.leases), Confirmed: k.confirmed, Doubtful: k.doubtful(time.Now()),
-		Err: k.err, Since: k.since,
 	}
+	s.Since, s.Err = k.wrong()
 	for _, l := range k.leases {
 		if l.state == draining {
 			s.Draining++

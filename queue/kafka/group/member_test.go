@@ -518,8 +518,12 @@ func TestPositionsAreWaitedFor(t *testing.T) {
 		if len(a.serving())+len(b.serving()) > 0 {
 			t.Error("a lease is served without its position")
 		}
+		if s := a.Status(); s.Err == nil || s.Since.IsZero() {
+			t.Errorf("nothing is said of it: %+v", s)
+		}
 		c.setFault(nil)
 		settle(t, 3*time.Second, 2, a, b)
+		until(t, time.Second, "it is well again", func() bool { return a.Status().Err == nil && b.Status().Err == nil })
 		for _, p := range []*pod{a, b} {
 			for l := range p.leases {
 				if want := l.Partition == 2; want != (l.Committed == 77 && l.Metadata == "gaps") || !want && l.Committed != -1 {
