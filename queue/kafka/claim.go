@@ -53,7 +53,7 @@ func (s *strand) open(l *leader, p *wire.FetchedPartition) (opened, bool) {
 		return opened{}, false
 	}
 	s.asked = nil
-	if s.closed {
+	if s.closed || s.next < 0 {
 		return opened{}, false
 	}
 	s.taking = true
@@ -119,17 +119,24 @@ func (s *strand) land(h *haul, now time.Time, good bool) bool {
 		s.in = append(s.in, h.ds...)
 	}
 	s.inBytes += h.held
+	if len(s.samples) > mostSamples {
+		s.trimSamplesLocked()
+	}
 	s.samples = append(s.samples, h.samples...)
 	s.demand = demand{}
 	poke(s.wake)
 	return true
 }
 
-// stray says that the position is not in the log; the next Fetch finds another.
+// stray says that the position is not in the log; the next Fetch finds another. A
+// strand that is asked for elsewhere by now may get another answer there.
 func (s *strand) stray(from int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.next, s.want = -1, wanted{position: from}
+	if s.asked != nil || s.taking || s.next != from {
+		return
+	}
+	s.next, s.want = -1, wanted{position: from, refused: true, cut: -1}
 	s.trouble.clear()
 	poke(s.wake)
 }

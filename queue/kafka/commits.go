@@ -52,9 +52,12 @@ var errHeldBack = errors.New("commits are held back until it is known whether th
 
 // store commits marks under their leases.
 func (s *Source) store(ctx context.Context, marks []mark) []error {
+	s.storing.Lock() // before it is asked whose marks may still be stored
+	defer s.storing.Unlock()
 	errs := make([]error, len(marks))
 	var send []group.Mark
 	var index []int
+	var strands []*strand // of send; one may be over by the time of the answer
 	for i, m := range marks {
 		st := s.ofCursor(m.cursor)
 		if st == nil || st.doubted() {
@@ -63,17 +66,16 @@ func (s *Source) store(ctx context.Context, marks []mark) []error {
 		}
 		send = append(send, group.Mark{Lease: st.lease, Offset: m.offset, Metadata: m.metadata})
 		index = append(index, i)
+		strands = append(strands, st)
 	}
 	if len(send) == 0 {
 		return errs
 	}
-	s.storing.Lock()
-	defer s.storing.Unlock()
 	for k, err := range s.member.Commit(ctx, send) {
 		i := index[k]
 		errs[i] = err
 		if errors.Is(err, kafkago.UnknownTopicOrPartition) {
-			s.ofCursor(marks[i].cursor).doubt("the coordinator does not know the topic")
+			strands[k].doubt("the coordinator does not know the topic")
 			s.kick()
 		}
 	}
@@ -94,7 +96,7 @@ func (s *Source) commitFor(st *strand) {
 	s.commits.add(st.cursor)
 }
 
-// afterEnd is how long a last commit may take where nobody says how long.
+// afterEnd is how long a last commit may take at least.
 const afterEnd = 5 * time.Second
 
 // finish makes the last commit of a strand that was not lost.
@@ -115,8 +117,8 @@ func (s *Source) finish(ended context.Context, st *strand) {
 		return
 	}
 	until, ok := deadline(ended)
-	if !ok || time.Until(until) < time.Second {
-		until = time.Now().Add(afterEnd) // the group allows it, and redelivering everything helps nobody
+	if !ok || time.Until(until) < afterEnd {
+		until = time.Now().Add(afterEnd) // the group waits as long behind the deadline
 	}
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(ended), until)
 	defer cancel()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -302,4 +303,79 @@ func TestSmallBudgetForManyPartitions(t *testing.T) {
 	if err := pool.Err(); err != nil {
 		t.Error(err)
 	}
+}
+
+// noOffsets answers as for a group that has none.
+func noOffsets(q *kmsg.OffsetFetchRequest) kmsg.Response {
+	r := q.ResponseKind().(*kmsg.OffsetFetchResponse)
+	for _, t := range q.Topics {
+		out := kmsg.NewOffsetFetchResponseTopic()
+		out.Topic = t.Topic
+		for _, id := range t.Partitions {
+			p := kmsg.NewOffsetFetchResponseTopicPartition()
+			p.Partition, p.Offset = id, -1
+			out.Partitions = append(out.Partitions, p)
+		}
+		r.Topics = append(r.Topics, out)
+	}
+	return r
+}
+
+// A position that the leader refused is not believed again because producers have
+// passed it meanwhile: what the log has below would be skipped.
+func TestRefusedPositionInALogThatGrew(t *testing.T) {
+	t.Parallel()
+	for name, gone := range map[string]bool{"cut back": false, "made anew": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := fake(t)
+			q := openQueue(t, f.ListenAddrs())
+			q.produce(0, 0, 50)
+			var armed, refused atomic.Bool
+			answerFetches(f, func(_ int, p *kmsg.FetchResponseTopicPartition, _ *kmsg.FetchResponse) bool {
+				p.ErrorCode = kerr.OffsetOutOfRange.Code
+				return armed.Load() && !refused.Swap(true)
+			})
+			f.ControlKey(int16(kmsg.OffsetFetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+				f.KeepControl()
+				if !gone || !armed.Load() {
+					return nil, nil, false
+				}
+				return noOffsets(req.(*kmsg.OffsetFetchRequest)), nil, true
+			})
+			var got seen
+			p := startPod(t, q.cfg, got.take)
+			q.committedBecomes(0, 50)
+			q.produce(0, 50, 100)
+			armed.Store(true)
+			eventually(t, "all of the log once more", func() bool {
+				again := map[int64]int{}
+				for _, pos := range got.at(strandOf(q, 0)) {
+					again[pos]++
+				}
+				return again[0] == 2 && again[49] == 2 && again[99] >= 1
+			})
+			p.mu.Lock()
+			ends := p.ended[strandOf(q, 0)]
+			p.mu.Unlock()
+			if len(ends) != 1 || ends[0].Reason != queue.Lost || strings.Contains(ends[0].Why, "made anew") != gone {
+				t.Errorf("ended %+v", ends)
+			}
+			p.stop()
+		})
+	}
+}
+
+// Where a partition without a committed offset begins is committed at once: who takes
+// over before the next tick shall not choose again.
+func TestStartIsCommittedAtOnce(t *testing.T) {
+	t.Parallel()
+	f := fake(t)
+	q := openQueue(t, f.ListenAddrs())
+	q.produce(0, 0, 5)
+	q.cfg.Start, q.cfg.Commit.Every = kafka.StartLatest, time.Hour
+	var got seen
+	p := startPod(t, q.cfg, got.take)
+	q.committedBecomes(0, 5)
+	p.stop()
 }

@@ -35,8 +35,9 @@ func (s *Source) lease(ctx context.Context, l *group.Lease) {
 // live serves one strand. It returns when all that was settled has reached the
 // coordinator or was given up; again is where the lease goes on, if it does.
 func (s *Source) live(ctx context.Context, l *group.Lease, w wanted, incarnation int) (again *wanted) {
-	own, end := context.WithCancelCause(ctx)
+	own, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer end(nil)
+	defer context.AfterFunc(ctx, func() { end(endOf(ctx, l)) })()
 	st := s.newStrand(l, w, incarnation, func(why string) { end(&queue.End{Reason: queue.Lost, Why: why}) })
 	if w.position >= 0 {
 		st.beginAt(w.position)
@@ -47,7 +48,10 @@ func (s *Source) live(ctx context.Context, l *group.Lease, w wanted, incarnation
 
 	err := s.host.Serve(own, st)
 
-	ended := ctx.Err() != nil || own.Err() != nil
+	if ctx.Err() != nil {
+		end(endOf(ctx, l))
+	}
+	ended := own.Err() != nil
 	st.close()
 	s.leave(st)
 	s.finish(own, st)
@@ -62,6 +66,18 @@ func (s *Source) live(ctx context.Context, l *group.Lease, w wanted, incarnation
 	return st.again
 }
 
+// endOf is why a lease ends, for its strand: it may yet be lost while it drains, and
+// somebody else then reads what it holds.
+func endOf(ctx context.Context, l *group.Lease) error {
+	var end *queue.End
+	if !errors.As(context.Cause(ctx), &end) {
+		return context.Cause(ctx)
+	}
+	of := *end
+	of.Lost = l.Lost()
+	return &of
+}
+
 var errLeft = errors.New("nobody serves it any more")
 
 // fatal ends Run.
@@ -71,10 +87,19 @@ func (s *Source) fatal(err error) {
 	}
 }
 
-// lostTo says whether a context ended because the strand is no longer ours.
+// lostTo says whether a context ended because the strand is no longer ours, or has
+// ended and it is no longer ours by now.
 func lostTo(ctx context.Context) bool {
 	var end *queue.End
-	return errors.As(context.Cause(ctx), &end) && end.Reason == queue.Lost
+	if !errors.As(context.Cause(ctx), &end) {
+		return false
+	}
+	select {
+	case <-end.Lost:
+		return true
+	default:
+		return end.Reason == queue.Lost
+	}
 }
 
 // deadline is until when the end of a strand may take.

@@ -132,6 +132,7 @@ func (s *strand) recreated(why string) {
 	s.suspect = why
 	s.again = &wanted{position: -1, start: StartEarliest}
 	s.mu.Unlock()
+	s.src.isNew(s.Topic)
 	s.passed.add(recreated, max(unread, 0))
 	s.lose("the topic was deleted and made anew: " + why)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"go.uber.org/zap"
@@ -16,6 +17,8 @@ type wanted struct {
 	position int64     // -1: nowhere in particular
 	start    string    // with -1: StartEarliest, StartLatest or StartCommitted
 	at       time.Time // with -1 and none of these
+	refused  bool      // with a position: the leader said that it is not in the log, which may have grown since
+	cut      int64     // with refused: where the log was seen to end before the position; -1: it was not seen
 }
 
 // place is where a strand may read, and what that passes over.
@@ -41,18 +44,34 @@ func choose(w wanted, log ends, byTime int64, policy string) (place, error) {
 	}
 	below, above := w.position < log.first, w.position > log.end
 	switch {
-	case !below && !above:
+	case !below && !above && !w.refused:
 		return place{next: w.position}, nil
 	case policy == OutOfRangeFail:
 		return place{}, fmt.Errorf("position %d %w, which has %d to %d", w.position, errOutOfRange, log.first, log.end-1)
 	case policy == OutOfRangeLatest && below:
 		return place{next: log.end, passed: log.end - w.position, reason: outOfRange}, nil
-	case policy == OutOfRangeLatest:
-		return place{next: log.end, passed: w.position - log.end, reason: outOfRange}, nil
 	case below:
 		return place{next: log.first, passed: log.first - w.position, reason: expired}, nil
 	}
-	return place{next: log.first, passed: w.position - log.end, reason: outOfRange}, nil
+	return chooseCut(w, log, policy), nil
+}
+
+// chooseCut decides for a log that ends before the position, or did when the position
+// was refused. What was written since lies above its cut, on both sides of the
+// position.
+func chooseCut(w wanted, log ends, policy string) place {
+	cut := log.end
+	if w.refused && w.cut >= 0 {
+		cut = max(min(w.cut, log.end), log.first)
+	}
+	p := place{next: log.first, passed: max(w.position-cut, 0), reason: outOfRange}
+	if policy == OutOfRangeLatest {
+		p.next = cut
+		if cut >= w.position { // nobody saw where it was cut
+			p.passed = cut - log.first
+		}
+	}
+	return p
 }
 
 func chooseStart(w wanted, log ends, byTime int64) (place, error) {
@@ -73,6 +92,8 @@ func chooseStart(w wanted, log ends, byTime int64) (place, error) {
 // wantedOf is where a lease begins. Without a committed offset the configured start
 // holds only for what was there, and unread by the group, when the source started.
 func (s *Source) wantedOf(at wire.TopicPartition, committed int64) wanted {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	switch {
 	case committed >= 0:
 		return wanted{position: committed}
@@ -82,13 +103,21 @@ func (s *Source) wantedOf(at wire.TopicPartition, committed int64) wanted {
 	return wanted{position: -1, start: s.cfg.Start, at: s.startAt}
 }
 
+// isNew notes that a topic is not, or will not be, the one that was there when the
+// source started: nobody has read what is in the next one of its name.
+func (s *Source) isNew(topic string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.first, func(at wire.TopicPartition, _ bool) bool { return at.Topic == topic })
+}
+
 // locate finds the position to read from, however long that takes.
 func (s *strand) locate(ctx context.Context) error {
 	s.mu.Lock()
 	w := s.want
 	s.mu.Unlock()
 	for n := 0; ; n++ {
-		p, log, err := s.ask(ctx, w)
+		p, log, err := s.ask(ctx, &w)
 		if err == nil {
 			s.begin(w, p, log)
 			return nil
@@ -104,7 +133,7 @@ func (s *strand) locate(ctx context.Context) error {
 }
 
 // ask asks the leader what the log holds and decides.
-func (s *strand) ask(ctx context.Context, w wanted) (place, ends, error) {
+func (s *strand) ask(ctx context.Context, w *wanted) (place, ends, error) {
 	b, ok := s.src.atlas.leads(s.TopicPartition)
 	if !ok {
 		s.src.kick()
@@ -115,12 +144,17 @@ func (s *strand) ask(ctx context.Context, w wanted) (place, ends, error) {
 		s.src.kick()
 		return place{}, ends{}, err
 	}
-	if w.position > log.end || w.position > 0 && w.position < log.first {
-		if gone, err := s.src.commitGone(ctx, s); err != nil || gone {
-			if gone {
-				s.recreated("our position is not in the log and the group's offset is gone")
-			}
-			return place{}, ends{}, errors.Join(err, errRecreated)
+	if w.position > log.end && (!w.refused || w.cut < 0) { // the next answer may come after producers
+		w.refused, w.cut = true, log.end
+	}
+	if w.refused || w.position > 0 && w.position < log.first {
+		gone, err := s.src.commitGone(ctx, s)
+		if err != nil {
+			return place{}, ends{}, err
+		}
+		if gone {
+			s.recreated("our position is not in the log and the group's offset is gone")
+			return place{}, ends{}, errRecreated
 		}
 	}
 	byTime := int64(-1)
@@ -129,7 +163,7 @@ func (s *strand) ask(ctx context.Context, w wanted) (place, ends, error) {
 			return place{}, ends{}, err
 		}
 	}
-	p, err := choose(w, log, byTime, s.src.cfg.OutOfRange)
+	p, err := choose(*w, log, byTime, s.src.cfg.OutOfRange)
 	return p, log, err
 }
 
@@ -182,6 +216,9 @@ func (s *strand) beginAtLocked(position int64) {
 	}
 	s.cursor = newCursor(from, position, s.src.cfg.Span, time.Now())
 	s.src.commitFor(s)
+	if from.Committed < 0 {
+		s.src.commits.poke()
+	}
 }
 
 func (w *wanted) describe() string {

@@ -102,16 +102,21 @@ func (s *strand) whyLocked(now time.Time) string {
 
 // oldestLocked is the broker time of about the oldest message that is not settled.
 func (s *strand) oldestLocked() time.Time {
+	s.trimSamplesLocked()
+	if len(s.samples) == 0 {
+		return time.Time{}
+	}
+	return s.samples[0].time
+}
+
+// trimSamplesLocked forgets the samples of messages that have ended.
+func (s *strand) trimSamplesLocked() {
 	low := s.cursor.mark.Low()
 	n := 0
 	for n+1 < len(s.samples) && s.samples[n+1].position <= low {
 		n++
 	}
 	s.samples = s.samples[n:]
-	if len(s.samples) == 0 {
-		return time.Time{}
-	}
-	return s.samples[0].time
 }
 
 // watchState logs when the state changes.

@@ -72,8 +72,12 @@ type sample struct {
 	time     time.Time
 }
 
-// sampleEvery is how many messages share a sample.
-const sampleEvery = 64
+// sampleEvery is how many messages share a sample; with more than mostSamples, those
+// of messages that have ended are forgotten.
+const (
+	sampleEvery = 64
+	mostSamples = 1024
+)
 
 // demand is what a strand allows to be asked for. It is the worker's room, and
 // after a Fetch that left the buffer low one refill of what is left of it.
@@ -101,8 +105,13 @@ func (s *strand) Fetch(ctx context.Context, room queue.Room) ([]*queue.Delivery,
 			}
 			continue
 		}
+		var settled <-chan time.Time
+		if s.doubtful() { // nobody says when that ends
+			settled = time.After(doubtAgain)
+		}
 		select {
 		case <-s.wake:
+		case <-settled:
 		case <-ctx.Done():
 			s.mu.Lock()
 			s.demand.waiting = false

@@ -4,15 +4,18 @@ import (
 	"bytes"
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	kafkago "github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
 	"go.uber.org/zap"
 
 	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/queue/kafka/group"
+	"github.com/flushline/flushline/queue/kafka/record"
 	"github.com/flushline/flushline/queue/kafka/wire"
 )
 
@@ -103,7 +106,7 @@ func TestDamagedSet(t *testing.T) {
 		if st.State != queue.StateStalled || b.strand.next != 10 || st.Lag != 3 {
 			t.Errorf("after %d damaged answers: position %d, %+v", corruptTries, b.strand.next, st)
 		}
-		for _, word := range []string{"logs[3]", "offset 10", "checksum"} {
+		for _, word := range []string{"logs[3]", "offset 10", "checksum", "move its offset"} {
 			if !strings.Contains(st.Cause, word) {
 				t.Errorf("the cause does not say %q: %s", word, st.Cause)
 			}
@@ -119,6 +122,20 @@ func TestDamagedSet(t *testing.T) {
 			t.Errorf("afterwards: %+v", st)
 		}
 	})
+}
+
+// Where reading can go on is said if it is known.
+func TestCauseSaysHowToGoOn(t *testing.T) {
+	t.Parallel()
+	b := newStand(t)
+	b.strand.fail(&record.Error{Offset: 10, Past: 13, Err: record.ErrTooLarge}, time.Now())
+	if cause := b.strand.trouble.cause; !strings.Contains(cause, "to offset 13 with") {
+		t.Error(cause)
+	}
+	b.strand.fail(kafkago.UnsupportedCompressionType, time.Now())
+	if cause := b.strand.trouble.cause; !strings.Contains(cause, "behind it with") {
+		t.Error(cause)
+	}
 }
 
 // The watchdog: lag, a Fetch that waits, and nothing comes.
@@ -231,5 +248,82 @@ func TestMuchMoreThanAsked(t *testing.T) {
 	b.answer(wire.FetchedPartition{Records: set, HighWatermark: 110, LastStable: 110})
 	if n, next := len(b.strand.in), b.strand.next; n != 40 || next != 90 {
 		t.Errorf("then %d messages and next position %d, want 40 and 90", n, next)
+	}
+}
+
+// A Fetch with a full buffer goes on after a doubt although no loop looks at it.
+func TestFetchAfterDoubt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newStand(t)
+		b.answer(wire.FetchedPartition{Records: messages("a", "b"), HighWatermark: 20, LastStable: 20})
+		<-b.strand.wake
+		var doubt atomic.Bool
+		doubt.Store(true)
+		b.strand.doubtful = doubt.Load
+		time.AfterFunc(time.Second, func() { doubt.Store(false) })
+		began := time.Now()
+		ds, err := b.strand.Fetch(t.Context(), queue.Room{Messages: 9, Bytes: 1 << 20})
+		if took := time.Since(began); len(ds) != 2 || err != nil || took < time.Second || took > time.Second+doubtAgain {
+			t.Errorf("%d messages, %v after %v", len(ds), err, took)
+		}
+	})
+}
+
+// That a position is not in the log counts only while nobody else was asked for it.
+func TestRefusalThatIsLate(t *testing.T) {
+	t.Parallel()
+	b := newStand(t)
+	if _, ok := b.strand.claim(b.leader, b.strand.wish()); !ok {
+		t.Fatal("the strand may not be asked for")
+	}
+	b.strand.stray(10)
+	if b.strand.next != 10 {
+		t.Fatal("a strand has strayed that another request names")
+	}
+	b.strand.asked = nil
+	b.strand.stray(9)
+	if b.strand.next != 10 {
+		t.Fatal("a strand has strayed from a position that it is past")
+	}
+	b.strand.stray(10)
+	if b.strand.next != -1 || !b.strand.want.refused || b.strand.want.position != 10 {
+		t.Fatalf("next %d, want %+v", b.strand.next, b.strand.want)
+	}
+	b.strand.asked = b.leader
+	if _, ok := b.strand.open(b.leader, &wire.FetchedPartition{}); ok {
+		t.Fatal("an answer is opened for a strand that has no position")
+	}
+}
+
+// Nobody has to ask for the status for the samples of ended messages to go.
+func TestSamplesAreForgotten(t *testing.T) {
+	t.Parallel()
+	b := newStand(t)
+	set := messages("a")
+	for pos := int64(10); pos < 10+4*mostSamples; pos++ {
+		set[7], set[6] = byte(pos), byte(pos>>8)
+		b.answer(wire.FetchedPartition{Records: set, HighWatermark: pos + 1, LastStable: pos + 1})
+		ds, _ := b.strand.collect(queue.Room{Messages: 9, Bytes: 1 << 20})
+		for _, d := range ds {
+			d.Ack()
+			d.Free()
+		}
+		b.strand.demand = demand{waiting: true, room: queue.Room{Messages: 100, Bytes: 1 << 20}}
+	}
+	if pos, n := b.strand.position.Load(), len(b.strand.samples); pos != 10+4*mostSamples-1 || n > mostSamples+1 {
+		t.Errorf("at %d there are %d samples", pos, n)
+	}
+}
+
+// A batch that was not whole is asked for as large as it is, whatever was taken.
+func TestBatchLargerThanTheRequest(t *testing.T) {
+	t.Parallel()
+	b := newStand(t)
+	b.strand.scale.least = 8 << 20
+	b.leader.asking = []*strand{b.strand}
+	q := b.leader.compose(poll{}, leastAsk)
+	if q.MaxBytes < 8<<20 || q.Partitions[0].MaxBytes < 8<<20 {
+		t.Errorf("asked for %d bytes, %d of the partition; its first batch has %d", q.MaxBytes, q.Partitions[0].MaxBytes, 8<<20)
 	}
 }

@@ -82,6 +82,7 @@ func (s *Source) follow(c *wire.Cluster) {
 	ch := s.atlas.learn(c, time.Now())
 	for _, name := range ch.vanished {
 		s.log.Warn("a topic is away", zap.String("topic", name))
+		s.isNew(name)
 		s.suspect(func(at wire.TopicPartition) bool { return at.Topic == name }, "topic "+name+" does not exist")
 	}
 	for _, at := range ch.reborn {
