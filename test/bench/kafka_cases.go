@@ -155,7 +155,12 @@ func (s *kafkaServer) stalls(l load, mode string, drain, watch time.Duration, fa
 	defer cancel()
 	produced := make(chan error, 1)
 	go func() { produced <- s.trickle(ctx, l) }()
-	defer func() { cancel(); <-produced }()
+	defer func() {
+		cancel()
+		if err := <-produced; err != nil {
+			fmt.Fprintln(os.Stderr, "the load ended early:", err)
+		}
+	}()
 	text, err := l.json()
 	if err != nil {
 		return stalls{}, err

@@ -187,7 +187,9 @@ func joinOurs(env benchEnv, name string, drain time.Duration, book *arrivals) (m
 func (m *ours) stop() {
 	m.drain = 0
 	m.cancel(&queue.End{Reason: queue.Stopping, Deadline: time.Now().Add(5 * time.Second)})
-	<-m.done
+	if err := <-m.done; err != nil {
+		fmt.Fprintf(os.Stderr, "member %s: %v\n", m.name, err)
+	}
 	m.source.Close()
 }
 
@@ -277,7 +279,7 @@ func (m *eager) consume(ctx context.Context, gen *kafka.Generation, a kafka.Part
 		Brokers: strings.Split(m.env.url, ","), Topic: m.env.load.Stream, Partition: a.ID, MaxWait: 500 * time.Millisecond,
 		ReadBackoffMin: 10 * time.Millisecond, ReadBackoffMax: 100 * time.Millisecond,
 	})
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	next := a.Offset
 	if err := r.SetOffset(next); err != nil {
 		return

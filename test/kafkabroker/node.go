@@ -68,15 +68,24 @@ func (n *Node) Restart(tb TB) {
 	if n.Running() {
 		n.Stop(tb)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), readyWithin)
+	if err := n.Start(context.WithoutCancel(tb.Context())); err != nil {
+		tb.Fatalf("%v", err)
+	}
+}
+
+// Start starts a broker that does not run, on the same data and ports, and waits
+// until it serves.
+func (n *Node) Start(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyWithin)
 	defer cancel()
 	err := n.launch()
 	if err == nil {
 		err = n.ready(ctx)
 	}
 	if err != nil {
-		tb.Fatalf("couldn't restart broker %d: %v\n%s", n.id, err, n.Log())
+		return fmt.Errorf("couldn't restart broker %d: %w\n%s", n.id, err, n.Log())
 	}
+	return nil
 }
 
 // Log is the end of what the broker wrote, at level WARN, over all its starts.
