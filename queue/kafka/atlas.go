@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"encoding/base64"
 	"errors"
 	"maps"
 	"regexp"
@@ -21,12 +22,21 @@ type atlas struct {
 	ours    func(topic string) bool
 
 	mu      sync.Mutex
+	at      time.Time // when the last answer was asked for
 	brokers map[int32]wire.Broker
 	parts   map[wire.TopicPartition]wire.Partition
 	counts  map[string]int32       // partitions of each topic; also of one that is away for a moment
 	away    map[string]absentTopic // topics that were there, or are configured, and are not there
 	epochs  map[wire.TopicPartition]int32
+	ids     map[string][]topicID // of each topic, the present one last
 }
+
+// topicID is what tells a topic from others of the same name; zero: not known, as
+// brokers before 2.8 have none.
+type topicID [16]byte
+
+// String is the id as Kafka's own tools show it.
+func (id topicID) String() string { return base64.RawURLEncoding.EncodeToString(id[:]) }
 
 // absentTopic says since when a topic is away, and what the brokers say.
 type absentTopic struct {
@@ -43,6 +53,7 @@ func newAtlas(topics []string, pattern *regexp.Regexp, companions func(string) b
 		topics: topics, pattern: pattern, ours: companions,
 		brokers: map[int32]wire.Broker{}, parts: map[wire.TopicPartition]wire.Partition{},
 		counts: map[string]int32{}, away: map[string]absentTopic{}, epochs: map[wire.TopicPartition]int32{},
+		ids: map[string][]topicID{},
 	}
 }
 
@@ -55,11 +66,11 @@ type change struct {
 	reborn   []wire.TopicPartition // partitions whose leader epoch went back
 }
 
-// learn takes over an answer.
+// learn takes over an answer to what was asked at a time.
 func (a *atlas) learn(c *wire.Cluster, now time.Time) (ch change) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.brokers = c.Brokers
+	a.at, a.brokers = now, c.Brokers
 	before, counts := a.subscriptionLocked(), maps.Clone(a.counts)
 	seen := map[string]bool{}
 	for name, t := range c.Topics {
@@ -72,6 +83,9 @@ func (a *atlas) learn(c *wire.Cluster, now time.Time) (ch change) {
 			continue
 		}
 		seen[name] = true
+		if !a.identifyLocked(name, t.ID) {
+			continue
+		}
 		if _, was := a.away[name]; was {
 			delete(a.away, name)
 			ch.returned = append(ch.returned, name)
@@ -89,6 +103,36 @@ func (a *atlas) learn(c *wire.Cluster, now time.Time) (ch change) {
 	ch.topics = !slices.Equal(before, a.subscriptionLocked())
 	ch.counts = !maps.Equal(counts, a.counts)
 	return ch
+}
+
+// identifyLocked takes in the id of a topic. It is false when the topic had another
+// one after this: the broker that answered is late, and what it says is about a
+// topic that is no more.
+func (a *atlas) identifyLocked(name string, id topicID) bool {
+	known := a.ids[name]
+	at := slices.Index(known, id)
+	if at < 0 && id != (topicID{}) {
+		a.ids[name] = append(known, id)
+	}
+	return at < 0 || at == len(known)-1
+}
+
+// asked is when brokers were asked what the atlas knows.
+func (a *atlas) asked() time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.at
+}
+
+// id is that of a topic, as far as it is known.
+func (a *atlas) id(name string) topicID {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	known := a.ids[name]
+	if len(known) == 0 {
+		return topicID{}
+	}
+	return known[len(known)-1]
 }
 
 func (a *atlas) partitionLocked(topic string, p wire.Partition, ch *change) {
@@ -137,6 +181,7 @@ func (a *atlas) missLocked(name string, err error, now time.Time, ch *change) {
 	deleted := err == nil || errors.Is(err, kafkago.UnknownTopicOrPartition)
 	if deleted && now.Sub(was.since) >= goneAfter {
 		delete(a.counts, name)
+		delete(a.ids, name)
 		if a.pattern != nil {
 			delete(a.away, name)
 		}

@@ -94,6 +94,42 @@ func TestAtlasSeesEpochsGoBack(t *testing.T) {
 	}
 }
 
+// A topic's id changes when it is made anew. Brokers that are behind still say the
+// former one; some say none.
+func TestAtlasKnowsTopicsByID(t *testing.T) {
+	t.Parallel()
+	a := newAtlas([]string{"logs"}, nil, isCompanion)
+	now := time.Unix(1, 0)
+	at := wire.TopicPartition{Topic: "logs"}
+	said := func(id byte, leader int32) {
+		c := world(map[string]int{"logs": 1})
+		logs := c.Topics["logs"]
+		logs.ID[0] = id
+		logs.Partitions[0].Leader = leader
+		c.Topics["logs"] = logs
+		now = now.Add(time.Second)
+		a.learn(c, now)
+	}
+	for i, step := range []struct {
+		says    byte
+		leader  int32
+		id      byte
+		follows int32 // broker that leads, as far as we know
+	}{{0, 1, 0, 1}, {7, 1, 7, 1}, {0, 2, 7, 2}, {7, 1, 7, 1}, {8, 2, 8, 2}, {7, 1, 8, 2}, {8, 1, 8, 1}, {9, 2, 9, 2}, {7, 1, 9, 2}} {
+		said(step.says, step.leader)
+		if b, _ := a.leads(at); a.id("logs") != (topicID{step.id}) || b.ID != step.follows {
+			t.Errorf("answer %d: topic %v led by %d, want %d and %d", i, a.id("logs"), b.ID, step.id, step.follows)
+		}
+	}
+	for range 2 {
+		now = now.Add(goneAfter)
+		a.learn(world(map[string]int{}), now)
+	}
+	if len(a.ids) != 0 {
+		t.Errorf("of a topic that is gone %v is kept", a.ids)
+	}
+}
+
 func TestReplicaInTheSamePlace(t *testing.T) {
 	t.Parallel()
 	b := newStand(t)

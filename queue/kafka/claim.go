@@ -16,7 +16,7 @@ import (
 func (s *strand) claim(l *leader, w wish) (wire.FetchPartition, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || s.leader != l || s.next < 0 || s.suspect != "" || s.asked != nil || s.taking || !s.demand.any() {
+	if s.closed || s.leader != l || s.next < 0 || s.barredLocked() || s.asked != nil || s.taking || !s.demand.any() {
 		return wire.FetchPartition{}, false
 	}
 	s.asked, s.wished = l, w.held
@@ -57,6 +57,7 @@ func (s *strand) open(l *leader, p *wire.FetchedPartition) (opened, bool) {
 		return opened{}, false
 	}
 	s.taking = true
+	s.seen = time.Now()
 	s.hearLocked(p)
 	return opened{from: s.next, enough: max(2*s.wished, leastEnough), most: max(1, s.src.cfg.Span-s.cursor.mark.Span()), cursor: s.cursor}, true
 }

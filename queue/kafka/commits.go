@@ -57,7 +57,6 @@ func (s *Source) store(ctx context.Context, marks []mark) []error {
 	errs := make([]error, len(marks))
 	var send []group.Mark
 	var index []int
-	var strands []*strand // of send; one may be over by the time of the answer
 	for i, m := range marks {
 		st := s.ofCursor(m.cursor)
 		if st == nil || st.doubted() {
@@ -66,7 +65,6 @@ func (s *Source) store(ctx context.Context, marks []mark) []error {
 		}
 		send = append(send, group.Mark{Lease: st.lease, Offset: m.offset, Metadata: m.metadata})
 		index = append(index, i)
-		strands = append(strands, st)
 	}
 	if len(send) == 0 {
 		return errs
@@ -75,7 +73,9 @@ func (s *Source) store(ctx context.Context, marks []mark) []error {
 		i := index[k]
 		errs[i] = err
 		if errors.Is(err, kafkago.UnknownTopicOrPartition) {
-			strands[k].doubt("the coordinator does not know the topic")
+			if st := s.ofCursor(marks[i].cursor); st != nil { // it may have been lost meanwhile
+				st.doubt("the coordinator does not know the topic")
+			}
 			s.kick()
 		}
 	}
@@ -112,7 +112,7 @@ func (s *Source) finish(ended context.Context, st *strand) {
 		delete(s.cursors, c)
 		s.mu.Unlock()
 	}()
-	if lostTo(ended) || st.doubted() {
+	if lostTo(ended) {
 		s.commits.drop(c)
 		return
 	}
@@ -122,6 +122,10 @@ func (s *Source) finish(ended context.Context, st *strand) {
 	}
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(ended), until)
 	defer cancel()
+	if _, _, news := c.last(); !news || !s.resolve(ctx, st) {
+		s.commits.drop(c)
+		return
+	}
 	if err := s.commits.final(ctx, c); err != nil {
 		st.log.Warn("couldn't commit at the end of the lease: what ended since the last commit comes again", zap.Error(err))
 	}

@@ -134,3 +134,33 @@ func TestNoLastCommitOfALostLease(t *testing.T) {
 		}
 	})
 }
+
+// A doubt that is open when a lease ends is looked into before the last commit is
+// given up.
+func TestDoubtAtTheEndOfALease(t *testing.T) {
+	t.Parallel()
+	for name, away := range map[string]bool{"cleared": false, "the topic is gone": true} {
+		synctest.Test(t, func(t *testing.T) {
+			st, store := finishing(t, nil)
+			st.closed, st.suspect = true, "topic logs does not exist"
+			src, began := st.src, time.Now()
+			if away {
+				src.atlas.learn(world(map[string]int{}), began)
+			} else {
+				time.AfterFunc(time.Second, func() {
+					st.mu.Lock()
+					defer st.mu.Unlock()
+					st.suspect = ""
+				})
+			}
+			st.Topic = "logs"
+			src.finish(ended(t, &queue.End{Reason: queue.Revoked, Deadline: began.Add(20 * time.Second)}), st)
+			if n := store.asked(); (n == 0) != away {
+				t.Errorf("%s: %d commits", name, n)
+			}
+			if took := time.Since(began); took > goneAfter+2*time.Second {
+				t.Errorf("%s: took %v", name, took)
+			}
+		})
+	}
+}

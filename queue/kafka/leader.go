@@ -189,7 +189,7 @@ func (s *strand) view(l *leader, now time.Time) view {
 	if s.closed || s.leader != l {
 		return view{gone: true}
 	}
-	if s.next < 0 || s.suspect != "" {
+	if s.next < 0 || s.barredLocked() {
 		return view{}
 	}
 	v := view{hot: s.hot, active: now.Sub(s.seen) < paused}

@@ -133,10 +133,14 @@ func (s *Source) newStrand(l *group.Lease, w wanted, incarnation int, lose func(
 		scale:   newScale(),
 		ends:    ends{-1, -1},
 		moved:   time.Now(),
+		seen:    time.Now(),
 		want:    w,
 		first:   incarnation == 0,
 	}
 	st.position.Store(-1)
+	if id := s.atlas.id(at.Topic); id != w.former {
+		st.id = id
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.passed[at] == nil {
@@ -176,6 +180,19 @@ func (s *Source) served() []*strand {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Collect(maps.Values(s.strands))
+}
+
+// unfinished are the strands that live or have not made their last commit.
+func (s *Source) unfinished() []*strand {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := slices.Collect(maps.Values(s.strands))
+	for _, st := range s.cursors {
+		if s.strands[st.TopicPartition] != st {
+			all = append(all, st)
+		}
+	}
+	return all
 }
 
 func (s *Source) vacantSince() time.Time {

@@ -2,7 +2,9 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -11,10 +13,45 @@ import (
 )
 
 // A topic that is deleted and made anew has other messages at the positions we
-// know. Kafka tells nobody; what shows it is that the topic was away, that a leader
-// epoch went back, or that the log ends before where we are. A strand of such a
-// topic is suspect: it is not read and commits nothing until it is known whether
-// its partition is still the one it was.
+// know. Kafka tells nobody. Brokers from 2.8 say the topic's id whenever we ask who
+// leads what, and another id is proof. What shows it before that, and at all on older
+// brokers, is that the topic was away, that a leader epoch went back, or that the log
+// ends before where we are. A strand of such a topic is suspect: it is not read and
+// commits nothing until it is known whether its partition is still the one it was.
+
+// identify takes in the id that the topic had when brokers were asked.
+func (s *strand) identify(id topicID, asked time.Time) {
+	s.mu.Lock()
+	was, none := s.id, topicID{}
+	other := was != none && id != none && id != was
+	switch {
+	case other:
+	case was == none:
+		s.id = id
+	case !s.unsure.IsZero() && !s.unsure.After(asked):
+		s.unsure = time.Time{}
+		s.pokeLeader()
+	}
+	s.mu.Unlock()
+	if other {
+		s.recreated(fmt.Sprintf("its id is %s and was %s", id, was))
+	}
+}
+
+// resumeLocked notes that a strand is fetched from. While it is read, an answer says
+// that the topic is away; after a pause it is not read before brokers said its id
+// again, unless they just have. So pauses cost one request a second at most.
+func (s *strand) resumeLocked(now time.Time) {
+	since := now.Add(-paused)
+	if s.id != (topicID{}) && s.unsure.IsZero() && s.seen.Before(since) && s.src.atlas.asked().Before(since) {
+		s.unsure = now
+		s.src.kick()
+	}
+	s.seen = now
+}
+
+// barredLocked says whether the log may not be the one that the position is about.
+func (s *strand) barredLocked() bool { return s.suspect != "" || !s.unsure.IsZero() }
 
 // suspect doubts every strand that match names.
 func (s *Source) suspect(match func(wire.TopicPartition) bool, why string) {
@@ -28,6 +65,7 @@ func (s *Source) suspect(match func(wire.TopicPartition) bool, why string) {
 func (s *strand) doubt(why string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.doubts++
 	if s.suspect == "" {
 		s.suspect, s.doubtedAt = why, time.Now()
 	}
@@ -41,8 +79,9 @@ func (s *strand) doubted() bool {
 
 // clear has suspicions looked into once the topic can be asked.
 func (s *Source) clear(st *strand) {
+	_, led := s.atlas.leads(st.TopicPartition)
 	st.mu.Lock()
-	open := st.suspect != "" && !st.checking && !st.closed && st.leader != nil
+	open := led && st.suspect != "" && st.again == nil && !st.checking
 	st.checking = st.checking || open
 	st.mu.Unlock()
 	if open {
@@ -52,11 +91,17 @@ func (s *Source) clear(st *strand) {
 
 // check decides a suspicion. If it cannot, the next metadata brings it back.
 func (s *Source) check(ctx context.Context, st *strand) {
+	st.mu.Lock()
+	doubts := st.doubts
+	st.mu.Unlock()
 	other, why, err := s.isAnother(ctx, st)
 	st.mu.Lock()
 	st.checking = false
 	was := st.suspect
-	if err == nil && !other {
+	if err == nil && !other && st.doubts != doubts {
+		err = errDoubtedAgain
+	}
+	if err == nil && !other && st.again == nil {
 		st.suspect = ""
 		st.trouble.clear()
 		st.pokeLeader()
@@ -72,6 +117,34 @@ func (s *Source) check(ctx context.Context, st *strand) {
 	default:
 		st.log.Info("the topic is the one it was", zap.String("doubted_because", was))
 	}
+}
+
+var errDoubtedAgain = errors.New("there was a reason to doubt it meanwhile")
+
+// resolve looks into a suspicion until it is known, the topic counts as deleted, or
+// ctx ends: a strand that has ended is in nobody else's care. It says whether the
+// partition is the one it was.
+func (s *Source) resolve(ctx context.Context, st *strand) bool {
+	for n := 0; st.doubted(); n++ {
+		if _, led := s.atlas.leads(st.TopicPartition); led {
+			s.check(ctx, st)
+		}
+		st.mu.Lock()
+		other := st.again != nil
+		st.mu.Unlock()
+		if other || s.deleted(st.Topic) || st.doubted() && waitFor(ctx, retryIn(n), nil) != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// deleted says that a topic is away for so long that it will not come back.
+func (s *Source) deleted(topic string) bool {
+	if away, ok := s.atlas.missing()[topic]; ok {
+		return time.Since(away.since) >= goneAfter
+	}
+	return s.atlas.pattern != nil && !slices.Contains(s.atlas.subscription(), topic)
 }
 
 // isAnother says whether a partition is not the one that the strand began with.
@@ -130,9 +203,10 @@ func (s *strand) recreated(why string) {
 		unread = s.ends.end - s.next
 	}
 	s.suspect = why
-	s.again = &wanted{position: -1, start: StartEarliest}
+	s.again = &wanted{position: -1, start: StartEarliest, former: s.id}
 	s.mu.Unlock()
 	s.src.isNew(s.Topic)
 	s.passed.add(recreated, max(unread, 0))
+	s.log.Warn("the topic was deleted and made anew: it is read from its earliest message", zap.String("because", why))
 	s.lose("the topic was deleted and made anew: " + why)
 }

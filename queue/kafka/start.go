@@ -19,6 +19,7 @@ type wanted struct {
 	at       time.Time // with -1 and none of these
 	refused  bool      // with a position: the leader said that it is not in the log, which may have grown since
 	cut      int64     // with refused: where the log was seen to end before the position; -1: it was not seen
+	former   topicID   // the topic had this id before it was made anew
 }
 
 // place is where a strand may read, and what that passes over.

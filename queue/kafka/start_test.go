@@ -80,12 +80,12 @@ func TestStartOfATopicMadeAnew(t *testing.T) {
 		s.cfg.Start = start
 		s.first = map[wire.TopicPartition]bool{at: true, {Topic: "other"}: true}
 		s.member = idleMember(t)
-		s.follow(world(map[string]int{"logs": 1}))
+		s.follow(world(map[string]int{"logs": 1}), time.Now())
 		if w := s.wantedOf(at, -1); w.start != start {
 			t.Errorf("start %s: a topic that was there begins at %q", start, w.start)
 		}
-		s.follow(world(map[string]int{}))
-		s.follow(world(map[string]int{"logs": 1}))
+		s.follow(world(map[string]int{}), time.Now())
+		s.follow(world(map[string]int{"logs": 1}), time.Now())
 		if w := s.wantedOf(at, -1); w.start != StartEarliest {
 			t.Errorf("start %s: the new topic begins at %q, want earliest", start, w.start)
 		}

@@ -89,6 +89,8 @@ func (s *strand) whyLocked(now time.Time) string {
 		return s.trouble.cause
 	case s.leader == nil:
 		return errNoLeader.Error()
+	case !s.unsure.IsZero():
+		return "after its pause no broker has said yet that the topic is the one it was"
 	case s.cursor.mark.Span() >= s.src.cfg.Span:
 		return fmt.Sprintf("the oldest unended message, at %d, is %d messages behind the newest: as many as span allows", s.cursor.mark.Low(), s.cursor.mark.Span())
 	case s.asked != nil:

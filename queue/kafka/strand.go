@@ -53,14 +53,17 @@ type strand struct {
 	hot       bool      // its last answer brought messages
 	ends      ends      // of the log, as last heard
 	samples   []sample  // broker times, to say how old the oldest is
-	seen      time.Time // when it was last asked for or fetched from
+	seen      time.Time // when it was last asked for, answered for or fetched from
 	moved     time.Time // when next moved last, or Fetch began to wait
 	trouble   trouble   // why nothing comes
 	again     *wanted   // where the next strand of the lease begins, after this one was lost
 	suspect   string    // why the topic may be another one; empty: it is not
 	doubtedAt time.Time
-	checking  bool   // a suspicion is being looked into
-	shown     string // the state that was logged last
+	doubts    int       // how many there were: a check clears only those before it
+	checking  bool      // a suspicion is being looked into
+	id        topicID   // of the topic that it reads; zero: not known yet
+	unsure    time.Time // since when it is not read before brokers confirmed the id; zero: it may be
+	shown     string    // the state that was logged last
 }
 
 // ends are the bounds of the log; -1: not heard yet.
@@ -128,7 +131,7 @@ func (s *strand) collect(room queue.Room) (out []*queue.Delivery, stray bool) {
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.seen = now
+	s.resumeLocked(now)
 	if len(s.in) == 0 || s.closed || s.doubtful() {
 		if !s.demand.waiting {
 			s.moved = now

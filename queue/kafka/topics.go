@@ -66,6 +66,7 @@ func earlier(a, b time.Time) time.Time {
 
 // refresh asks for metadata and draws the conclusions.
 func (s *Source) refresh(ctx context.Context) error {
+	asked := time.Now()
 	asking, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	c, err := s.client.Metadata(asking, s.atlas.ask())
@@ -73,17 +74,23 @@ func (s *Source) refresh(ctx context.Context) error {
 		s.log.Debug("metadata", zap.Error(err))
 		return fmt.Errorf("couldn't ask who leads what: %w", err)
 	}
-	s.follow(c)
+	s.follow(c, asked)
 	return nil
 }
 
-// follow draws the conclusions from an answer.
-func (s *Source) follow(c *wire.Cluster) {
-	ch := s.atlas.learn(c, time.Now())
+// follow draws the conclusions from an answer to what was asked at a time.
+func (s *Source) follow(c *wire.Cluster, asked time.Time) {
+	ch := s.atlas.learn(c, asked)
+	for _, st := range s.unfinished() {
+		st.identify(s.atlas.id(st.Topic), asked)
+	}
 	for _, name := range ch.vanished {
 		s.log.Warn("a topic is away", zap.String("topic", name))
 		s.isNew(name)
 		s.suspect(func(at wire.TopicPartition) bool { return at.Topic == name }, "topic "+name+" does not exist")
+	}
+	for _, name := range ch.returned { // also of a strand that was found to be the one it was just before
+		s.suspect(func(at wire.TopicPartition) bool { return at.Topic == name }, "topic "+name+" was away")
 	}
 	for _, at := range ch.reborn {
 		s.suspect(func(o wire.TopicPartition) bool { return o == at }, "the leader epoch of "+at.String()+" went back")

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -13,8 +14,9 @@ var errShort = errors.New("the answer ends within a field")
 // the first error it yields zero values, so that callers ask for it once, at the
 // end. No length is believed before the bytes are seen to be there.
 type decoder struct {
-	b   []byte
-	err error
+	b        []byte
+	err      error
+	flexible bool // strings and arrays are compact, and structures end in tagged fields
 }
 
 func (d *decoder) take(n int) []byte {
@@ -73,7 +75,12 @@ func (d *decoder) throttle() time.Duration {
 
 // text is a string that aliases the answer; null is nil.
 func (d *decoder) text() []byte {
-	n := int(d.int16())
+	var n int
+	if d.flexible {
+		n = d.compact()
+	} else {
+		n = int(d.int16())
+	}
 	if n == -1 {
 		return nil
 	}
@@ -97,7 +104,12 @@ func (d *decoder) copied() []byte { return append([]byte(nil), d.bytes()...) }
 // count reads the length of an array whose elements have at least least bytes, so
 // that a lie cannot make anybody allocate; null is 0.
 func (d *decoder) count(least int) int {
-	n := int(d.int32())
+	var n int
+	if d.flexible {
+		n = d.compact()
+	} else {
+		n = int(d.int32())
+	}
 	switch {
 	case d.err != nil || n == -1:
 		return 0
@@ -106,6 +118,30 @@ func (d *decoder) count(least int) int {
 		return 0
 	}
 	return n
+}
+
+// compact is a length in a flexible format, which has one more; null is -1.
+func (d *decoder) compact() int { return d.uvarint() - 1 }
+
+func (d *decoder) uvarint() int {
+	v, n := binary.Uvarint(d.b)
+	if n <= 0 || v > math.MaxInt32 {
+		d.fail(errors.New("the answer has no number where its format has one"))
+		return 0
+	}
+	d.b = d.b[n:]
+	return int(v)
+}
+
+// tagged passes over the tagged fields that a structure ends in.
+func (d *decoder) tagged() {
+	if !d.flexible {
+		return
+	}
+	for n := d.uvarint(); n > 0 && d.err == nil; n-- {
+		d.uvarint() // which one
+		d.take(d.uvarint())
+	}
 }
 
 func (d *decoder) int32s() []int32 {

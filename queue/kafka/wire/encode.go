@@ -6,17 +6,17 @@ import (
 	"math"
 )
 
-// encoder appends the primitive types of the protocol guide, non-flexible forms.
+// encoder appends the primitive types of the protocol guide.
 type encoder struct {
-	b   []byte
-	err error
+	b        []byte
+	err      error
+	flexible bool // str and count are compact, and tagged is there
 }
 
 func (e *encoder) int8(v int8)   { e.b = append(e.b, byte(v)) }
 func (e *encoder) int16(v int16) { e.b = binary.BigEndian.AppendUint16(e.b, uint16(v)) }
 func (e *encoder) int32(v int32) { e.b = binary.BigEndian.AppendUint32(e.b, uint32(v)) }
 func (e *encoder) int64(v int64) { e.b = binary.BigEndian.AppendUint64(e.b, uint64(v)) }
-func (e *encoder) count(n int)   { e.int32(int32(n)) }
 
 func (e *encoder) bool(v bool) {
 	if v {
@@ -32,8 +32,30 @@ func (e *encoder) str(s string) {
 		e.err = fmt.Errorf("a string of %d bytes does not fit into a request: Kafka allows %d", len(s), math.MaxInt16)
 		return
 	}
-	e.int16(int16(len(s)))
+	if e.flexible {
+		e.compact(len(s))
+	} else {
+		e.int16(int16(len(s)))
+	}
 	e.b = append(e.b, s...)
+}
+
+// count begins an array; -1 is null.
+func (e *encoder) count(n int) {
+	if e.flexible {
+		e.compact(n)
+	} else {
+		e.int32(int32(n))
+	}
+}
+
+func (e *encoder) compact(n int) { e.b = binary.AppendUvarint(e.b, uint64(n+1)) }
+
+// tagged ends a structure: it has no tagged fields.
+func (e *encoder) tagged() {
+	if e.flexible {
+		e.int8(0)
+	}
 }
 
 // nullable writes "" as null.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"github.com/segmentio/kafka-go"
 )
 
 // Metadata asks for brokers, topics and leaders; nil asks for all topics, an empty
@@ -12,22 +14,8 @@ import (
 // last, then every other known one, then Config.Brokers, without waiting long for
 // any; if none answers, the error joins what each of them said.
 func (c *Client) Metadata(ctx context.Context, topics []string) (*Cluster, error) {
-	q := &call{api: apiMetadata, op: "read metadata", body: func(e *encoder) {
-		if topics == nil {
-			e.count(-1)
-		} else {
-			e.strs(topics)
-		}
-		e.bool(false)
-		e.bool(false)
-		e.bool(false)
-	}}
-	cluster, err := askAny(ctx, c, func(ctx context.Context, addr string) (cl *Cluster, err error) {
-		err = c.do(ctx, addr, q, func(d *decoder) (err error) {
-			cl, err = parseMetadata(d)
-			return err
-		})
-		return cl, err
+	cluster, err := askAny(ctx, c, func(ctx context.Context, addr string) (*Cluster, error) {
+		return c.metadata(ctx, addr, topics)
 	})
 	if err == nil {
 		c.learn(cluster)
@@ -35,45 +23,17 @@ func (c *Client) Metadata(ctx context.Context, topics []string) (*Cluster, error
 	return cluster, err
 }
 
-// errAlone is the answer of a broker that has just started.
-var errAlone = errors.New("it knows of no brokers yet")
-
-func parseMetadata(d *decoder) (*Cluster, error) {
-	d.throttle()
-	c := &Cluster{Brokers: map[int32]Broker{}, Topics: map[string]Topic{}}
-	for range d.count(12) {
-		b := Broker{ID: d.int32(), Host: d.str(), Port: d.int32(), Rack: d.str()}
-		c.Brokers[b.ID] = b
+// metadata asks one broker, in the newest of our formats that it knows.
+func (c *Client) metadata(ctx context.Context, addr string, topics []string) (*Cluster, error) {
+	a := apiTopicIDs
+	if l, err := c.link(addr); err == nil && l.speaks(a) != nil {
+		a = apiMetadata
 	}
-	c.ID = d.str()
-	c.Controller = d.int32()
-	for range d.count(13) {
-		t := parseTopic(d)
-		c.Topics[t.Name] = t
+	cluster, err := c.metadataAs(ctx, addr, a, topics)
+	if a == apiTopicIDs && hasCode(err, kafka.UnsupportedVersion) { // the connection has just told
+		return c.metadataAs(ctx, addr, apiMetadata, topics)
 	}
-	d.int32() // what we may do to the cluster, not asked for
-	if err := d.end(); err != nil {
-		return nil, err
-	}
-	if len(c.Brokers) == 0 {
-		return nil, errAlone
-	}
-	return c, nil
-}
-
-func parseTopic(d *decoder) Topic {
-	t := Topic{Err: d.code(), Name: d.str(), Internal: d.bool()}
-	t.Partitions = make([]Partition, d.count(26))
-	for i := range t.Partitions {
-		t.Partitions[i] = Partition{
-			Err: d.code(), ID: d.int32(), Leader: d.int32(), LeaderEpoch: d.int32(),
-			Replicas: d.int32s(), ISR: d.int32s(),
-		}
-		d.int32s() // offline replicas
-	}
-	d.int32() // what we may do to the topic, not asked for
-	slices.SortFunc(t.Partitions, func(a, b Partition) int { return int(a.ID) - int(b.ID) })
-	return t
+	return cluster, err
 }
 
 // Coordinator finds the broker that coordinates a group. Any broker may be asked.

@@ -38,6 +38,7 @@ type Cluster struct {
 // it: unknown, not authorised.
 type Topic struct {
 	Name       string
+	ID         [16]byte // of this topic and none before or after it of the same name; zero: not known
 	Err        error
 	Internal   bool
 	Partitions []Partition // by ID
