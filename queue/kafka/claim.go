@@ -41,7 +41,7 @@ func (s *strand) unclaim(l *leader) bool {
 type opened struct {
 	from   int64 // the offset that was asked for
 	enough int64 // bytes held after which the rest is left for the next request
-	most   int   // messages until the span is used up
+	most   int   // messages until the window or the span is used up
 	cursor *cursor
 }
 
@@ -59,7 +59,8 @@ func (s *strand) open(l *leader, p *wire.FetchedPartition) (opened, bool) {
 	s.taking = true
 	s.seen = time.Now()
 	s.hearLocked(p)
-	return opened{from: s.next, enough: max(2*s.wished, leastEnough), most: max(1, s.src.cfg.Span-s.cursor.mark.Span()), cursor: s.cursor}, true
+	most := min(s.windowLeftLocked(), s.src.cfg.Span-s.cursor.mark.Span())
+	return opened{from: s.next, enough: max(2*s.wished, leastEnough), most: max(1, most), cursor: s.cursor}, true
 }
 
 // hearLocked takes over what a broker says of the log; -1 is nothing.

@@ -42,13 +42,19 @@ type wish struct {
 	need  int64 // of inLog: less brings nothing; 0 nearly always
 }
 
+// windowLeftLocked is how many messages may come before as many are unsettled or
+// buffered as the window allows.
+func (s *strand) windowLeftLocked() int {
+	return s.src.opt.Window - int(s.unsettled.Load()) - len(s.in)
+}
+
 // wish is what fits into the room, at least one small set.
 func (s *strand) wish() wish {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	room := s.demand.room
 	held := float64(room.Bytes - s.inBytes)
-	messages := min(room.Messages, s.src.opt.Window-int(s.unsettled.Load())) - len(s.in)
+	messages := min(room.Messages-len(s.in), s.windowLeftLocked())
 	held = min(held, float64(messages)*s.scale.message)
 	inLog := max(min(max(int64(held/s.scale.ratio), leastSet), mostSet), s.scale.least)
 	return wish{held: int64(float64(inLog) * s.scale.ratio), inLog: inLog, need: s.scale.least}

@@ -327,3 +327,28 @@ func TestBatchLargerThanTheRequest(t *testing.T) {
 		t.Errorf("asked for %d bytes, %d of the partition; its first batch has %d", q.MaxBytes, q.Partitions[0].MaxBytes, 8<<20)
 	}
 }
+
+// A paused strand holds no more than its window, however many messages a set of the
+// broker's has.
+func TestNoMoreThanTheWindow(t *testing.T) {
+	t.Parallel()
+	b := newStand(t)
+	b.strand.src.opt.Window = 30
+	set := messages(strings.Split(strings.Repeat("x ", 99)+"x", " ")...)
+	answer := wire.FetchedPartition{Records: set, HighWatermark: 110, LastStable: 110}
+	b.answer(answer)
+	ds, _ := b.strand.collect(queue.Room{Messages: 20, Bytes: 1 << 20})
+	if n := len(b.strand.in); len(ds) != 20 || n != 10 || b.strand.next != 40 {
+		t.Fatalf("%d messages were handed out and %d are buffered, the next position is %d; want 20, 10 (the window) and 40",
+			len(ds), n, b.strand.next)
+	}
+	for _, d := range ds {
+		d.Ack()
+		d.Free()
+	}
+	b.strand.demand = demand{waiting: true, room: queue.Room{Messages: 100, Bytes: 1 << 20}}
+	b.answer(answer)
+	if n := len(b.strand.in); n != 30 || b.strand.next != 60 {
+		t.Errorf("then %d are buffered up to %d, want 30 and 60", n, b.strand.next)
+	}
+}

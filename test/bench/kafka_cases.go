@@ -23,7 +23,7 @@ func kafkaSuite(short bool) ([]benchCase, func(), error) {
 	var cases []benchCase
 	for _, c := range []speedCase{
 		{"1KB, 50 lanes", load{"SMALL50", 600_000 / n, 1000, 50, 12}, rounds, 0, 1500 * time.Nanosecond},
-		{"50KB, 50 lanes", load{"LARGE50", 20_000 / n, 50_000, 50, 12}, rounds, 1.15, 0},
+		{"50KB, 50 lanes", load{"LARGE50", 60_000 / n, 50_000, 50, 12}, rounds, 1.15, 0},
 	} {
 		cases = append(cases, benchCase{c.name, func() (bool, error) { return c.run(one) }})
 	}
