@@ -14,6 +14,7 @@ GOLANGCI_LINT_VERSION := v2.15.0
 GOFUMPT_VERSION := v0.12.0
 
 MODULE := github.com/flushline/flushline
+CUSTOM := examples/customflusher
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X $(MODULE)/cmd.Version=$(VERSION)
 SYSTEMS := linux darwin windows
@@ -90,8 +91,20 @@ cross: ## Compile everything for linux, darwin and windows
 	for os in $(SYSTEMS); do echo "build $$os"; CGO_ENABLED=0 GOOS=$$os go build ./...; done
 
 .PHONY: examples
-examples: build ## Check every example configuration
+examples: build custom ## Check every example configuration, and the program in examples/
 	@for f in configs/*.yaml; do bin/flushline check "$$f"; done
+
+# A module of its own, as a stranger would write it: `./...` of the root does not
+# see it. Its tests run `check` and `demo` of its program against a server.
+.PHONY: custom
+custom: $(GOLANGCI_LINT) ## Lint, vet, test, build and check examples/customflusher
+	cd $(CUSTOM) && go mod tidy -diff || \
+		{ echo 'what the root requires has changed: run `go mod tidy` in $(CUSTOM)' >&2; exit 1; }
+	cd $(CUSTOM) && $(GOLANGCI_LINT) run -c $(CURDIR)/.golangci.yml ./...
+	cd $(CUSTOM) && for os in $(SYSTEMS); do GOOS=$$os go vet ./...; done
+	cd $(CUSTOM) && go test -race -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) ./...
+	cd $(CUSTOM) && go build -o $(CURDIR)/bin/ .
+	DAV_TOKEN=example bin/customflusher check $(CUSTOM)/flushline.yaml
 
 .PHONY: bench
 bench: ## Measure against the bare loop: ratios of one run, interleaved, medians

@@ -4,7 +4,7 @@
 //	// flushers/flusher.go
 //
 // and the rest stands in that file, which is compiled, linted and tested where it
-// lies. A quotation may leave out comments and empty lines, and with a line
+// lies: in the repository's module, or in that of an example. A quotation may leave out comments and empty lines, and with a line
 // "// ..." any lines between two pieces; it may not add or change any. A YAML block
 // is held to the same if its first line is "# path/of/file.yaml".
 package doccode
@@ -62,7 +62,7 @@ var marker = regexp.MustCompile(`^(?://|#) ([\w./-]+\.(go|ya?ml))$`)
 
 // Quoted is the file that the block quotes, relative to the repository's root;
 // empty if a block of this language need not quote one. It is an error for a Go
-// block to name no file, or one that `go vet ./...` does not see.
+// block to name no file, or one that `go vet ./...` of its module does not see.
 func (b *Block) Quoted() (string, error) {
 	golang := b.Language == "go" || b.Language == "golang"
 	if !golang && b.Language != "yaml" {

@@ -23,7 +23,7 @@ func TestTheCodeOfTheDocumentsIsTheCode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var packages []string
+	packages := map[string][]string{} // by the module they belong to
 	quotations := 0
 	for _, file := range append(files, root+"/README.md") {
 		text, err := os.ReadFile(file)
@@ -51,29 +51,50 @@ func TestTheCodeOfTheDocumentsIsTheCode(t *testing.T) {
 				t.Errorf("%s: %s: %v", file, name, err)
 			}
 			quotations++
-			if pkg := "./" + path.Dir(name); strings.HasSuffix(name, ".go") && !slices.Contains(packages, pkg) {
-				packages = append(packages, pkg)
+			if !strings.HasSuffix(name, ".go") {
+				continue
+			}
+			module := moduleOf(path.Dir(name))
+			pkg := "./" + strings.TrimPrefix(strings.TrimPrefix(path.Dir(name), module), "/")
+			if !slices.Contains(packages[module], pkg) {
+				packages[module] = append(packages[module], pkg)
 			}
 		}
 	}
 	if quotations < 10 {
 		t.Errorf("%d quotations were found; the guide alone has more", quotations)
 	}
-	vet(t, packages)
+	for module, named := range packages {
+		vet(t, module, named)
+	}
+	if len(packages) != 2 {
+		t.Errorf("the documents quote %d modules: the repository's and the example's are two", len(packages))
+	}
 }
 
-// vet type-checks packages. With the race detector if this test has it, so that
-// both use the same compiled packages.
-func vet(t *testing.T, packages []string) {
+// moduleOf is the directory of the module that a directory belongs to, with
+// slashes and relative to the root: empty for the repository's own.
+func moduleOf(dir string) string {
+	for ; dir != "."; dir = path.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(root, filepath.FromSlash(dir), "go.mod")); err == nil {
+			return dir
+		}
+	}
+	return ""
+}
+
+// vet type-checks packages of a module. With the race detector if this test has
+// it, so that both use the same compiled packages.
+func vet(t *testing.T, module string, packages []string) {
 	t.Helper()
 	args := []string{"vet"}
 	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
 		args = append(args, "-race")
 	}
 	c := exec.CommandContext(t.Context(), "go", append(args, packages...)...)
-	c.Dir = root
+	c.Dir = filepath.Join(root, filepath.FromSlash(module))
 	if out, err := c.CombinedOutput(); err != nil {
-		t.Errorf("couldn't vet what the documents quote: %v\n%s", err, out)
+		t.Errorf("couldn't vet what the documents quote of %s: %v\n%s", c.Dir, err, out)
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/flushline/flushline/docs/example/put"
+	"example.com/customflusher/put"
 	"github.com/flushline/flushline/flushers"
 	"github.com/flushline/flushline/flushers/flushertest"
 	"github.com/flushline/flushline/option"

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/flushline/flushline/docs/example/put"
+	"example.com/customflusher/put"
 	"github.com/flushline/flushline/flushers"
 	"github.com/flushline/flushline/option"
 	"github.com/flushline/flushline/protocol"

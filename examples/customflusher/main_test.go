@@ -13,7 +13,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"myflushline": main})
+	testscript.Main(m, map[string]func(){"customflusher": main})
 }
 
 // $DAV is a server that keeps what it is sent; `stored` says how much that is.
