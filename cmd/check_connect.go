@@ -12,6 +12,7 @@ import (
 	"github.com/flushline/flushline/configs"
 	"github.com/flushline/flushline/flushers"
 	"github.com/flushline/flushline/protocol"
+	"github.com/flushline/flushline/queue"
 )
 
 // visit asks everything a configuration names, prints a line for each answer and
@@ -38,15 +39,15 @@ func (v *visit) within(ctx context.Context, ask func(context.Context)) {
 }
 
 // companion tells about a step of a plan that is a place for dead letters.
-func (v *visit) companion(noun string, s step) {
+func (v *visit) companion(noun string, s *queue.Step) {
 	switch {
-	case s.what != "companion":
-	case s.action == actionCreate:
-		v.note("%s %s is not there yet: `flushline setup -c %s` or the first `run` makes it", noun, s.name, v.cfg.File)
-	case s.action == actionRefuse:
-		v.bad("%s %s: %s", noun, s.name, named(s.why, v.cfg.File))
+	case s.What != "companion":
+	case s.Action == queue.Create:
+		v.note("%s %s is not there yet: `flushline setup -c %s` or the first `run` makes it", noun, s.Name, v.cfg.File)
+	case s.Action == queue.Refuse:
+		v.bad("%s %s: %s", noun, s.Name, named(s.Why, v.cfg.File))
 	default:
-		v.good("%s %s", noun, s.name)
+		v.good("%s %s", noun, s.Name)
 	}
 }
 

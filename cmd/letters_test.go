@@ -54,12 +54,12 @@ func TestEachConsumersLettersGoToItsOwnCompanion(t *testing.T) {
 
 func TestRecommendedCommandsNameTheFile(t *testing.T) {
 	t.Parallel()
-	missing := &nats.MissingError{What: "stream", Name: "LOGS"}
+	missing := &queue.MissingError{What: "stream", Name: "LOGS"}
 	err := namingFile(unavailable(missing), "prod/shop.yaml")
 	if !strings.Contains(err.Error(), "flushline setup -c prod/shop.yaml") {
 		t.Errorf("error = %q", err)
 	}
-	var found *nats.MissingError
+	var found *queue.MissingError
 	if !errors.As(err, &found) {
 		t.Error("the error's kind is lost")
 	}

@@ -111,19 +111,14 @@ func (k *kafkaQueue) plan(ctx context.Context, o *setupOptions, _ *zap.Logger) (
 		client.Close()
 		return nil, advised(err)
 	}
-	p := &plan{close: client.Close}
+	p := &plan{steps: found, close: client.Close}
 	for i := range found {
 		s := &found[i]
-		p.steps = append(p.steps, kafkaStep(s))
-		if s.Action == kafka.Create && s.What == "topic" && o.maxAge == 0 {
+		if s.Action == queue.Create && s.What == "topic" && o.maxAge == 0 {
 			p.remark = "no --max-age: the brokers choose how long a topic keeps messages (log.retention.hours, a week by default), flushed or not"
 		}
 	}
 	return p, nil
-}
-
-func kafkaStep(s *kafka.Step) step {
-	return step{what: s.What, name: s.Name, action: string(s.Action), text: s.String(), why: s.Why, apply: s.Apply}
 }
 
 // advised adds what to do about an error of a broker.
@@ -254,7 +249,7 @@ func (k *kafkaQueue) askSettings(ctx context.Context, v *visit, client *wire.Cli
 	for i := range report.Findings {
 		f := &report.Findings[i]
 		tell := v.note
-		if f.Severity == kafka.Error {
+		if f.Severity == queue.Error {
 			tell = v.bad
 		}
 		tell("%s", named(f.String(), v.cfg.File))
@@ -263,7 +258,7 @@ func (k *kafkaQueue) askSettings(ctx context.Context, v *visit, client *wire.Cli
 
 func (k *kafkaQueue) askLetters(ctx context.Context, v *visit, client *wire.Client) {
 	found, err := kafka.Plan(ctx, client, k.client, kafka.SetupOptions{DeadLetters: true})
-	var missing *kafka.MissingError
+	var missing *queue.MissingError
 	if errors.As(err, &missing) { // Verify said so
 		return
 	}
@@ -271,6 +266,6 @@ func (k *kafkaQueue) askLetters(ctx context.Context, v *visit, client *wire.Clie
 		v.bad("%v", namingFile(advised(err), v.cfg.File))
 	}
 	for i := range found {
-		v.companion("dead letter topic", kafkaStep(&found[i]))
+		v.companion("dead letter topic", &found[i])
 	}
 }

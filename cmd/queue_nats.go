@@ -87,19 +87,14 @@ func (n *natsQueue) plan(ctx context.Context, o *setupOptions, log *zap.Logger) 
 		conn.Close()
 		return nil, err
 	}
-	p := &plan{close: conn.Close}
+	p := &plan{steps: found, close: conn.Close}
 	for i := range found {
 		s := &found[i]
-		p.steps = append(p.steps, natsStep(s))
-		if s.Action == nats.Create && s.What == "stream" && o.maxAge == 0 {
+		if s.Action == queue.Create && s.What == "stream" && o.maxAge == 0 {
 			p.remark = "no max_age: the stream keeps every message for ever, acknowledged ones too; see `flushline setup --help`"
 		}
 	}
 	return p, nil
-}
-
-func natsStep(s *nats.Step) step {
-	return step{what: s.What, name: s.Name, action: string(s.Action), text: s.String(), why: s.Why, apply: s.Apply}
 }
 
 func (n *natsQueue) publisher(ctx context.Context, o *publishOptions, log *zap.Logger) (*publisher, error) {
@@ -190,7 +185,7 @@ func (n *natsQueue) ask(ctx context.Context, v *visit) {
 				v.bad("%v", namingFile(err, v.cfg.File))
 			}
 			for i := range found {
-				v.companion("dead letter stream", natsStep(&found[i]))
+				v.companion("dead letter stream", &found[i])
 			}
 		})
 	}
@@ -206,7 +201,7 @@ func askConsumer(ctx context.Context, v *visit, conn *nats.Conn, one nats.Consum
 	for i := range report.Findings {
 		f := &report.Findings[i]
 		text := named(f.String(), v.cfg.File)
-		if f.Severity == nats.Error {
+		if f.Severity == queue.Error {
 			broken = true
 			v.bad("%s", text)
 		} else {

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/flushline/flushline/option"
+	"github.com/flushline/flushline/queue"
 )
 
 type setupOptions struct {
@@ -85,27 +86,11 @@ func (p *program) setup(ctx context.Context, o *setupOptions) error {
 
 // plan is what setup has to do at a broker.
 type plan struct {
-	steps    []step
+	steps    []queue.Step
 	needless string // why this queue needs no setup
 	remark   string // what to know about what is made
 	close    func()
 }
-
-// step is one object of a plan.
-type step struct {
-	what, name string // "companion" is a place for dead letters
-	action     string
-	text       string // for people
-	why        string // of a refusal
-	apply      func(context.Context) error
-}
-
-// What a step does. A refused one exists with settings that lose or stall data.
-const (
-	actionCreate = "create"
-	actionOK     = "ok"
-	actionRefuse = "refuse"
-)
 
 // carryOut prints each step and, unless it is a dry run, applies it. It goes on
 // after a failure, so that one run shows everything.
@@ -114,14 +99,14 @@ func (p *program) carryOut(ctx context.Context, todo *plan, o *setupOptions) err
 	changed := 0
 	for i := range todo.steps {
 		s := &todo.steps[i]
-		fmt.Fprintln(p.stdout, named(s.text, o.config))
+		fmt.Fprintln(p.stdout, named(s.String(), o.config))
 		switch {
-		case s.action == actionRefuse:
-			errs = append(errs, fmt.Errorf("%s %s is refused", s.what, s.name))
-		case s.action != actionOK:
+		case s.Action == queue.Refuse:
+			errs = append(errs, fmt.Errorf("%s %s is refused", s.What, s.Name))
+		case s.Action != queue.OK:
 			changed++
 			if !o.dryRun {
-				errs = append(errs, s.apply(ctx))
+				errs = append(errs, s.Apply(ctx))
 			}
 		}
 	}

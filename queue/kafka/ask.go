@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/queue/kafka/wire"
 )
 
@@ -133,14 +134,14 @@ func orMinusOne[N int16 | int32](n int) N {
 }
 
 // alterSettings writes what findings want and returns when it can be read.
-func alterSettings(ctx context.Context, client *wire.Client, topic string, fs []Finding) error {
+func alterSettings(ctx context.Context, client *wire.Client, topic string, fs []queue.Finding) error {
 	addr, err := controller(ctx, client)
 	if err != nil {
 		return err
 	}
 	set := map[string]string{}
 	for _, f := range fs {
-		set[f.Field] = f.change
+		set[f.Field] = fmt.Sprint(f.Change)
 	}
 	r := wire.TopicResource(topic)
 	failed, err := client.AlterConfigs(ctx, addr, []wire.Change{{Resource: r, Set: set}}, false)

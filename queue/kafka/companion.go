@@ -81,7 +81,7 @@ func DeadLetters(ctx context.Context, client *wire.Client, cfg *Config) (*Letter
 	}
 	l := &Letters{client: client, cfg: cfg, sinks: map[string]*Sink{}}
 	for _, name := range names {
-		var missing *MissingError
+		var missing *queue.MissingError
 		if err := l.Open(ctx, name); err != nil && !errors.As(err, &missing) {
 			return nil, err
 		}
@@ -221,7 +221,7 @@ func ensureCompanion(ctx context.Context, client *wire.Client, cfg *Config, topi
 		if errors.Is(err, kafkago.TopicAlreadyExists) && pauseFor(ctx, pause.NextBackOff()) {
 			continue // another pod was faster: look at what it made
 		}
-		if err != nil && step.Action == Create {
+		if err != nil && step.Action == queue.Create {
 			return fmt.Errorf("%w; %s", err, otherWays(cfg, name))
 		}
 		return err
@@ -287,29 +287,29 @@ func companionRows(d, source *described) []setting {
 	wanted = min(wanted, int64(d.replicas))
 	return []setting{
 		{
-			bad: d.settings != nil && policy != "delete", severity: Error, field: cleanupPolicy, found: policy, wanted: "delete",
+			bad: d.settings != nil && policy != "delete", severity: queue.Error, field: cleanupPolicy, found: policy, wanted: "delete",
 			why: "a letter would be removed when another has its key, and one without key refused", change: "delete",
 		},
-		{bad: knowsKept && kept >= 0, severity: Error, field: retentionTime, found: strconv.FormatInt(kept, 10), wanted: "-1 (for ever)", why: gone, change: "-1"},
-		{bad: knowsBytes && bytes >= 0, severity: Error, field: retentionBytes, found: strconv.FormatInt(bytes, 10), wanted: "-1 (no limit)", why: gone, change: "-1"},
+		{bad: knowsKept && kept >= 0, severity: queue.Error, field: retentionTime, found: strconv.FormatInt(kept, 10), wanted: "-1 (for ever)", why: gone, change: "-1"},
+		{bad: knowsBytes && bytes >= 0, severity: queue.Error, field: retentionBytes, found: strconv.FormatInt(bytes, 10), wanted: "-1 (no limit)", why: gone, change: "-1"},
 		{
-			bad: knowsLimit && limit < need, severity: Error, field: maxMessageBytes, found: strconv.Itoa(limit), wanted: strconv.Itoa(need),
+			bad: knowsLimit && limit < need, severity: queue.Error, field: maxMessageBytes, found: strconv.Itoa(limit), wanted: strconv.Itoa(need),
 			why: "the largest messages of the source, with the headers of a letter, would not fit", change: strconv.Itoa(need),
 		},
 		{
-			bad: knowsInSync && inSync > int64(d.replicas), severity: Error, field: minInSyncReplicas, found: strconv.FormatInt(inSync, 10),
+			bad: knowsInSync && inSync > int64(d.replicas), severity: queue.Error, field: minInSyncReplicas, found: strconv.FormatInt(inSync, 10),
 			wanted: fmt.Sprintf("at most the replication factor (%d)", d.replicas), why: "no letter would ever be confirmed", change: strconv.FormatInt(max(wanted, 1), 10),
 		},
 		{
-			bad: knowsInSync && knowsWanted && inSync < wanted, severity: Warning, field: minInSyncReplicas, found: strconv.FormatInt(inSync, 10), wanted: strconv.FormatInt(wanted, 10),
+			bad: knowsInSync && knowsWanted && inSync < wanted, severity: queue.Warning, field: minInSyncReplicas, found: strconv.FormatInt(inSync, 10), wanted: strconv.FormatInt(wanted, 10),
 			why: "letters survive less than the source's messages do", change: strconv.FormatInt(wanted, 10),
 		},
 		{
-			bad: d.replicas < source.replicas, severity: Warning, field: "replication factor", found: strconv.Itoa(d.replicas), wanted: strconv.Itoa(source.replicas),
+			bad: d.replicas < source.replicas, severity: queue.Warning, field: "replication factor", found: strconv.Itoa(d.replicas), wanted: strconv.Itoa(source.replicas),
 			why: "letters survive less than the source's messages do", mend: "kafka-reassign-partitions.sh",
 		},
 		{
-			bad: unclean == "true", severity: Warning, field: uncleanElection, found: unclean, wanted: "false",
+			bad: unclean == "true", severity: queue.Warning, field: uncleanElection, found: unclean, wanted: "false",
 			why: "a replica that misses letters may become leader", change: "false",
 		},
 	}

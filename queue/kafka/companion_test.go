@@ -213,7 +213,7 @@ func TestATopicThatAppearsLaterGetsItsCompanionFirst(t *testing.T) {
 	cfg := reading(b.ListenAddrs(), "here", "later")
 	client := connect(t, cfg)
 	l := letters(t, client, cfg)
-	var missing *kafka.MissingError
+	var missing *queue.MissingError
 	if err := l.Open(t.Context(), "later"); !errors.As(err, &missing) || missing.Name != "later" {
 		t.Errorf("opened without its topic: %v", err)
 	}
@@ -270,10 +270,10 @@ func TestADeadLetterTopicThatLosesIsRefusedAndMended(t *testing.T) {
 			wantAll(t, err, name, tt.field, "mend it with: flushline setup --update -c FILE",
 				"kafka-configs.sh --bootstrap-server "+b.Addr()+" --alter --entity-type topics --entity-name "+name+" --add-config "+tt.field+"=")
 			steps, err := kafka.Setup(t.Context(), client, &mine, kafka.SetupOptions{DeadLetters: true})
-			if err == nil || steps[1].Action != kafka.Refuse {
+			if err == nil || steps[1].Action != queue.Refuse {
 				t.Errorf("setup without --update: %v, %s", err, steps[1].String())
 			}
-			if steps, err = kafka.Setup(t.Context(), client, &mine, kafka.SetupOptions{DeadLetters: true, Update: true}); err != nil || steps[1].Action != kafka.Update {
+			if steps, err = kafka.Setup(t.Context(), client, &mine, kafka.SetupOptions{DeadLetters: true, Update: true}); err != nil || steps[1].Action != queue.Update {
 				t.Errorf("setup --update: %v, %s", err, steps[1].String())
 			}
 			if l := letters(t, client, &mine); l.Put(t.Context(), []queue.Message{letterFrom(topic+"[0]", noise(1, 1_100_000))}) != nil {
@@ -306,8 +306,8 @@ func TestALessDurableCompanionIsAWarning(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []kafka.Change{{Field: "replication factor", From: "1", To: "3"}}
-	if diff := cmp.Diff(want, steps[1].Changes); diff != "" || steps[1].Action != kafka.OK {
+	want := []queue.Change{{Field: "replication factor", From: "1", To: "3"}}
+	if diff := cmp.Diff(want, steps[1].Changes); diff != "" || steps[1].Action != queue.OK {
 		t.Errorf("%s; changes (-want +got):\n%s", steps[1].Action, diff)
 	}
 }

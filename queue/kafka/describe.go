@@ -9,6 +9,7 @@ import (
 
 	kafkago "github.com/segmentio/kafka-go"
 
+	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/queue/kafka/wire"
 )
 
@@ -79,7 +80,7 @@ func (d *described) limit() (limit int, known bool) {
 func absent(cluster *wire.Cluster, name string) error {
 	err := cluster.Topics[name].Err
 	if err == nil || errors.Is(err, kafkago.UnknownTopicOrPartition) {
-		return &MissingError{"topic", name}
+		return &queue.MissingError{What: "topic", Name: name}
 	}
 	return fmt.Errorf("couldn't ask for topic %s: %w", name, err)
 }

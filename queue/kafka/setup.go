@@ -8,70 +8,13 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
 
+	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/queue/kafka/wire"
 )
-
-// Action is what a step of a plan does.
-type Action string
-
-// The actions. Refuse means that something exists with settings that lose or
-// stall data and may not be changed: Why says by what.
-const (
-	Create Action = "create"
-	OK     Action = "ok"
-	Update Action = "update"
-	Refuse Action = "refuse"
-)
-
-// Change is one setting of a step.
-type Change struct{ Field, From, To string }
-
-// Step is one topic of a plan, or the offsets of the group.
-type Step struct {
-	What    string   // "topic", "companion", "offsets"
-	Name    string   // "logs", "logs.flushline.dlq", the group
-	Action  Action   //
-	Changes []Change // what Create and Update write; with OK, what is not as it should be
-	Why     string   // with Refuse: what has to be done
-
-	apply func(context.Context) error
-}
-
-// Apply carries the step out. OK does nothing; Refuse is an error.
-func (s *Step) Apply(ctx context.Context) error {
-	switch {
-	case s.Action == Refuse:
-		return fmt.Errorf("couldn't set up %s %s: %s", s.What, s.Name, s.Why)
-	case s.apply == nil:
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, setupPatience)
-	defer cancel()
-	if err := s.apply(ctx); err != nil {
-		return fmt.Errorf("couldn't %s %s %s: %w", s.Action, s.What, s.Name, err)
-	}
-	return nil
-}
-
-func (s *Step) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%-7s %s %s", s.Action, s.What, s.Name)
-	for _, c := range s.Changes {
-		fmt.Fprintf(&b, "\n        %s: %s", c.Field, c.To)
-		if c.From != "" {
-			fmt.Fprintf(&b, " (was %s)", c.From)
-		}
-	}
-	if s.Why != "" {
-		b.WriteString("\n        " + s.Why)
-	}
-	return b.String()
-}
 
 // SetupOptions say how far Plan may go.
 type SetupOptions struct {
@@ -91,7 +34,7 @@ type SetupOptions struct {
 // Plan says what has to be done so that the topics of cfg exist and their letters
 // are kept. It changes nothing; printing it is the dry run. Topics of topics_regex
 // are not created, but have companions.
-func Plan(ctx context.Context, client *wire.Client, cfg *Config, o SetupOptions) ([]Step, error) {
+func Plan(ctx context.Context, client *wire.Client, cfg *Config, o SetupOptions) ([]queue.Step, error) {
 	names, err := sourceTopics(ctx, client, cfg)
 	if err != nil {
 		return nil, err
@@ -119,16 +62,12 @@ func Plan(ctx context.Context, client *wire.Client, cfg *Config, o SetupOptions)
 
 // Setup plans and carries out; the steps are what was planned, the error joins
 // what failed. It goes on after a failure, so that one run shows everything.
-func Setup(ctx context.Context, client *wire.Client, cfg *Config, o SetupOptions) ([]Step, error) {
+func Setup(ctx context.Context, client *wire.Client, cfg *Config, o SetupOptions) ([]queue.Step, error) {
 	steps, err := Plan(ctx, client, cfg, o)
 	if err != nil {
 		return nil, err
 	}
-	var errs []error
-	for i := range steps {
-		errs = append(errs, steps[i].Apply(ctx))
-	}
-	return steps, errors.Join(errs...)
+	return steps, queue.ApplyAll(ctx, steps)
 }
 
 type planner struct {
@@ -136,7 +75,7 @@ type planner struct {
 	cfg     *Config
 	o       SetupOptions
 	planned map[string]newTopic // sources that will be created
-	steps   []Step
+	steps   []queue.Step
 }
 
 // newTopic is a topic as it will be created. The brokers choose what is 0.
@@ -152,10 +91,10 @@ func (p *planner) source(ctx context.Context, name string) error {
 	}
 	if d := found[name]; d != nil {
 		v := &verifier{cfg: p.cfg, cluster: cluster}
-		p.existing(Step{What: "topic", Name: name}, compare(p.cfg, name, v.sourceRows(d)))
+		p.existing(queue.Step{What: "topic", Name: name}, compare(p.cfg, name, v.sourceRows(d)))
 		return nil
 	}
-	var missing *MissingError
+	var missing *queue.MissingError
 	if err := absent(cluster, name); !errors.As(err, &missing) {
 		return err
 	}
@@ -191,11 +130,11 @@ func (p *planner) companion(ctx context.Context, topic string) error {
 		source = t.described(topic)
 	}
 	if d != nil {
-		p.existing(Step{What: "companion", Name: name}, compare(p.cfg, name, companionRows(d, source)))
+		p.existing(queue.Step{What: "companion", Name: name}, compare(p.cfg, name, companionRows(d, source)))
 		return nil
 	}
 	err = absent(cluster, name)
-	var missing *MissingError
+	var missing *queue.MissingError
 	// Without the right to describe it nobody tells whether it exists: to create it
 	// shows which right is missing.
 	if !errors.As(err, &missing) && !errors.Is(err, kafkago.TopicAuthorizationFailed) {
@@ -228,15 +167,15 @@ func companionTopic(source *described) newTopic {
 	return newTopic{partitions: max(min(len(source.Partitions), letterPartitions), 1), replicas: source.replicas, settings: settings}
 }
 
-func (p *planner) create(what, name string, t newTopic) Step {
-	step := Step{What: what, Name: name, Action: Create, Changes: []Change{
-		{"partitions", "", orBrokers(t.partitions)},
-		{"replication factor", "", orBrokers(t.replicas)},
+func (p *planner) create(what, name string, t newTopic) queue.Step {
+	step := queue.Step{What: what, Name: name, Action: queue.Create, Changes: []queue.Change{
+		{Field: "partitions", To: orBrokers(t.partitions)},
+		{Field: "replication factor", To: orBrokers(t.replicas)},
 	}}
 	for _, field := range slices.Sorted(maps.Keys(t.settings)) {
-		step.Changes = append(step.Changes, Change{field, "", t.settings[field]})
+		step.Changes = append(step.Changes, queue.Change{Field: field, To: t.settings[field]})
 	}
-	step.apply = func(ctx context.Context) error { return createTopic(ctx, p.client, name, t) }
+	step.Do = func(ctx context.Context) error { return createTopic(ctx, p.client, name, t) }
 	return step
 }
 
@@ -248,34 +187,9 @@ func orBrokers(n int) string {
 }
 
 // existing plans what to do about the findings of a topic that is there.
-func (p *planner) existing(step Step, found []Finding) {
-	var mendable, refused []Finding
-	for _, f := range found {
-		switch {
-		case f.change != "" && p.o.Update:
-			mendable = append(mendable, f)
-		case f.Severity == Error:
-			refused = append(refused, f)
-		default:
-			step.Changes = append(step.Changes, Change{f.Field, f.Found, f.Wanted})
-		}
-	}
-	step.Action = OK
-	if len(mendable) > 0 {
-		step.Action = Update
-		step.Changes = nil
-		step.apply = func(ctx context.Context) error { return alterSettings(ctx, p.client, step.Name, mendable) }
-	}
-	for _, f := range slices.Concat(mendable, refused) {
-		step.Changes = append(step.Changes, Change{f.Field, f.Found, f.Wanted})
-	}
-	if len(refused) > 0 {
-		step.Action, step.apply = Refuse, nil
-		why := make([]string, len(refused))
-		for i := range refused {
-			why[i] = fmt.Sprintf("%s: %s; mend it with: %s", refused[i].Field, refused[i].Why, refused[i].Mend)
-		}
-		step.Why = strings.Join(why, "; ")
-	}
+func (p *planner) existing(step queue.Step, found []queue.Finding) {
+	step.Mend(found, p.o.Update, func(ctx context.Context, fs []queue.Finding) error {
+		return alterSettings(ctx, p.client, step.Name, fs)
+	})
 	p.steps = append(p.steps, step)
 }

@@ -5,14 +5,15 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/queue/kafka/wire"
 )
 
 // offsets plans the commit of where the group begins.
 func (p *planner) offsets(ctx context.Context) error {
-	step := Step{What: "offsets", Name: p.cfg.Group, Action: Create}
+	step := queue.Step{What: "offsets", Name: p.cfg.Group, Action: queue.Create}
 	if p.cfg.Start == StartCommitted {
-		step.Action = Refuse
+		step.Action = queue.Refuse
 		step.Why = "start is committed, which names no position: write start: earliest, latest or a time, and change it back afterwards"
 		p.steps = append(p.steps, step)
 		return nil
@@ -22,19 +23,19 @@ func (p *planner) offsets(ctx context.Context) error {
 		return err
 	}
 	for _, name := range b.unknown {
-		step.Changes = append(step.Changes, Change{name, "", p.cfg.Start})
+		step.Changes = append(step.Changes, queue.Change{Field: name, To: p.cfg.Start})
 	}
 	for _, c := range b.commits {
-		step.Changes = append(step.Changes, Change{c.TopicPartition.String(), "", strconv.FormatInt(c.Offset, 10) + " (" + p.cfg.Start + ")"})
+		step.Changes = append(step.Changes, queue.Change{Field: c.TopicPartition.String(), To: strconv.FormatInt(c.Offset, 10) + " (" + p.cfg.Start + ")"})
 	}
 	switch {
 	case len(b.commits)+len(b.unknown) == 0:
-		step.Action = OK
+		step.Action = queue.OK
 	case b.members > 0:
-		step.Action, step.Changes = OK, nil
+		step.Action, step.Changes = queue.OK, nil
 		step.Why = fmt.Sprintf("the group has %d members, which begin by themselves: nothing is committed in their place", b.members)
 	default:
-		step.apply = p.begin
+		step.Do = p.begin
 	}
 	p.steps = append(p.steps, step)
 	return nil
@@ -114,7 +115,7 @@ func (p *planner) begin(ctx context.Context) error {
 	}
 	switch {
 	case len(b.unknown) > 0:
-		return &MissingError{"topic", b.unknown[0]}
+		return &queue.MissingError{What: "topic", Name: b.unknown[0]}
 	case len(b.commits) == 0:
 		return nil
 	}

@@ -11,11 +11,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/queue/kafka"
 	"github.com/flushline/flushline/test/kafkabroker"
 )
 
-func actions(steps []kafka.Step) []string {
+func actions(steps []queue.Step) []string {
 	out := make([]string, len(steps))
 	for i := range steps {
 		out[i] = fmt.Sprintf("%s %s %s", steps[i].Action, steps[i].What, steps[i].Name)
@@ -83,7 +84,7 @@ func TestSetupDoesNotTouchSomebodysTopic(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(steps) != 1 || steps[0].Action != kafka.OK || len(steps[0].Changes) != 2 {
+	if len(steps) != 1 || steps[0].Action != queue.OK || len(steps[0].Changes) != 2 {
 		t.Errorf("steps %v: %+v", actions(steps), steps)
 	}
 	if diff := cmp.Diff(theirs, settingsOf(t, client, topic)); diff != "" {
@@ -158,7 +159,7 @@ func TestSetupCommitsWhereAGroupBegins(t *testing.T) {
 			t.Errorf("start %s (-want +got):\n%s", tt.start, diff)
 		}
 		cfg.Start = "latest" // what is committed stays
-		if steps, err := kafka.Setup(t.Context(), client, cfg, o); err != nil || steps[1].Action != kafka.OK {
+		if steps, err := kafka.Setup(t.Context(), client, cfg, o); err != nil || steps[1].Action != queue.OK {
 			t.Errorf("again: %v, %v", actions(steps), err)
 		}
 	}
@@ -179,7 +180,7 @@ func TestSetupLeavesLivingGroupsAlone(t *testing.T) {
 		t.Fatal(got.Err())
 	}
 	steps, err := kafka.Setup(t.Context(), connect(t, cfg), cfg, kafka.SetupOptions{Offsets: true})
-	if err != nil || steps[1].Action != kafka.OK || !strings.Contains(steps[1].String(), "1 member") {
+	if err != nil || steps[1].Action != queue.OK || !strings.Contains(steps[1].String(), "1 member") {
 		t.Errorf("%v: %s", err, steps[1].String())
 	}
 	if got := b.Committed(t, cfg.Group, topic); len(got) > 0 {

@@ -557,9 +557,9 @@ func TestAPublisherToNowhere(t *testing.T) {
 	t.Parallel()
 	b := fakeCluster(t)
 	_, err := kafka.NewPublisher(t.Context(), connect(t, reading(b.ListenAddrs())), "nowhere")
-	var missing *kafka.MissingError
+	var missing *queue.MissingError
 	if !errors.As(err, &missing) || missing.Name != "nowhere" {
-		t.Fatalf("got %v, want a MissingError", err)
+		t.Fatalf("got %v, want a queue.MissingError", err)
 	}
 	wantAll(t, err, "topic nowhere", "flushline setup -c FILE")
 }

@@ -12,6 +12,7 @@ import (
 
 	kafkago "github.com/segmentio/kafka-go"
 
+	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/queue/kafka/wire"
 )
 
@@ -54,12 +55,12 @@ func (v *verifier) brokerIDs() []int32 {
 }
 
 func (v *verifier) broker(b wire.Broker, err error) {
-	f := Finding{
-		Severity: Warning, Object: fmt.Sprintf("broker %d (%s)", b.ID, b.Addr()), Field: "state", Found: "away: " + err.Error(), Wanted: "an answer",
+	f := queue.Finding{
+		Severity: queue.Warning, Object: fmt.Sprintf("broker %d (%s)", b.ID, b.Addr()), Field: "state", Found: "away: " + err.Error(), Wanted: "an answer",
 		Why: "the partitions that it leads are not read", Mend: wire.Advice(err),
 	}
 	if errors.Is(err, kafkago.UnsupportedVersion) {
-		f.Severity, f.Field, f.Found, f.Wanted = Error, "version", err.Error(), "Apache Kafka 2.4 to 4.x"
+		f.Severity, f.Field, f.Found, f.Wanted = queue.Error, "version", err.Error(), "Apache Kafka 2.4 to 4.x"
 	}
 	if f.Mend == "" {
 		f.Mend = "see whether it runs, and its log"
@@ -101,8 +102,8 @@ func (v *verifier) group(ctx context.Context, settings map[string]string) error 
 	})
 	switch {
 	case errors.Is(err, kafkago.GroupAuthorizationFailed):
-		v.add(Finding{
-			Severity: Error, Object: "group " + v.cfg.Group, Field: "rights", Found: "not to be joined by this user", Wanted: "Read and Describe",
+		v.add(queue.Finding{
+			Severity: queue.Error, Object: "group " + v.cfg.Group, Field: "rights", Found: "not to be joined by this user", Wanted: "Read and Describe",
 			Why: "nothing would be delivered", Mend: v.acl("Read,Describe", "group", v.cfg.Group),
 		})
 		return nil
@@ -128,8 +129,8 @@ const ourProtocols = "flushline"
 
 // protocol compares what the members of a living group speak with what we do.
 func (v *verifier) protocol(g *wire.GroupDescription) {
-	f := Finding{
-		Severity: Error, Object: "group " + v.cfg.Group, Why: "the coordinator refuses members that speak something else (inconsistent group protocol)",
+	f := queue.Finding{
+		Severity: queue.Error, Object: "group " + v.cfg.Group, Why: "the coordinator refuses members that speak something else (inconsistent group protocol)",
 		Mend: "stop its members (" + clients(g) + "), or choose another group",
 	}
 	switch {
@@ -161,8 +162,8 @@ func clients(g *wire.GroupDescription) string {
 // session compares Config.Session with what brokers accept.
 func (v *verifier) session(settings map[string]string) {
 	least, most := millis(settings[minSession]), millis(settings[maxSession])
-	f := Finding{
-		Severity: Error, Object: "group " + v.cfg.Group, Field: "session", Found: v.cfg.Session.String(),
+	f := queue.Finding{
+		Severity: queue.Error, Object: "group " + v.cfg.Group, Field: "session", Found: v.cfg.Session.String(),
 		Why: "the coordinator refuses the member (invalid session timeout)",
 	}
 	switch {
@@ -210,8 +211,8 @@ func (v *verifier) offsetRetention(settings map[string]string, names []string, f
 		default:
 			then = "begins at start: " + v.cfg.Start
 		}
-		v.add(Finding{
-			Severity: Warning, Object: "group " + v.cfg.Group, Field: offsetRetention, Found: fmt.Sprintf("%d (%v)", minutes, kept),
+		v.add(queue.Finding{
+			Severity: queue.Warning, Object: "group " + v.cfg.Group, Field: offsetRetention, Found: fmt.Sprintf("%d (%v)", minutes, kept),
 			Wanted: "no less than the topic's retention.ms",
 			Why:    fmt.Sprintf("a group that is stopped for longer loses its committed offsets while topic %s still has messages: it then %s", name, then),
 			Mend:   "restart the group before, or raise offsets.retention.minutes of the brokers",

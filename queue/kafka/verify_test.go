@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
 
+	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/queue/kafka"
 	"github.com/flushline/flushline/test/kafkabroker"
 )
@@ -35,7 +36,7 @@ func findings(t *testing.T, cfg *kafka.Config, maxMessage int64) []string {
 		if f.Found == "" || f.Wanted == "" || f.Why == "" || f.Mend == "" || f.Found == f.Wanted {
 			t.Errorf("incomplete finding: %s", f.String())
 		}
-		if f.Severity == kafka.Error {
+		if f.Severity == queue.Error {
 			bad++
 		}
 	}
@@ -302,7 +303,7 @@ func TestAForgottenPlaceIsForeseen(t *testing.T) {
 		if len(report.Findings) != 1 {
 			t.Fatalf("%+v", report.Findings)
 		}
-		if text := report.Findings[0].String(); report.Findings[0].Severity != kafka.Warning || !strings.Contains(text, "offsets.retention.minutes") || !strings.Contains(text, then) {
+		if text := report.Findings[0].String(); report.Findings[0].Severity != queue.Warning || !strings.Contains(text, "offsets.retention.minutes") || !strings.Contains(text, then) {
 			t.Errorf("start %s: %s", start, text)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	kafkago "github.com/segmentio/kafka-go"
 
+	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/queue/kafka/wire"
 )
 
@@ -23,8 +24,8 @@ func (v *verifier) topic(ctx context.Context, name string, d *described) {
 	}
 	v.leaders(d)
 	if err := v.readable(ctx, d); errors.Is(err, kafkago.TopicAuthorizationFailed) {
-		v.add(Finding{
-			Severity: Error, Object: "topic " + name, Field: "rights", Found: "not to be read by this user", Wanted: "Read and Describe",
+		v.add(queue.Finding{
+			Severity: queue.Error, Object: "topic " + name, Field: "rights", Found: "not to be read by this user", Wanted: "Read and Describe",
 			Why: "nothing would be delivered", Mend: v.acl("Read,Describe", "topic", name),
 		})
 	}
@@ -32,15 +33,15 @@ func (v *verifier) topic(ctx context.Context, name string, d *described) {
 }
 
 func (v *verifier) absentTopic(name string) {
-	f := Finding{Object: "topic " + name, Severity: Error, Field: "rights", Wanted: "Read and Describe", Why: "nothing of it would be delivered"}
+	f := queue.Finding{Object: "topic " + name, Severity: queue.Error, Field: "rights", Wanted: "Read and Describe", Why: "nothing of it would be delivered"}
 	switch err := v.cluster.Topics[name].Err; {
 	case errors.Is(err, kafkago.TopicAuthorizationFailed):
 		f.Found, f.Mend = "not to be described by this user, if it exists", v.acl("Read,Describe", "topic", name)
 	case err == nil, errors.Is(err, kafkago.UnknownTopicOrPartition):
-		f.Severity, f.Field, f.Found, f.Wanted = Warning, "partitions", "0, it does not exist", "1 or more"
+		f.Severity, f.Field, f.Found, f.Wanted = queue.Warning, "partitions", "0, it does not exist", "1 or more"
 		f.Why, f.Mend = "nothing of it is delivered until it appears", "flushline setup -c FILE"
 	default:
-		f.Severity, f.Field, f.Found, f.Wanted = Warning, "state", err.Error(), "described by the brokers"
+		f.Severity, f.Field, f.Found, f.Wanted = queue.Warning, "state", err.Error(), "described by the brokers"
 		f.Why, f.Mend = "nothing of it is delivered while the brokers say so", wire.Advice(err)
 		if f.Mend == "" {
 			f.Mend = "see the brokers' logs"
@@ -57,8 +58,8 @@ func (v *verifier) leaders(d *described) {
 		}
 	}
 	if len(without) > 0 {
-		v.add(Finding{
-			Severity: Warning, Object: "topic " + d.Name, Field: "leader", Found: "missing for partition " + strings.Join(without, ", "), Wanted: "a broker",
+		v.add(queue.Finding{
+			Severity: queue.Warning, Object: "topic " + d.Name, Field: "leader", Found: "missing for partition " + strings.Join(without, ", "), Wanted: "a broker",
 			Why: "these partitions are not read until they have one", Mend: "bring back the brokers that hold them",
 		})
 	}
@@ -109,32 +110,32 @@ func (v *verifier) sourceRows(d *described) []setting {
 	limit, knowsLimit := d.limit()
 	return []setting{
 		{
-			bad: knowsKept && kept >= 0 && kept < shortRetention.Milliseconds(), severity: Warning, field: retentionTime,
+			bad: knowsKept && kept >= 0 && kept < shortRetention.Milliseconds(), severity: queue.Warning, field: retentionTime,
 			found: fmt.Sprintf("%d (%v)", kept, time.Duration(kept)*time.Millisecond), wanted: "more than the longest pause you want to survive",
 			why: "what is not flushed by then is lost, and counted as passed over", to: strconv.FormatInt((7 * 24 * time.Hour).Milliseconds(), 10),
 		},
 		{
-			bad: knowsBytes && bytes >= 0, severity: Warning, field: retentionBytes, found: fmt.Sprintf("%d for each partition", bytes), wanted: "-1",
+			bad: knowsBytes && bytes >= 0, severity: queue.Warning, field: retentionBytes, found: fmt.Sprintf("%d for each partition", bytes), wanted: "-1",
 			why: "the oldest messages are deleted when a partition has more, flushed or not", to: "-1",
 		},
 		{
-			bad: strings.Contains(policy, "compact"), severity: Warning, field: cleanupPolicy, found: policy, wanted: "delete",
+			bad: strings.Contains(policy, "compact"), severity: queue.Warning, field: cleanupPolicy, found: policy, wanted: "delete",
 			why: "a message is removed when a later one has its key, flushed or not", to: "delete",
 		},
 		{
-			bad: unclean == "true", severity: Warning, field: uncleanElection, found: unclean, wanted: "false",
+			bad: unclean == "true", severity: queue.Warning, field: uncleanElection, found: unclean, wanted: "false",
 			why: "a replica that misses messages may become leader: they are lost, and positions are used twice", to: "false",
 		},
 		{
-			bad: d.replicas == 1 && len(v.cluster.Brokers) > 1, severity: Warning, field: "replication factor", found: "1", wanted: "3",
+			bad: d.replicas == 1 && len(v.cluster.Brokers) > 1, severity: queue.Warning, field: "replication factor", found: "1", wanted: "3",
 			why: "messages are lost with the disk of one broker, and not delivered while it is away", mend: "kafka-reassign-partitions.sh",
 		},
 		{
-			bad: d.replicas > 1 && knowsInSync && inSync < 2, severity: Warning, field: minInSyncReplicas, found: strconv.FormatInt(inSync, 10), wanted: "2",
+			bad: d.replicas > 1 && knowsInSync && inSync < 2, severity: queue.Warning, field: minInSyncReplicas, found: strconv.FormatInt(inSync, 10), wanted: "2",
 			why: "a message may be confirmed to its producer that only one broker has", to: "2",
 		},
 		{
-			bad: v.maxMessage > 0 && knowsLimit && int64(limit) > v.maxMessage, severity: Warning, field: maxMessageBytes,
+			bad: v.maxMessage > 0 && knowsLimit && int64(limit) > v.maxMessage, severity: queue.Warning, field: maxMessageBytes,
 			found: strconv.Itoa(limit), wanted: fmt.Sprintf("at most limits.message (%d)", v.maxMessage),
 			why: "a message between the two becomes a dead letter (too_large)", mend: fmt.Sprintf("limits: {message: %d} in the configuration, and in_flight of four times that", limit),
 		},

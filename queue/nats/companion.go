@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/flushline/flushline/queue"
 )
 
 // deadLetterStream is the companion's name: one for each stream and deployment.
@@ -27,7 +29,7 @@ func DeadLetters(ctx context.Context, conn *Conn, cfg *Config, one Consumer) (*S
 	}
 	step := &p.steps[0]
 	if err := step.Apply(ctx); err != nil {
-		if step.Action != Create {
+		if step.Action != queue.Create {
 			return nil, err
 		}
 		return nil, fmt.Errorf("%w; allow this user to publish to %sSTREAM.CREATE.%s, or run as a user who may: flushline setup -c FILE, or keep letters in files: dead_letter: {file: DIR}",
@@ -42,7 +44,7 @@ func (p *planner) companion(ctx context.Context, one Consumer) error {
 	replicas := max(p.o.Replicas, 1)
 	source := p.streams[one.Stream]
 	if source == nil {
-		var missing *MissingError
+		var missing *queue.MissingError
 		found, err := p.conn.stream(ctx, one.Stream)
 		if err != nil && !errors.As(err, &missing) {
 			return err
@@ -53,7 +55,7 @@ func (p *planner) companion(ctx context.Context, one Consumer) error {
 		replicas = max(source.Config.Replicas, 1)
 	}
 	info, err := p.conn.stream(ctx, name)
-	var missing *MissingError
+	var missing *queue.MissingError
 	switch {
 	case errors.As(err, &missing):
 		p.steps = append(p.steps, p.conn.createStream("companion", unlimited(name, []string{name + ".>"}, replicas)))
@@ -61,7 +63,7 @@ func (p *planner) companion(ctx context.Context, one Consumer) error {
 	case err != nil:
 		return err
 	}
-	p.existing(Step{What: "companion", Name: name}, companionFindings(info, name, replicas), func(ctx context.Context, fs []Finding) error {
+	p.existing(queue.Step{What: "companion", Name: name}, companionFindings(info, name, replicas), func(ctx context.Context, fs []queue.Finding) error {
 		return p.conn.updateStream(ctx, info, fs)
 	})
 	return nil
@@ -69,31 +71,31 @@ func (p *planner) companion(ctx context.Context, one Consumer) error {
 
 // companionFindings is stricter than streamFindings: nobody chose to lose
 // letters, and this stream is ours.
-func companionFindings(s *streamInfo, name string, replicas int) []Finding {
+func companionFindings(s *streamInfo, name string, replicas int) []queue.Finding {
 	c := &s.Config
 	o := &object{name: "stream " + name, cli: "nats stream edit " + name}
 	const gone = "letters nobody has read would be deleted"
 	anew := fmt.Sprintf("nats stream backup %[1]s DIR, then nats stream rm %[1]s (it cannot be changed in place)", name)
 	return o.check([]setting{
 		{
-			bad: !coveredByAny(c.Subjects, name+".>"), severity: Error, field: "subjects", found: c.Subjects, wanted: name + ".>",
+			bad: !coveredByAny(c.Subjects, name+".>"), severity: queue.Error, field: "subjects", found: c.Subjects, wanted: name + ".>",
 			why: "letters could not be stored", change: mergeSubjects(c.Subjects, []string{name + ".>"}),
 		},
-		{bad: c.MaxAge > 0, severity: Error, field: "max_age", found: c.MaxAge, wanted: "0 (no limit)", why: gone, change: 0},
-		{bad: c.Discard != jetstream.DiscardNew, severity: Error, field: "discard", found: c.Discard, wanted: jetstream.DiscardNew, why: gone + " when it is full", change: jetstream.DiscardNew},
+		{bad: c.MaxAge > 0, severity: queue.Error, field: "max_age", found: c.MaxAge, wanted: "0 (no limit)", why: gone, change: 0},
+		{bad: c.Discard != jetstream.DiscardNew, severity: queue.Error, field: "discard", found: c.Discard, wanted: jetstream.DiscardNew, why: gone + " when it is full", change: jetstream.DiscardNew},
 		{
-			bad: c.MaxMsgsPerSubject > 0 && !c.DiscardNewPerSubject, severity: Error, field: "max_msgs_per_subject", found: c.MaxMsgsPerSubject, wanted: -1,
+			bad: c.MaxMsgsPerSubject > 0 && !c.DiscardNewPerSubject, severity: queue.Error, field: "max_msgs_per_subject", found: c.MaxMsgsPerSubject, wanted: -1,
 			why: gone, change: -1,
 		},
-		{bad: c.AllowRollup, severity: Error, field: "allow_rollup_hdrs", found: true, wanted: false, why: gone + " by one message with a Nats-Rollup header", change: false},
-		{bad: c.NoAck, severity: Error, field: "no_ack", found: true, wanted: false, why: "no letter would ever be confirmed, so nothing behind it acknowledged", change: false},
-		{bad: c.Sealed, severity: Error, field: "sealed", found: true, wanted: false, why: "it takes no letters", mend: anew},
-		{bad: c.SubjectTransform != nil, severity: Error, field: "subject_transform", found: transform(c.SubjectTransform), wanted: "none", why: "letters would not be found by their route and flusher"},
-		{bad: c.Retention != jetstream.LimitsPolicy, severity: Error, field: "retention", found: c.Retention, wanted: jetstream.LimitsPolicy, why: gone, mend: anew},
-		{bad: c.Storage != jetstream.FileStorage, severity: Error, field: "storage", found: c.Storage, wanted: jetstream.FileStorage, why: "a restart of the server would lose letters", mend: anew},
-		{bad: c.AllowMsgTTL, severity: Warning, field: "allow_msg_ttl", found: true, wanted: false, why: "other producers could make letters expire", mend: anew},
+		{bad: c.AllowRollup, severity: queue.Error, field: "allow_rollup_hdrs", found: true, wanted: false, why: gone + " by one message with a Nats-Rollup header", change: false},
+		{bad: c.NoAck, severity: queue.Error, field: "no_ack", found: true, wanted: false, why: "no letter would ever be confirmed, so nothing behind it acknowledged", change: false},
+		{bad: c.Sealed, severity: queue.Error, field: "sealed", found: true, wanted: false, why: "it takes no letters", mend: anew},
+		{bad: c.SubjectTransform != nil, severity: queue.Error, field: "subject_transform", found: transform(c.SubjectTransform), wanted: "none", why: "letters would not be found by their route and flusher"},
+		{bad: c.Retention != jetstream.LimitsPolicy, severity: queue.Error, field: "retention", found: c.Retention, wanted: jetstream.LimitsPolicy, why: gone, mend: anew},
+		{bad: c.Storage != jetstream.FileStorage, severity: queue.Error, field: "storage", found: c.Storage, wanted: jetstream.FileStorage, why: "a restart of the server would lose letters", mend: anew},
+		{bad: c.AllowMsgTTL, severity: queue.Warning, field: "allow_msg_ttl", found: true, wanted: false, why: "other producers could make letters expire", mend: anew},
 		{
-			bad: c.Replicas < replicas, severity: Warning, field: "num_replicas", found: c.Replicas, wanted: replicas,
+			bad: c.Replicas < replicas, severity: queue.Warning, field: "num_replicas", found: c.Replicas, wanted: replicas,
 			why: "letters survive less than the source's messages do", change: replicas,
 		},
 	})

@@ -5,70 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/flushline/flushline/queue"
 )
-
-// Action is what a step of a plan does.
-type Action string
-
-// The actions. Refuse means that something exists with settings that lose or
-// stall data and may not be changed: Why says by what.
-const (
-	Create Action = "create"
-	OK     Action = "ok"
-	Update Action = "update"
-	Refuse Action = "refuse"
-)
-
-// Change is one setting of a step.
-type Change struct{ Field, From, To string }
-
-// Step is one stream or consumer of a plan.
-type Step struct {
-	What    string   // "stream", "consumer", "companion"
-	Name    string   // "LOGS", "LOGS/flushline", "LOGS_flushline_DLQ"
-	Action  Action   //
-	Changes []Change // what Create and Update write; with OK, what an update would improve
-	Why     string   // with Refuse: what has to be done
-
-	apply func(context.Context) error
-}
-
-// Apply carries the step out. OK does nothing; Refuse is an error.
-func (s *Step) Apply(ctx context.Context) error {
-	switch {
-	case s.Action == Refuse:
-		return fmt.Errorf("couldn't set up %s %s: %s", s.What, s.Name, s.Why)
-	case s.apply == nil:
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
-	defer cancel()
-	if err := s.apply(ctx); err != nil {
-		return fmt.Errorf("couldn't %s %s %s: %w", s.Action, s.What, s.Name, err)
-	}
-	return nil
-}
-
-func (s *Step) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%-7s %s %s", s.Action, s.What, s.Name)
-	for _, c := range s.Changes {
-		fmt.Fprintf(&b, "\n        %s: %s", c.Field, c.To)
-		if c.From != "" {
-			fmt.Fprintf(&b, " (was %s)", c.From)
-		}
-	}
-	if s.Why != "" {
-		b.WriteString("\n        " + s.Why)
-	}
-	return b.String()
-}
 
 // SetupOptions say how far Plan may go.
 type SetupOptions struct {
@@ -82,7 +25,7 @@ type SetupOptions struct {
 
 // Plan says what has to be done so that the consumers of cfg exist and are safe to
 // read. It changes nothing; printing it is the dry run.
-func Plan(ctx context.Context, conn *Conn, cfg *Config, o SetupOptions) ([]Step, error) {
+func Plan(ctx context.Context, conn *Conn, cfg *Config, o SetupOptions) ([]queue.Step, error) {
 	p := &planner{conn: conn, cfg: cfg, o: o, streams: map[string]*streamInfo{}}
 	for _, one := range cfg.List() {
 		if err := p.stream(ctx, one); err != nil {
@@ -104,16 +47,12 @@ func Plan(ctx context.Context, conn *Conn, cfg *Config, o SetupOptions) ([]Step,
 
 // Setup plans and carries out; the steps are what was planned, the error joins
 // what failed. It goes on after a failure, so that one run shows everything.
-func Setup(ctx context.Context, conn *Conn, cfg *Config, o SetupOptions) ([]Step, error) {
+func Setup(ctx context.Context, conn *Conn, cfg *Config, o SetupOptions) ([]queue.Step, error) {
 	steps, err := Plan(ctx, conn, cfg, o)
 	if err != nil {
 		return nil, err
 	}
-	var errs []error
-	for i := range steps {
-		errs = append(errs, steps[i].Apply(ctx))
-	}
-	return steps, errors.Join(errs...)
+	return steps, queue.ApplyAll(ctx, steps)
 }
 
 type planner struct {
@@ -121,7 +60,7 @@ type planner struct {
 	cfg     *Config
 	o       SetupOptions
 	streams map[string]*streamInfo // nil: will be created
-	steps   []Step
+	steps   []queue.Step
 }
 
 // stream plans a stream once, with the subjects of all its consumers.
@@ -138,7 +77,7 @@ func (p *planner) stream(ctx context.Context, one Consumer) error {
 	one.Subjects = subjects
 	info, err := p.conn.stream(ctx, one.Stream)
 	p.streams[one.Stream] = info
-	var missing *MissingError
+	var missing *queue.MissingError
 	switch {
 	case errors.As(err, &missing):
 		p.steps = append(p.steps, p.conn.createStream("stream", sourceStream(one, p.o)))
@@ -146,7 +85,7 @@ func (p *planner) stream(ctx context.Context, one Consumer) error {
 	case err != nil:
 		return err
 	}
-	p.existing(Step{What: "stream", Name: one.Stream}, streamFindings(info, one), func(ctx context.Context, fs []Finding) error {
+	p.existing(queue.Step{What: "stream", Name: one.Stream}, streamFindings(info, one), func(ctx context.Context, fs []queue.Finding) error {
 		return p.conn.updateStream(ctx, info, fs)
 	})
 	return nil
@@ -176,18 +115,18 @@ func unlimited(name string, subjects []string, replicas int) jetstream.StreamCon
 	}
 }
 
-func (c *Conn) createStream(what string, config jetstream.StreamConfig) Step {
-	return Step{
-		What: what, Name: config.Name, Action: Create,
-		Changes: []Change{
-			{"subjects", "", show(config.Subjects)},
-			{"storage", "", show(config.Storage)},
-			{"num_replicas", "", show(config.Replicas)},
-			{"discard", "", show(config.Discard)},
-			{"max_bytes", "", showLimit(config.MaxBytes)},
-			{"max_age", "", showAge(config.MaxAge)},
+func (c *Conn) createStream(what string, config jetstream.StreamConfig) queue.Step {
+	return queue.Step{
+		What: what, Name: config.Name, Action: queue.Create,
+		Changes: []queue.Change{
+			{Field: "subjects", To: show(config.Subjects)},
+			{Field: "storage", To: show(config.Storage)},
+			{Field: "num_replicas", To: show(config.Replicas)},
+			{Field: "discard", To: show(config.Discard)},
+			{Field: "max_bytes", To: showLimit(config.MaxBytes)},
+			{Field: "max_age", To: showAge(config.MaxAge)},
 		},
-		apply: func(ctx context.Context) error {
+		Do: func(ctx context.Context) error {
 			op := "STREAM.CREATE." + config.Name
 			return explainSilence(c.Request(ctx, op, config, nil), c.prefix+op)
 		},
@@ -209,9 +148,9 @@ func showAge(age time.Duration) string {
 }
 
 func (p *planner) consumer(ctx context.Context, one Consumer) error {
-	step := Step{What: "consumer", Name: one.Stream + "/" + one.Durable}
+	step := queue.Step{What: "consumer", Name: one.Stream + "/" + one.Durable}
 	info, err := p.conn.consumer(ctx, one)
-	var missing *MissingError
+	var missing *queue.MissingError
 	switch {
 	case errors.As(err, &missing):
 		p.steps = append(p.steps, p.conn.createConsumer(step, one, p.cfg))
@@ -219,27 +158,27 @@ func (p *planner) consumer(ctx context.Context, one Consumer) error {
 	case err != nil:
 		return err
 	}
-	p.existing(step, consumerFindings(info, one, p.cfg), func(ctx context.Context, fs []Finding) error {
+	p.existing(step, consumerFindings(info, one, p.cfg), func(ctx context.Context, fs []queue.Finding) error {
 		return p.conn.updateConsumer(ctx, one, info, fs)
 	})
 	return nil
 }
 
-func (c *Conn) createConsumer(step Step, one Consumer, cfg *Config) Step {
+func (c *Conn) createConsumer(step queue.Step, one Consumer, cfg *Config) queue.Step {
 	config := jetstream.ConsumerConfig{
 		Durable: one.Durable, Name: one.Durable, FilterSubjects: one.Subjects,
 		DeliverPolicy: jetstream.DeliverAllPolicy, AckPolicy: jetstream.AckExplicitPolicy, ReplayPolicy: jetstream.ReplayInstantPolicy,
 		AckWait: max(cfg.AckWait, MinAckWait), MaxDeliver: -1, MaxAckPending: podWindow * cfg.MaxPods, MaxWaiting: max(512, 4*cfg.MaxPods),
 	}
-	step.Action = Create
-	step.Changes = []Change{
-		{"filter_subjects", "", show(config.FilterSubjects)},
-		{"ack_policy", "", show(config.AckPolicy)},
-		{"ack_wait", "", show(config.AckWait)},
-		{"max_deliver", "", show(config.MaxDeliver)},
-		{"max_ack_pending", "", show(config.MaxAckPending)},
+	step.Action = queue.Create
+	step.Changes = []queue.Change{
+		{Field: "filter_subjects", To: show(config.FilterSubjects)},
+		{Field: "ack_policy", To: show(config.AckPolicy)},
+		{Field: "ack_wait", To: show(config.AckWait)},
+		{Field: "max_deliver", To: show(config.MaxDeliver)},
+		{Field: "max_ack_pending", To: show(config.MaxAckPending)},
 	}
-	step.apply = func(ctx context.Context) error { return c.writeConsumer(ctx, one, "create", config) }
+	step.Do = func(ctx context.Context) error { return c.writeConsumer(ctx, one, "create", config) }
 	return step
 }
 
@@ -250,39 +189,12 @@ func (c *Conn) writeConsumer(ctx context.Context, one Consumer, action string, c
 }
 
 // existing plans what to do about the findings of something that is there.
-func (p *planner) existing(step Step, found []Finding, write func(context.Context, []Finding) error) {
-	var mendable, refused []Finding
-	for _, f := range found {
-		switch {
-		case f.change != nil && p.o.Update:
-			mendable = append(mendable, f)
-		case f.Severity == Error:
-			refused = append(refused, f)
-		default:
-			step.Changes = append(step.Changes, Change{f.Field, f.Found, f.Wanted})
-		}
-	}
-	step.Action = OK
-	if len(mendable) > 0 {
-		step.Action = Update
-		step.Changes = nil
-		step.apply = func(ctx context.Context) error { return write(ctx, mendable) }
-	}
-	for _, f := range slices.Concat(mendable, refused) {
-		step.Changes = append(step.Changes, Change{f.Field, f.Found, f.Wanted})
-	}
-	if len(refused) > 0 {
-		step.Action, step.apply = Refuse, nil
-		why := make([]string, len(refused))
-		for i := range refused {
-			why[i] = fmt.Sprintf("%s: %s; mend it with: %s", refused[i].Field, refused[i].Why, refused[i].Mend)
-		}
-		step.Why = strings.Join(why, "; ")
-	}
+func (p *planner) existing(step queue.Step, found []queue.Finding, write func(context.Context, []queue.Finding) error) {
+	step.Mend(found, p.o.Update, write)
 	p.steps = append(p.steps, step)
 }
 
-func (c *Conn) updateStream(ctx context.Context, info *streamInfo, fs []Finding) error {
+func (c *Conn) updateStream(ctx context.Context, info *streamInfo, fs []queue.Finding) error {
 	raw, err := info.raw.with(fs)
 	if err != nil {
 		return err
@@ -291,7 +203,7 @@ func (c *Conn) updateStream(ctx context.Context, info *streamInfo, fs []Finding)
 	return explainSilence(c.Request(ctx, op, raw, nil), c.prefix+op)
 }
 
-func (c *Conn) updateConsumer(ctx context.Context, one Consumer, info *consumerInfo, fs []Finding) error {
+func (c *Conn) updateConsumer(ctx context.Context, one Consumer, info *consumerInfo, fs []queue.Finding) error {
 	raw, err := info.raw.with(fs)
 	if err != nil {
 		return err
@@ -303,13 +215,13 @@ func (c *Conn) updateConsumer(ctx context.Context, one Consumer, info *consumerI
 }
 
 // with is the configuration as the server wrote it with the changes of findings.
-func (r rawConfig) with(fs []Finding) (rawConfig, error) {
+func (r rawConfig) with(fs []queue.Finding) (rawConfig, error) {
 	out := rawConfig{}
 	for k, v := range r {
 		out[k] = v
 	}
 	for _, f := range fs {
-		b, err := json.Marshal(f.change)
+		b, err := json.Marshal(f.Change)
 		if err != nil {
 			return nil, fmt.Errorf("couldn't encode %s: %w", f.Field, err)
 		}

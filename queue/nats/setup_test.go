@@ -13,10 +13,11 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/queue/nats"
 )
 
-func actions(steps []nats.Step) []string {
+func actions(steps []queue.Step) []string {
 	out := make([]string, len(steps))
 	for i := range steps {
 		out[i] = fmt.Sprintf("%s %s %s", steps[i].Action, steps[i].What, steps[i].Name)
@@ -91,19 +92,19 @@ func TestMissingThingsNameTheCommand(t *testing.T) {
 	b := startBroker(t)
 	cfg := b.config()
 	conn := b.connect(cfg)
-	verify := func(want nats.MissingError) {
+	verify := func(want queue.MissingError) {
 		t.Helper()
 		_, err := nats.Verify(t.Context(), conn, cfg.List()[0], cfg)
-		var missing *nats.MissingError
+		var missing *queue.MissingError
 		if !errors.As(err, &missing) || *missing != want || !strings.Contains(err.Error(), "flushline setup -c FILE") {
 			t.Errorf("got %v, want %+v and the command", err, want)
 		}
 	}
-	verify(nats.MissingError{What: "stream", Name: "LOGS"})
+	verify(queue.MissingError{What: "stream", Name: "LOGS"})
 	if _, err := b.js(conn).CreateStream(t.Context(), jetstream.StreamConfig{Name: "LOGS", Subjects: []string{"logs.>"}}); err != nil {
 		t.Fatal(err)
 	}
-	verify(nats.MissingError{What: "consumer", Name: "LOGS/flushline"})
+	verify(queue.MissingError{What: "consumer", Name: "LOGS/flushline"})
 }
 
 // Each row is a setting that loses, repeats or stalls: it must be found with its
@@ -119,32 +120,32 @@ func TestConsumerSettingsAreVerified(t *testing.T) {
 	type C = jetstream.ConsumerConfig
 	tests := []struct {
 		field    string
-		severity nats.Severity
+		severity queue.Severity
 		mends    bool
 		set      func(*C)
 	}{
-		{"ack_policy", nats.Error, false, func(c *C) { c.AckPolicy = jetstream.AckAllPolicy }},
-		{"max_deliver", nats.Error, true, func(c *C) { c.MaxDeliver = 5 }},
-		{"headers_only", nats.Error, true, func(c *C) { c.HeadersOnly = true }},
-		{"filter_subjects", nats.Error, true, func(c *C) { c.FilterSubjects = nil }},
-		{"filter_subjects", nats.Error, true, func(c *C) { c.FilterSubjects, c.FilterSubject = nil, "logs.shop.>" }},
-		{"deliver_policy", nats.Error, false, func(c *C) { c.DeliverPolicy = jetstream.DeliverNewPolicy }},
-		{"deliver_policy", nats.Warning, false, func(c *C) { c.DeliverPolicy, c.OptStartSeq = jetstream.DeliverByStartSequencePolicy, 1 }},
-		{"ack_wait", nats.Error, true, func(c *C) { c.AckWait = 5 * time.Second }},
-		{"ack_wait", nats.Error, true, func(c *C) { c.AckWait = 59 * time.Second }},
-		{"backoff", nats.Error, true, func(c *C) { c.BackOff = []time.Duration{61 * time.Second, 62 * time.Second} }},
-		{"inactive_threshold", nats.Error, true, func(c *C) { c.InactiveThreshold = time.Hour }},
-		{"mem_storage", nats.Warning, false, func(c *C) { c.MemoryStorage = true }},
-		{"max_ack_pending", nats.Error, true, func(c *C) { c.MaxAckPending = 5 }},
-		{"max_ack_pending", nats.Warning, true, func(c *C) { c.MaxAckPending = 1000 }},
-		{"max_waiting", nats.Error, false, func(c *C) { c.MaxWaiting = 3 }},
-		{"max_batch", nats.Warning, true, func(c *C) { c.MaxRequestBatch = 10 }},
-		{"max_expires", nats.Warning, true, func(c *C) { c.MaxRequestExpires = time.Second }},
-		{"max_expires", nats.Error, true, func(c *C) { c.MaxRequestExpires = 100 * time.Millisecond }},
-		{"max_bytes", nats.Warning, true, func(c *C) { c.MaxRequestMaxBytes = 1000 }},
-		{"replay_policy", nats.Error, false, func(c *C) { c.ReplayPolicy = jetstream.ReplayOriginalPolicy }},
-		{"priority_policy", nats.Error, false, func(c *C) { c.PriorityPolicy, c.PriorityGroups = jetstream.PriorityPolicyOverflow, []string{"g"} }},
-		{"pause_until", nats.Warning, false, func(c *C) { c.PauseUntil = &soon }},
+		{"ack_policy", queue.Error, false, func(c *C) { c.AckPolicy = jetstream.AckAllPolicy }},
+		{"max_deliver", queue.Error, true, func(c *C) { c.MaxDeliver = 5 }},
+		{"headers_only", queue.Error, true, func(c *C) { c.HeadersOnly = true }},
+		{"filter_subjects", queue.Error, true, func(c *C) { c.FilterSubjects = nil }},
+		{"filter_subjects", queue.Error, true, func(c *C) { c.FilterSubjects, c.FilterSubject = nil, "logs.shop.>" }},
+		{"deliver_policy", queue.Error, false, func(c *C) { c.DeliverPolicy = jetstream.DeliverNewPolicy }},
+		{"deliver_policy", queue.Warning, false, func(c *C) { c.DeliverPolicy, c.OptStartSeq = jetstream.DeliverByStartSequencePolicy, 1 }},
+		{"ack_wait", queue.Error, true, func(c *C) { c.AckWait = 5 * time.Second }},
+		{"ack_wait", queue.Error, true, func(c *C) { c.AckWait = 59 * time.Second }},
+		{"backoff", queue.Error, true, func(c *C) { c.BackOff = []time.Duration{61 * time.Second, 62 * time.Second} }},
+		{"inactive_threshold", queue.Error, true, func(c *C) { c.InactiveThreshold = time.Hour }},
+		{"mem_storage", queue.Warning, false, func(c *C) { c.MemoryStorage = true }},
+		{"max_ack_pending", queue.Error, true, func(c *C) { c.MaxAckPending = 5 }},
+		{"max_ack_pending", queue.Warning, true, func(c *C) { c.MaxAckPending = 1000 }},
+		{"max_waiting", queue.Error, false, func(c *C) { c.MaxWaiting = 3 }},
+		{"max_batch", queue.Warning, true, func(c *C) { c.MaxRequestBatch = 10 }},
+		{"max_expires", queue.Warning, true, func(c *C) { c.MaxRequestExpires = time.Second }},
+		{"max_expires", queue.Error, true, func(c *C) { c.MaxRequestExpires = 100 * time.Millisecond }},
+		{"max_bytes", queue.Warning, true, func(c *C) { c.MaxRequestMaxBytes = 1000 }},
+		{"replay_policy", queue.Error, false, func(c *C) { c.ReplayPolicy = jetstream.ReplayOriginalPolicy }},
+		{"priority_policy", queue.Error, false, func(c *C) { c.PriorityPolicy, c.PriorityGroups = jetstream.PriorityPolicyOverflow, []string{"g"} }},
+		{"pause_until", queue.Warning, false, func(c *C) { c.PauseUntil = &soon }},
 	}
 	for i, tt := range tests {
 		t.Run(fmt.Sprintf("%s %s", tt.field, tt.severity), func(t *testing.T) {
@@ -159,13 +160,13 @@ func TestConsumerSettingsAreVerified(t *testing.T) {
 				t.Fatal(err)
 			}
 			only(t, conn, &mine, tt.field, tt.severity)
-			if steps, _ := nats.Setup(t.Context(), conn, &mine, nats.SetupOptions{}); (steps[1].Action == nats.OK) != (tt.severity == nats.Warning) {
+			if steps, _ := nats.Setup(t.Context(), conn, &mine, nats.SetupOptions{}); (steps[1].Action == queue.OK) != (tt.severity == queue.Warning) {
 				t.Errorf("without --update: %s", steps[1].String())
 			}
 			only(t, conn, &mine, tt.field, tt.severity)
 			_, err := nats.Setup(t.Context(), conn, &mine, nats.SetupOptions{Update: true})
 			if !tt.mends {
-				if (err == nil) != (tt.severity == nats.Warning) || (err != nil && !strings.Contains(err.Error(), "nats consumer rm LOGS "+mine.Durable)) {
+				if (err == nil) != (tt.severity == queue.Warning) || (err != nil && !strings.Contains(err.Error(), "nats consumer rm LOGS "+mine.Durable)) {
 					t.Errorf("update of what cannot be updated: %v", err)
 				}
 				return
@@ -190,22 +191,22 @@ func TestStreamSettingsAreVerified(t *testing.T) {
 	type C = jetstream.StreamConfig
 	tests := []struct {
 		field    string
-		severity nats.Severity
+		severity queue.Severity
 		mends    bool
 		set      func(*C)
 	}{
-		{"storage", nats.Warning, false, func(c *C) { c.Storage = jetstream.MemoryStorage }},
-		{"retention", nats.Warning, false, func(c *C) { c.Retention = jetstream.InterestPolicy }},
-		{"retention", nats.Warning, false, func(c *C) { c.Retention = jetstream.WorkQueuePolicy }},
-		{"max_age", nats.Warning, false, func(c *C) { c.MaxAge = time.Hour }},
-		{"max_msgs", nats.Warning, false, func(c *C) { c.MaxMsgs = 1000 }},
-		{"max_bytes", nats.Warning, false, func(c *C) { c.MaxBytes = 1 << 20 }},
-		{"max_bytes", nats.Warning, false, func(c *C) { c.MaxBytes, c.Discard = 1<<20, jetstream.DiscardNew }},
-		{"max_msgs_per_subject", nats.Warning, false, func(c *C) { c.MaxMsgsPerSubject = 1 }},
-		{"allow_msg_ttl", nats.Warning, false, func(c *C) { c.AllowMsgTTL = true }},
-		{"allow_rollup_hdrs", nats.Warning, false, func(c *C) { c.AllowRollup = true }},
-		{"no_ack", nats.Warning, false, func(c *C) { c.NoAck = true }},
-		{"subject_transform", nats.Warning, false, func(c *C) {
+		{"storage", queue.Warning, false, func(c *C) { c.Storage = jetstream.MemoryStorage }},
+		{"retention", queue.Warning, false, func(c *C) { c.Retention = jetstream.InterestPolicy }},
+		{"retention", queue.Warning, false, func(c *C) { c.Retention = jetstream.WorkQueuePolicy }},
+		{"max_age", queue.Warning, false, func(c *C) { c.MaxAge = time.Hour }},
+		{"max_msgs", queue.Warning, false, func(c *C) { c.MaxMsgs = 1000 }},
+		{"max_bytes", queue.Warning, false, func(c *C) { c.MaxBytes = 1 << 20 }},
+		{"max_bytes", queue.Warning, false, func(c *C) { c.MaxBytes, c.Discard = 1<<20, jetstream.DiscardNew }},
+		{"max_msgs_per_subject", queue.Warning, false, func(c *C) { c.MaxMsgsPerSubject = 1 }},
+		{"allow_msg_ttl", queue.Warning, false, func(c *C) { c.AllowMsgTTL = true }},
+		{"allow_rollup_hdrs", queue.Warning, false, func(c *C) { c.AllowRollup = true }},
+		{"no_ack", queue.Warning, false, func(c *C) { c.NoAck = true }},
+		{"subject_transform", queue.Warning, false, func(c *C) {
 			c.SubjectTransform = &jetstream.SubjectTransformConfig{Source: c.Subjects[0], Destination: "s." + c.Subjects[0]}
 		}},
 	}
@@ -236,7 +237,7 @@ func TestAStreamThatDoesNotStoreTheFilterIsMended(t *testing.T) {
 	if _, err := js.UpdateStream(t.Context(), jetstream.StreamConfig{Name: "LOGS", Subjects: []string{"logs.shop.*"}, Description: "kept", AllowDirect: true, Discard: jetstream.DiscardNew}); err != nil {
 		t.Fatal(err)
 	}
-	only(t, conn, cfg, "subjects", nats.Error)
+	only(t, conn, cfg, "subjects", queue.Error)
 	if _, err := nats.Setup(t.Context(), conn, cfg, nats.SetupOptions{}); err == nil || !strings.Contains(err.Error(), "flushline setup --update") {
 		t.Errorf("setup without --update: %v", err)
 	}
@@ -253,7 +254,7 @@ func TestAStreamThatDoesNotStoreTheFilterIsMended(t *testing.T) {
 }
 
 // only verifies and wants exactly one finding.
-func only(t *testing.T, conn *nats.Conn, cfg *nats.Config, field string, severity nats.Severity) {
+func only(t *testing.T, conn *nats.Conn, cfg *nats.Config, field string, severity queue.Severity) {
 	t.Helper()
 	report, err := nats.Verify(t.Context(), conn, cfg.List()[0], cfg)
 	if err != nil {
@@ -266,7 +267,7 @@ func only(t *testing.T, conn *nats.Conn, cfg *nats.Config, field string, severit
 	if f.Found == "" || f.Wanted == "" || f.Why == "" || f.Mend == "" || f.Found == f.Wanted {
 		t.Errorf("incomplete finding: %+v", f)
 	}
-	if errs, warnings := report.Err(), report.Warnings(); (errs != nil) != (severity == nats.Error) || (len(warnings) == 1) != (severity == nats.Warning) {
+	if errs, warnings := report.Err(), report.Warnings(); (errs != nil) != (severity == queue.Error) || (len(warnings) == 1) != (severity == queue.Warning) {
 		t.Errorf("err %v, warnings %v", errs, warnings)
 	}
 }

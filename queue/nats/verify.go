@@ -9,89 +9,22 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/flushline/flushline/queue"
 )
-
-// Severity says whether a setting stops a start.
-type Severity int
-
-// The severities.
-const (
-	Warning Severity = iota + 1 // somebody's choice that can lose or delay data; said, watched, obeyed
-	Error                       // data would be lost or stall without anybody choosing it
-)
-
-func (s Severity) String() string { return [...]string{"", "warning", "error"}[s] }
-
-// MarshalText makes a severity readable in JSON.
-func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
-
-// Finding is a setting of a stream or consumer that loses or stalls data.
-type Finding struct {
-	Severity Severity
-	Object   string // "stream LOGS", "consumer LOGS/flushline"
-	Field    string // as the server's JSON names it: "max_deliver"
-	Found    string
-	Wanted   string
-	Why      string // what would be lost or stalled
-	Mend     string // the command that mends it
-
-	change any // the value setup writes; nil: setup does not touch it
-}
-
-func (f *Finding) String() string {
-	return fmt.Sprintf("%s: %s is %s, want %s: %s; mend it with: %s", f.Object, f.Field, f.Found, f.Wanted, f.Why, f.Mend)
-}
-
-// Report is what Verify found.
-type Report struct{ Findings []Finding }
-
-// Err joins the findings that stop a start; nil if there are none.
-func (r *Report) Err() error {
-	var errs []error
-	for i := range r.Findings {
-		if f := &r.Findings[i]; f.Severity == Error {
-			errs = append(errs, errors.New(f.String()))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// Warnings are the findings that do not stop a start.
-func (r *Report) Warnings() []Finding {
-	var w []Finding
-	for _, f := range r.Findings {
-		if f.Severity == Warning {
-			w = append(w, f)
-		}
-	}
-	return w
-}
-
-// MissingError says that a stream or consumer does not exist.
-type MissingError struct {
-	What string // "stream" or "consumer"
-	Name string // "LOGS", "LOGS/flushline"
-}
-
-func (e *MissingError) Error() string {
-	return fmt.Sprintf("%s %s does not exist; create it with: flushline setup -c FILE", e.What, e.Name)
-}
-
-// mendBySetup is the command for what setup is ready to change.
-const mendBySetup = "flushline setup --update -c FILE"
 
 // Verify compares a stream and its consumer with what keeps data safe and
 // flowing. A missing one is a *MissingError. Other errors are about asking.
-func Verify(ctx context.Context, conn *Conn, consumer Consumer, cfg *Config) (Report, error) {
+func Verify(ctx context.Context, conn *Conn, consumer Consumer, cfg *Config) (queue.Report, error) {
 	stream, err := conn.stream(ctx, consumer.Stream)
 	if err != nil {
-		return Report{}, err
+		return queue.Report{}, err
 	}
 	durable, err := conn.consumer(ctx, consumer)
 	if err != nil {
-		return Report{}, err
+		return queue.Report{}, err
 	}
-	return Report{append(streamFindings(stream, consumer), consumerFindings(durable, consumer, cfg)...)}, nil
+	return queue.Report{Findings: append(streamFindings(stream, consumer), consumerFindings(durable, consumer, cfg)...)}, nil
 }
 
 // streamInfo keeps the configuration as the server wrote it, too, so that an
@@ -112,7 +45,7 @@ func (c *Conn) stream(ctx context.Context, name string) (*streamInfo, error) {
 	var info streamInfo
 	if err := c.info(ctx, "STREAM.INFO."+name, &info.StreamInfo, &info.raw); err != nil {
 		if isCode(err, jetstream.JSErrCodeStreamNotFound) {
-			return nil, &MissingError{"stream", name}
+			return nil, &queue.MissingError{What: "stream", Name: name}
 		}
 		return nil, fmt.Errorf("couldn't ask for stream %s: %w", name, err)
 	}
@@ -124,9 +57,9 @@ func (c *Conn) consumer(ctx context.Context, one Consumer) (*consumerInfo, error
 	if err := c.info(ctx, "CONSUMER.INFO."+one.Stream+"."+one.Durable, &info.ConsumerInfo, &info.raw); err != nil {
 		switch {
 		case isCode(err, jetstream.JSErrCodeConsumerNotFound):
-			return nil, &MissingError{"consumer", one.Stream + "/" + one.Durable}
+			return nil, &queue.MissingError{What: "consumer", Name: one.Stream + "/" + one.Durable}
 		case isCode(err, jetstream.JSErrCodeStreamNotFound):
-			return nil, &MissingError{"stream", one.Stream}
+			return nil, &queue.MissingError{What: "stream", Name: one.Stream}
 		}
 		return nil, fmt.Errorf("couldn't ask for consumer %s/%s: %w", one.Stream, one.Durable, err)
 	}
@@ -176,13 +109,13 @@ func explainSilence(err error, subject string) error {
 type object struct {
 	name     string
 	cli      string // `nats` command that edits it
-	findings []Finding
+	findings []queue.Finding
 }
 
 // setting is one comparison: a row of the tables in verify_*.go.
 type setting struct {
 	bad      bool
-	severity Severity
+	severity queue.Severity
 	field    string
 	found    any
 	wanted   any
@@ -191,19 +124,19 @@ type setting struct {
 	mend     string // when neither setup nor the plain edit command does it
 }
 
-func (o *object) check(settings []setting) []Finding {
+func (o *object) check(settings []setting) []queue.Finding {
 	for _, s := range settings {
 		if !s.bad {
 			continue
 		}
-		f := Finding{
+		f := queue.Finding{
 			Severity: s.severity, Object: o.name, Field: s.field, Found: show(s.found), Wanted: show(s.wanted),
-			Why: s.why, Mend: s.mend, change: s.change,
+			Why: s.why, Mend: s.mend, Change: s.change,
 		}
 		if f.Mend == "" {
 			f.Mend = o.cli
 			if s.change != nil {
-				f.Mend = mendBySetup
+				f.Mend = queue.MendBySetup
 			}
 		}
 		o.findings = append(o.findings, f)

@@ -6,13 +6,15 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/flushline/flushline/queue"
 )
 
 // podWindow is how many messages a pod may hold; the default of limits.window.
 const podWindow = 8192
 
 // consumerFindings is the list of consumer settings that lose, repeat or stall.
-func consumerFindings(info *consumerInfo, one Consumer, cfg *Config) []Finding {
+func consumerFindings(info *consumerInfo, one Consumer, cfg *Config) []queue.Finding {
 	c := &info.Config
 	name := one.Stream + " " + one.Durable
 	o := &object{name: "consumer " + one.Stream + "/" + one.Durable, cli: "nats consumer edit " + name}
@@ -25,33 +27,33 @@ func whatLoses(c *jetstream.ConsumerConfig, one Consumer, anew string) []setting
 	found := filters(c)
 	return []setting{
 		{
-			bad: c.AckPolicy != jetstream.AckExplicitPolicy, severity: Error, field: "ack_policy", found: c.AckPolicy, wanted: jetstream.AckExplicitPolicy,
+			bad: c.AckPolicy != jetstream.AckExplicitPolicy, severity: queue.Error, field: "ack_policy", found: c.AckPolicy, wanted: jetstream.AckExplicitPolicy,
 			why: "one acknowledgement would cover messages that are not flushed", mend: anew,
 		},
 		{
-			bad: c.MaxDeliver > 0, severity: Error, field: "max_deliver", found: c.MaxDeliver, wanted: -1,
+			bad: c.MaxDeliver > 0, severity: queue.Error, field: "max_deliver", found: c.MaxDeliver, wanted: -1,
 			why: "after so many deliveries the server passes over a message for ever and says nothing", change: -1,
 		},
 		{
-			bad: c.HeadersOnly, severity: Error, field: "headers_only", found: true, wanted: false,
+			bad: c.HeadersOnly, severity: queue.Error, field: "headers_only", found: true, wanted: false,
 			why: "values are not delivered", change: false,
 		},
 		{
-			bad: len(one.Subjects) > 0 && !sameSet(found, one.Subjects), severity: Error, field: "filter_subjects", found: found, wanted: one.Subjects,
+			bad: len(one.Subjects) > 0 && !sameSet(found, one.Subjects), severity: queue.Error, field: "filter_subjects", found: found, wanted: one.Subjects,
 			why: "subjects that the configuration names are not delivered, or others are", change: one.Subjects,
 		},
 		{
-			bad: len(one.Subjects) == 0 && len(found) > 0, severity: Warning, field: "filter_subjects", found: found, wanted: "none: the configuration names no subjects",
+			bad: len(one.Subjects) == 0 && len(found) > 0, severity: queue.Warning, field: "filter_subjects", found: found, wanted: "none: the configuration names no subjects",
 			why: "only these subjects are delivered; name them in subjects if that is meant", change: []string{},
 		},
 		{
-			bad: slices.Contains([]jetstream.DeliverPolicy{jetstream.DeliverNewPolicy, jetstream.DeliverLastPolicy, jetstream.DeliverLastPerSubjectPolicy}, c.DeliverPolicy), severity: Error,
+			bad: slices.Contains([]jetstream.DeliverPolicy{jetstream.DeliverNewPolicy, jetstream.DeliverLastPolicy, jetstream.DeliverLastPerSubjectPolicy}, c.DeliverPolicy), severity: queue.Error,
 			field: "deliver_policy", found: c.DeliverPolicy, wanted: jetstream.DeliverAllPolicy,
 			why: "a consumer that is made anew with it passes over everything published until then", mend: anew,
 		},
 		{
 			bad:      c.DeliverPolicy == jetstream.DeliverByStartSequencePolicy || c.DeliverPolicy == jetstream.DeliverByStartTimePolicy,
-			severity: Warning, field: "deliver_policy", found: c.DeliverPolicy, wanted: jetstream.DeliverAllPolicy,
+			severity: queue.Warning, field: "deliver_policy", found: c.DeliverPolicy, wanted: jetstream.DeliverAllPolicy,
 			why: "messages before the start position are never delivered", mend: anew,
 		},
 	}
@@ -60,19 +62,19 @@ func whatLoses(c *jetstream.ConsumerConfig, one Consumer, anew string) []setting
 func whatRepeats(c *jetstream.ConsumerConfig, cfg *Config, anew string) []setting {
 	return []setting{
 		{
-			bad: c.AckWait < max(MinAckWait, cfg.AckWait), severity: Error, field: "ack_wait", found: c.AckWait, wanted: max(MinAckWait, cfg.AckWait),
+			bad: c.AckWait < max(MinAckWait, cfg.AckWait), severity: queue.Error, field: "ack_wait", found: c.AckWait, wanted: max(MinAckWait, cfg.AckWait),
 			why: "held messages are delivered again before they are marked as in progress", change: max(MinAckWait, cfg.AckWait),
 		},
 		{
-			bad: len(c.BackOff) > 0, severity: Error, field: "backoff", found: fmt.Sprint(c.BackOff), wanted: "none",
+			bad: len(c.BackOff) > 0, severity: queue.Error, field: "backoff", found: fmt.Sprint(c.BackOff), wanted: "none",
 			why: "it replaces ack_wait: messages whose Flush takes longer are delivered again and again", change: []time.Duration{},
 		},
 		{
-			bad: c.InactiveThreshold > 0, severity: Error, field: "inactive_threshold", found: c.InactiveThreshold, wanted: "0 (never)",
+			bad: c.InactiveThreshold > 0, severity: queue.Error, field: "inactive_threshold", found: c.InactiveThreshold, wanted: "0 (never)",
 			why: "the server deletes the consumer and its position when all pods are away for so long", change: 0,
 		},
 		{
-			bad: c.MemoryStorage, severity: Warning, field: "mem_storage", found: true, wanted: false,
+			bad: c.MemoryStorage, severity: queue.Warning, field: "mem_storage", found: true, wanted: false,
 			why: "a restart of the server forgets what is acknowledged and delivers it all again", mend: anew,
 		},
 	}
@@ -83,51 +85,51 @@ func whatStalls(c *jetstream.ConsumerConfig, where string, cfg *Config, anew str
 	paused := c.PauseUntil != nil && time.Now().Before(*c.PauseUntil)
 	return []setting{
 		{
-			bad: c.DeliverSubject != "", severity: Error, field: "deliver_subject", found: c.DeliverSubject, wanted: "none",
+			bad: c.DeliverSubject != "", severity: queue.Error, field: "deliver_subject", found: c.DeliverSubject, wanted: "none",
 			why: "a push consumer cannot be paused and is not read by pull requests", mend: anew,
 		},
 		{
-			bad: c.MaxAckPending > 0 && c.MaxAckPending < cfg.MaxPods, severity: Error, field: "max_ack_pending", found: c.MaxAckPending, wanted: need,
+			bad: c.MaxAckPending > 0 && c.MaxAckPending < cfg.MaxPods, severity: queue.Error, field: "max_ack_pending", found: c.MaxAckPending, wanted: need,
 			why: "it is shared by all pods (max_pods): some would never get a message", change: need,
 		},
 		{
-			bad: c.MaxAckPending >= cfg.MaxPods && c.MaxAckPending < need, severity: Warning, field: "max_ack_pending", found: c.MaxAckPending, wanted: need,
+			bad: c.MaxAckPending >= cfg.MaxPods && c.MaxAckPending < need, severity: queue.Warning, field: "max_ack_pending", found: c.MaxAckPending, wanted: need,
 			why: fmt.Sprintf("it is shared by all pods (max_pods): each may hold %d messages instead of %d", c.MaxAckPending/cfg.MaxPods, podWindow), change: need,
 		},
 		{
-			bad: c.MaxWaiting > 0 && c.MaxWaiting < 2*cfg.MaxPods, severity: Error, field: "max_waiting", found: c.MaxWaiting, wanted: 512,
+			bad: c.MaxWaiting > 0 && c.MaxWaiting < 2*cfg.MaxPods, severity: queue.Error, field: "max_waiting", found: c.MaxWaiting, wanted: 512,
 			why: "it is shared by all pods (max_pods), each with up to two pull requests: some would be refused", mend: anew,
 		},
 		{
-			bad: c.MaxRequestBatch > 0, severity: Warning, field: "max_batch", found: c.MaxRequestBatch, wanted: "0 (no limit)",
+			bad: c.MaxRequestBatch > 0, severity: queue.Warning, field: "max_batch", found: c.MaxRequestBatch, wanted: "0 (no limit)",
 			why: "it is obeyed: many small pull requests, slower delivery", change: 0,
 		},
 		{
-			bad: c.MaxRequestExpires >= time.Second, severity: Warning, field: "max_expires", found: c.MaxRequestExpires, wanted: "0 (no limit)",
+			bad: c.MaxRequestExpires >= time.Second, severity: queue.Warning, field: "max_expires", found: c.MaxRequestExpires, wanted: "0 (no limit)",
 			why: "it is obeyed: pull requests are made again that often", change: 0,
 		},
 		{
-			bad: c.MaxRequestExpires > 0 && c.MaxRequestExpires < time.Second, severity: Error, field: "max_expires", found: c.MaxRequestExpires, wanted: "0 (no limit)",
+			bad: c.MaxRequestExpires > 0 && c.MaxRequestExpires < time.Second, severity: queue.Error, field: "max_expires", found: c.MaxRequestExpires, wanted: "0 (no limit)",
 			why: "so short a pull request cannot carry the heartbeats that tell a dead server from an empty stream", change: 0,
 		},
 		{
-			bad: c.MaxRequestMaxBytes > 0, severity: Warning, field: "max_bytes", found: c.MaxRequestMaxBytes, wanted: "0 (no limit)",
+			bad: c.MaxRequestMaxBytes > 0, severity: queue.Warning, field: "max_bytes", found: c.MaxRequestMaxBytes, wanted: "0 (no limit)",
 			why: "it is obeyed: small pull requests, and each larger message costs a refused one first", change: 0,
 		},
 		{
-			bad: c.ReplayPolicy != jetstream.ReplayInstantPolicy, severity: Error, field: "replay_policy", found: c.ReplayPolicy, wanted: jetstream.ReplayInstantPolicy,
+			bad: c.ReplayPolicy != jetstream.ReplayInstantPolicy, severity: queue.Error, field: "replay_policy", found: c.ReplayPolicy, wanted: jetstream.ReplayInstantPolicy,
 			why: "messages come as slowly as they were published: a backlog is never caught up", mend: anew,
 		},
 		{
-			bad: c.PriorityPolicy != jetstream.PriorityPolicyNone, severity: Error, field: "priority_policy", found: priority(c.PriorityPolicy), wanted: "none",
+			bad: c.PriorityPolicy != jetstream.PriorityPolicyNone, severity: queue.Error, field: "priority_policy", found: priority(c.PriorityPolicy), wanted: "none",
 			why: "pull requests without a group are refused, and pods would not share the work", mend: anew,
 		},
 		{
-			bad: paused, severity: Warning, field: "pause_until", found: pauseEnd(c.PauseUntil), wanted: "none",
+			bad: paused, severity: queue.Warning, field: "pause_until", found: pauseEnd(c.PauseUntil), wanted: "none",
 			why: "nothing is delivered until then", mend: "nats consumer resume " + where,
 		},
 		{
-			bad: c.RateLimit > 0, severity: Warning, field: "rate_limit_bps", found: c.RateLimit, wanted: "0 (no limit)",
+			bad: c.RateLimit > 0, severity: queue.Warning, field: "rate_limit_bps", found: c.RateLimit, wanted: "0 (no limit)",
 			why: "delivery is slowed down", change: 0,
 		},
 	}

@@ -5,11 +5,13 @@ import (
 	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/flushline/flushline/queue"
 )
 
 // streamFindings is the list of stream settings that lose data before it is
 // delivered. Most are somebody's choice, so they are warnings.
-func streamFindings(s *streamInfo, one Consumer) []Finding {
+func streamFindings(s *streamInfo, one Consumer) []queue.Finding {
 	c := &s.Config
 	o := &object{name: "stream " + c.Name, cli: "nats stream edit " + c.Name}
 	const watched = "expired messages are counted as passed over"
@@ -21,64 +23,64 @@ func streamFindings(s *streamInfo, one Consumer) []Finding {
 	}
 	return o.check([]setting{
 		{
-			bad: len(missing) > 0, severity: Error, field: "subjects", found: c.Subjects, wanted: strings.Join(missing, ", ") + " among them",
+			bad: len(missing) > 0, severity: queue.Error, field: "subjects", found: c.Subjects, wanted: strings.Join(missing, ", ") + " among them",
 			why: "the stream stores nothing that the consumer's filter asks for", change: added,
 		},
 		{
-			bad: c.Storage != jetstream.FileStorage, severity: Warning, field: "storage", found: c.Storage, wanted: jetstream.FileStorage,
+			bad: c.Storage != jetstream.FileStorage, severity: queue.Warning, field: "storage", found: c.Storage, wanted: jetstream.FileStorage,
 			why: "a restart of the server loses what is not flushed yet", mend: recreate(c.Name),
 		},
 		{
-			bad: s.Cluster != nil && s.Cluster.Name != "" && c.Replicas < 2, severity: Warning, field: "num_replicas", found: c.Replicas, wanted: 3,
+			bad: s.Cluster != nil && s.Cluster.Name != "" && c.Replicas < 2, severity: queue.Warning, field: "num_replicas", found: c.Replicas, wanted: 3,
 			why: "one lost server loses the stream", mend: "nats stream edit " + c.Name + " --replicas 3",
 		},
 		{
-			bad: c.Retention == jetstream.InterestPolicy, severity: Warning, field: "retention", found: c.Retention, wanted: jetstream.LimitsPolicy,
+			bad: c.Retention == jetstream.InterestPolicy, severity: queue.Warning, field: "retention", found: c.Retention, wanted: jetstream.LimitsPolicy,
 			why: "what is published while the consumer does not exist is dropped", mend: recreate(c.Name),
 		},
 		{
-			bad: c.Retention == jetstream.WorkQueuePolicy, severity: Warning, field: "retention", found: c.Retention, wanted: jetstream.LimitsPolicy,
+			bad: c.Retention == jetstream.WorkQueuePolicy, severity: queue.Warning, field: "retention", found: c.Retention, wanted: jetstream.LimitsPolicy,
 			why: "an acknowledged message is deleted and cannot be replayed", mend: recreate(c.Name),
 		},
 		{
-			bad: c.MaxAge > 0, severity: Warning, field: "max_age", found: c.MaxAge, wanted: "0 (no limit)",
+			bad: c.MaxAge > 0, severity: queue.Warning, field: "max_age", found: c.MaxAge, wanted: "0 (no limit)",
 			why: "a pause longer than that loses messages; " + watched,
 		},
 		{
-			bad: c.MaxMsgs > 0 && discards, severity: Warning, field: "max_msgs", found: c.MaxMsgs, wanted: "-1, or discard new",
+			bad: c.MaxMsgs > 0 && discards, severity: queue.Warning, field: "max_msgs", found: c.MaxMsgs, wanted: "-1, or discard new",
 			why: "the oldest messages are deleted, flushed or not; " + watched,
 		},
 		{
-			bad: c.MaxBytes > 0 && discards, severity: Warning, field: "max_bytes", found: c.MaxBytes, wanted: "-1, or discard new",
+			bad: c.MaxBytes > 0 && discards, severity: queue.Warning, field: "max_bytes", found: c.MaxBytes, wanted: "-1, or discard new",
 			why: "the oldest messages are deleted, flushed or not; " + watched,
 		},
 		{
-			bad: c.MaxBytes > 0 && !discards && c.Retention == jetstream.LimitsPolicy && c.MaxAge == 0, severity: Warning,
+			bad: c.MaxBytes > 0 && !discards && c.Retention == jetstream.LimitsPolicy && c.MaxAge == 0, severity: queue.Warning,
 			field: "max_bytes", found: c.MaxBytes, wanted: "a max_age, too",
 			why: "acknowledged messages stay, so a full stream refuses its publishers for good", mend: "nats stream edit " + c.Name + " --max-age 72h",
 		},
 		{
-			bad: c.MaxMsgsPerSubject > 0 && (discards || !c.DiscardNewPerSubject), severity: Warning, field: "max_msgs_per_subject", found: c.MaxMsgsPerSubject, wanted: -1,
+			bad: c.MaxMsgsPerSubject > 0 && (discards || !c.DiscardNewPerSubject), severity: queue.Warning, field: "max_msgs_per_subject", found: c.MaxMsgsPerSubject, wanted: -1,
 			why: "newer messages of a key delete its older ones; " + watched,
 		},
 		{
-			bad: c.AllowMsgTTL, severity: Warning, field: "allow_msg_ttl", found: true, wanted: false,
+			bad: c.AllowMsgTTL, severity: queue.Warning, field: "allow_msg_ttl", found: true, wanted: false,
 			why: "a producer can make messages expire before they are flushed", mend: recreate(c.Name),
 		},
 		{
-			bad: c.AllowRollup, severity: Warning, field: "allow_rollup_hdrs", found: true, wanted: false,
+			bad: c.AllowRollup, severity: queue.Warning, field: "allow_rollup_hdrs", found: true, wanted: false,
 			why: "one message with a Nats-Rollup header deletes all that came before it",
 		},
 		{
-			bad: c.SubjectTransform != nil, severity: Warning, field: "subject_transform", found: transform(c.SubjectTransform), wanted: "none",
+			bad: c.SubjectTransform != nil, severity: queue.Warning, field: "subject_transform", found: transform(c.SubjectTransform), wanted: "none",
 			why: "messages are stored under other subjects than the filter and the key rules expect",
 		},
 		{
-			bad: c.NoAck, severity: Warning, field: "no_ack", found: true, wanted: false,
+			bad: c.NoAck, severity: queue.Warning, field: "no_ack", found: true, wanted: false,
 			why: "producers are not told whether a message was stored",
 		},
 		{
-			bad: c.PersistMode == jetstream.AsyncPersistMode, severity: Warning, field: "persist_mode", found: "async", wanted: "default",
+			bad: c.PersistMode == jetstream.AsyncPersistMode, severity: queue.Warning, field: "persist_mode", found: "async", wanted: "default",
 			why: "producers are told that a message is stored before it is", mend: recreate(c.Name),
 		},
 	})
