@@ -1,5 +1,3 @@
-// Package flushertest has what tests of a flusher need: a Context without a
-// worker behind it.
 package flushertest
 
 import (
@@ -38,7 +36,7 @@ func (p *Process) Context(t testing.TB, key protocol.Key) flushers.Context {
 
 // ContextWith is Context with a runtime context of the caller's.
 func (p *Process) ContextWith(ctx context.Context, t testing.TB, key protocol.Key) flushers.Context {
-	return &lane{process: p, key: key, ctx: ctx, logger: zaptest.NewLogger(t, zaptest.Level(zap.WarnLevel))}
+	return &lane{process: p, shared: p, key: key, ctx: ctx, logger: zaptest.NewLogger(t, zaptest.Level(zap.WarnLevel))}
 }
 
 // Metric is the value of a counter or gauge that instances of this process made.
@@ -69,8 +67,18 @@ type metric struct{ value atomic.Int64 }
 func (m *metric) Add(n int64) { m.value.Add(n) }
 func (m *metric) Set(v int64) { m.value.Store(v) }
 
+// sharer is where a lane's shared values come from.
+type sharer interface {
+	share(key string, open func() (io.Closer, error)) (io.Closer, func(), error)
+}
+
+func (p *Process) share(key string, open func() (io.Closer, error)) (io.Closer, func(), error) {
+	return p.Shared.Get(key, open)
+}
+
 type lane struct {
 	process *Process
+	shared  sharer
 	key     protocol.Key
 	ctx     context.Context
 	logger  *zap.Logger
@@ -84,5 +92,5 @@ func (l *lane) Logger() *zap.Logger                { return l.logger }
 func (l *lane) Metrics() flushers.Metrics          { return l.process }
 
 func (l *lane) Shared(key string, open func() (io.Closer, error)) (io.Closer, func(), error) {
-	return l.process.Shared.Get(key, open)
+	return l.shared.share(key, open)
 }

@@ -1,0 +1,27 @@
+package flushertest
+
+var properties = []property{
+	{"the kind is what it declares", nil, kindIsSane},
+	{"options have help, limits and defaults that hold", nil, optionsAreSane},
+	{"a failed Init leaves nothing behind", nil, failedInitLeavesNothing},
+	{"nil means stored", nil, nilMeansStored},
+	{"a kill right after nil loses nothing", durable, killLosesNothing},
+	{"nil is never said while nothing can be stored", breakable, nilWhileBroken},
+	{"errors have the class that decides what happens next", breakable, errorsHaveClasses},
+	{"a partial failure names what failed", poisonable, partialFailure},
+	{"a failed Flush of an atomic kind wrote nothing", declaredAtomic, failureWritesNothing},
+	{"what is flushed again is stored as often as Idempotence says", idempotent, repeatsStoreNothing},
+	{"it is ready again by itself", breakable, becomesReadyAgain},
+	{"calls end in time while the destination hangs", breakable, callsEndInTime},
+	{"SetUrgent holds nothing up, both ways", nil, urgentBothWays},
+	{"Flush runs as often at a time as Concurrent says", nil, flushesAtATime},
+	{"two instances of one key live side by side", nil, twoOfOneKey},
+	{"a hanging instance does not stop its successor", breakable, successorOfAHangingOne},
+	{"Stop flushes what it still holds", nil, stopFlushes},
+	{"Stop releases what is shared", nil, stopReleasesShared},
+	{"Stop leaves no goroutine, descriptor or connection", nil, stopLeavesNothing},
+	{"nothing of a batch is read after Flush returned", breakable, memoryIsLeftAlone},
+	{"big groups are stored or refused", nil, bigGroups},
+	{"empty and odd groups harm nobody", nil, oddGroups},
+	{"the time of a log is its own", nil, logTime},
+}
