@@ -32,7 +32,7 @@ type Source struct {
 	NATS     *nats.Config
 	Embedded *embedded.Config
 
-	Key    Key
+	Key    []worker.KeyRule // where a group's key is found, in this order
 	Decode Decode
 }
 
@@ -48,23 +48,6 @@ func (s *Source) Deployment() string {
 		return s.Embedded.Durable
 	}
 	return ""
-}
-
-// Key is where a group's key is found when the x-log-* headers leave it open, in
-// this order.
-type Key struct {
-	Subject    string `option:"subject" help:"Pattern over the dot-separated tokens of the NATS subject or the Kafka topic; an empty text switches it off." example:"logs.{project}.{logstore}.{config}"`
-	MessageKey string `option:"message_key" help:"Pattern over the slash-separated tokens of the Kafka message key." example:"{project}/{logstore}/{config}"`
-	Tags       Parts  `option:"tags" help:"Names of the log tags that hold the parts of the key."`
-	Category   bool   `option:"category" help:"Take the logstore from the group's Category."`
-	Constant   Parts  `option:"constant" help:"The parts of the key when nothing else gives them."`
-}
-
-// Parts is something for each part of a key.
-type Parts struct {
-	Project  string `option:"project" help:"For the project."`
-	Logstore string `option:"logstore" help:"For the logstore."`
-	Config   string `option:"config" help:"For the config."`
 }
 
 // Decode is how values are read when their headers do not say.
@@ -180,10 +163,6 @@ const (
 	whenBlockedPark = "park"
 )
 
-// defaultSubject is the subject scheme that flushline's own producers use.
-const defaultSubject = "logs.{project}.{logstore}.{config}"
-
-func defaultKey() Key       { return Key{Subject: defaultSubject} }
 func defaultDecode() Decode { return Decode{Type: "loggroup", Encoding: "none"} }
 
 func defaultDeadLetter() DeadLetter { return DeadLetter{StopAfter: 1000} }

@@ -1,6 +1,7 @@
 package configs_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -20,7 +21,7 @@ source:
     sasl: {mechanism: plain, user: flushline, password: "${env:FLUSHLINE_TEST_PASSWORD}"}
     tls: {enabled: true}
     commit: {every: 2s}
-    key: {subject: "logs.{project}", message_key: "{logstore}/{config}"}
+    key: [message_key, {topic: "logs.{project}"}, {message_key: "{logstore}/*"}]
     decode: {encoding: lz4}
 routes:
   - name: all
@@ -44,8 +45,12 @@ func TestLoadReadsKafka(t *testing.T) {
 		t.Errorf("kafka %+v", k)
 	}
 	w := c.Worker()
-	rules := worker.KeyRules{Subject: "logs.{project}", MessageKey: "{logstore}/{config}"}
-	if w.Deployment != "shop" || w.Payload.Key != rules || w.Payload.ContentEncoding != "lz4" {
+	rules := []worker.KeyRule{
+		{From: worker.KeyMessageKey, Pattern: "{project}/{logstore}/{config}"},
+		{From: worker.KeySubject, Pattern: "logs.{project}"},
+		{From: worker.KeyMessageKey, Pattern: "{logstore}/*"},
+	}
+	if w.Deployment != "shop" || !slices.Equal(w.Payload.Key, rules) || w.Payload.ContentEncoding != "lz4" {
 		t.Errorf("worker %+v", w)
 	}
 }

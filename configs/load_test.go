@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -29,7 +30,7 @@ source:
     subjects: [logs.>]
     user: flushline
     password: ${file:secret}
-    key: {subject: "", message_key: "{project}/{logstore}", tags: {config: __config__}, category: true, constant: {project: p}}
+    key: [headers, {subject: "{project}.{logstore}"}, {tag: {config: __config__}}, category, {constant: {project: p}}]
     decode: {type: loggrouplist, encoding: zstd}
 routes:
   - name: pay
@@ -102,9 +103,12 @@ func TestWorkerConfig(t *testing.T) {
 		Deployment: "shop",
 		Payload: worker.Payload{
 			ContentType: protocol.TypeLogGroupList, ContentEncoding: "zstd",
-			Key: worker.KeyRules{
-				MessageKey: "{project}/{logstore}", Tags: protocol.Key{Config: "__config__"},
-				Category: true, Constant: protocol.Key{Project: "p"},
+			Key: []worker.KeyRule{
+				{From: worker.KeyHeaders},
+				{From: worker.KeySubject, Pattern: "{project}.{logstore}"},
+				{From: worker.KeyTag, Parts: protocol.Key{Config: "__config__"}},
+				{From: worker.KeyCategory},
+				{From: worker.KeyConstant, Parts: protocol.Key{Project: "p"}},
 			},
 		},
 		Limits: worker.Limits{
@@ -168,7 +172,8 @@ func TestDefaults(t *testing.T) {
 	if diff := cmp.Diff(want, w.Limits); diff != "" {
 		t.Error(diff)
 	}
-	if w.Deployment != "flushline" || w.Payload.Key.Subject != "logs.{project}.{logstore}.{config}" ||
+	rules := []worker.KeyRule{{From: worker.KeyHeaders}, {From: worker.KeySubject, Pattern: "logs.{project}.{logstore}.{config}"}}
+	if w.Deployment != "flushline" || !slices.Equal(w.Payload.Key, rules) ||
 		w.Payload.ContentType != protocol.TypeLogGroup || w.Payload.ContentEncoding != "none" || w.Drain != 25*time.Second {
 		t.Errorf("%+v", w)
 	}

@@ -38,6 +38,10 @@ func Schema(kinds *flushers.Registry) ([]byte, error) {
 	properties := root["properties"].(object)
 	source := block(option.Fields(&sourceBlock{}))
 	source["minProperties"], source["maxProperties"] = 1, 1
+	for _, queue := range source["properties"].(object) {
+		own := queue.(object)["properties"].(object)
+		own["key"] = described(keySchema(), own["key"])
+	}
 	properties["source"] = described(source, properties["source"])
 	route := block(option.Fields(defaultRoute()))
 	list := route["properties"].(object)

@@ -112,7 +112,7 @@ func TestSchemaRefusesWhatItCanSee(t *testing.T) {
 		"missing-source.yaml", "missing-routes.yaml", "missing-type.yaml", "missing-route-name.yaml", "missing-flushers.yaml",
 		"empty-routes.yaml", "routes-no-list.yaml", "route-no-block.yaml", "wrong-type-number.yaml", "wrong-type-quotes.yaml",
 		"wrong-type-list.yaml", "wrong-type-block.yaml", "size-unit.yaml", "duration-number.yaml", "duration-text.yaml", "enum.yaml",
-		"source-none.yaml", "source-two.yaml", "source-file.yaml", "source-text.yaml", "decode-type.yaml", "flusher-unknown.yaml",
+		"source-none.yaml", "source-two.yaml", "source-file.yaml", "source-text.yaml", "decode-type.yaml", "key-block.yaml", "key-empty.yaml", "key-word.yaml", "key-element.yaml", "key-two-places.yaml", "flusher-unknown.yaml",
 		"flusher-rate.yaml", "dead-letter-word.yaml", "dead-letter-key.yaml",
 	} {
 		data, ok := bad[name]

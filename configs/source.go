@@ -2,12 +2,12 @@ package configs
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/flushline/flushline/option"
 	"github.com/flushline/flushline/queue/kafka"
 	"github.com/flushline/flushline/queue/nats"
 	"github.com/flushline/flushline/queue/nats/embedded"
+	"github.com/flushline/flushline/worker"
 )
 
 // sourceBlock is the block `source`: one key for each queue.
@@ -27,11 +27,19 @@ func (s *sourceBlock) ForeignKeys() []option.ForeignKey {
 
 // payloadBlock is what every queue's block has beside its own keys.
 type payloadBlock struct {
-	Key    Key    `option:"key" help:"Where a group's key is found when headers leave it open."`
-	Decode Decode `option:"decode" help:"How values are read when headers do not say."`
+	Key    *option.Node `option:"key" help:"Where the parts of a group's key are looked for, in this order; default: the x-log-* headers, then subject or topic as logs.{project}.{logstore}.{config}."`
+	Decode Decode       `option:"decode" help:"How values are read when headers do not say."`
 }
 
-func defaultPayload() payloadBlock { return payloadBlock{Key: defaultKey(), Decode: defaultDecode()} }
+func defaultPayload() payloadBlock { return payloadBlock{Decode: defaultDecode()} }
+
+func (l *loader) payload(n *option.Node, queue string, b *payloadBlock) (key []worker.KeyRule, d Decode) {
+	at := n.Get(queue).Pos
+	if p := n.Get(queue).Value.Get("key"); p != nil {
+		at = p.Pos
+	}
+	return l.key(b.Key, at, queue), b.Decode
+}
 
 // kafkaBlock is `source.kafka`.
 type kafkaBlock struct {
@@ -79,16 +87,20 @@ func (l *loader) source(n *option.Node, at option.Pos) Source {
 	case len(given) == 0 && (n.Kind == option.Map || n.Kind == option.Null):
 		l.errorf(at, "source", "write kafka:, nats: or embedded: below it", "source names no queue")
 	}
+	var s Source
 	switch {
 	case b.Kafka != nil:
-		return Source{Kafka: &b.Kafka.Config, Key: b.Kafka.Key, Decode: b.Kafka.Decode}
+		s.Kafka = &b.Kafka.Config
+		s.Key, s.Decode = l.payload(n, "kafka", &b.Kafka.payloadBlock)
 	case b.NATS != nil:
 		l.companions(at, n, b.NATS.List())
-		return Source{NATS: &b.NATS.Config, Key: b.NATS.Key, Decode: b.NATS.Decode}
+		s.NATS = &b.NATS.Config
+		s.Key, s.Decode = l.payload(n, "nats", &b.NATS.payloadBlock)
 	case b.Embedded != nil:
-		return Source{Embedded: &b.Embedded.Config, Key: b.Embedded.Key, Decode: b.Embedded.Decode}
+		s.Embedded = &b.Embedded.Config
+		s.Key, s.Decode = l.payload(n, "embedded", &b.Embedded.payloadBlock)
 	}
-	return Source{}
+	return s
 }
 
 // companions must not be one another, nor a stream that is read.
@@ -110,47 +122,4 @@ func (l *loader) companions(at option.Pos, n *option.Node, consumers []nats.Cons
 			taken[name] = "the companion of " + c.Stream + "/" + c.Durable
 		}
 	}
-}
-
-// Validate checks the patterns.
-func (k *Key) Validate() []option.Problem {
-	var problems []option.Problem
-	for _, p := range []struct{ path, pattern, separator string }{
-		{"subject", k.Subject, "."}, {"message_key", k.MessageKey, "/"},
-	} {
-		if err := checkPattern(p.pattern, p.separator); err != nil {
-			problems = append(problems, option.Errorf(p.path, "%s %q: %v", p.path, p.pattern, err))
-		}
-	}
-	return problems
-}
-
-// checkPattern reads a pattern such as "logs.{project}.{logstore}.{config}": each
-// token is a part of the key, a star, or literal text.
-func checkPattern(pattern, separator string) error {
-	if pattern == "" {
-		return nil
-	}
-	seen := map[string]bool{}
-	for token := range strings.SplitSeq(pattern, separator) {
-		name, isPart := strings.CutPrefix(token, "{")
-		name, closed := strings.CutSuffix(name, "}")
-		switch {
-		case token == "":
-			return fmt.Errorf("there is an empty token")
-		case !isPart && !strings.ContainsAny(token, "{}"):
-			continue
-		case !isPart || !closed || strings.ContainsAny(name, "{}"):
-			return fmt.Errorf("%q is neither text nor a part such as {project}: a part fills a whole token", token)
-		case name != "project" && name != "logstore" && name != "config":
-			return fmt.Errorf("%s is no part of a key: use {project}, {logstore} and {config}", token)
-		case seen[name]:
-			return fmt.Errorf("%s stands twice", token)
-		}
-		seen[name] = true
-	}
-	if len(seen) == 0 {
-		return fmt.Errorf("it names no part of the key: use {project}, {logstore} and {config}")
-	}
-	return nil
 }

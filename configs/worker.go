@@ -21,13 +21,7 @@ func (c *Config) Worker() worker.Config {
 		Payload: worker.Payload{
 			ContentType:     contentTypes[c.Source.Decode.Type],
 			ContentEncoding: c.Source.Decode.Encoding,
-			Key: worker.KeyRules{
-				Subject:    c.Source.Key.Subject,
-				MessageKey: c.Source.Key.MessageKey,
-				Tags:       protocol.Key(c.Source.Key.Tags),
-				Category:   c.Source.Key.Category,
-				Constant:   protocol.Key(c.Source.Key.Constant),
-			},
+			Key:             c.Source.Key,
 		},
 		Limits:     c.Limits.worker(),
 		DeadLetter: worker.DeadLetter{StopAfter: c.DeadLetter.StopAfter},

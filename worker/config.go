@@ -72,27 +72,9 @@ type Batch struct {
 
 // Payload says how values are read where headers do not.
 type Payload struct {
-	ContentType     string // "application/x-protobuf;type=loggroup"
-	ContentEncoding string // "none"
-	Key             KeyRules
-}
-
-// KeyRules fill the parts of a key that the x-log-* headers leave open, in this
-// order.
-type KeyRules struct {
-	// Subject is a pattern over the dot-separated tokens of subject or topic, such
-	// as "logs.{project}.{logstore}.{config}"; empty: not used. Tokens are
-	// percent-decoded.
-	Subject string
-	// MessageKey is a pattern over the slash-separated message key, such as
-	// "{project}/{logstore}/{config}"; empty: not used.
-	MessageKey string
-	// Tags name the log tags that hold the parts; empty: not used.
-	Tags protocol.Key
-	// Category fills the logstore from LogGroup.Category.
-	Category bool
-	// Constant is the last resort.
-	Constant protocol.Key
+	ContentType     string    // "application/x-protobuf;type=loggroup"
+	ContentEncoding string    // "none"
+	Key             []KeyRule // nil: the headers alone
 }
 
 // Limits bound memory and data.
@@ -126,6 +108,9 @@ func (c *Config) setDefaults() {
 	def(&c.Limits.LaneIdle, 10*time.Minute)
 	def(&c.DeadLetter.StopAfter, 1000)
 	def(&c.Payload.ContentType, protocol.TypeLogGroup)
+	if c.Payload.Key == nil {
+		c.Payload.Key = []KeyRule{{From: KeyHeaders}}
+	}
 	if c.Logger == nil {
 		c.Logger = zap.NewNop()
 	}

@@ -240,7 +240,7 @@ func (s *strand) routeGroups(ctx context.Context, m *message) {
 	m.holds.Store(1)
 	for i := range m.groups {
 		g := &m.groups[i]
-		key, err := s.w.keyer.ofGroup(base, g)
+		key, err := s.w.keyer.ofGroup(base, msg, g)
 		reason := ReasonNoKey
 		var t *target
 		if err == nil {

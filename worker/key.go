@@ -4,98 +4,150 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"unsafe"
 
 	"github.com/flushline/flushline/protocol"
 	"github.com/flushline/flushline/queue"
 )
 
-// keyer finds the key of each group: headers first, then the configured rules.
+// keyer finds the key of each group. It walks the rules in their order; each fills
+// what those before it left open.
 type keyer struct {
-	rules   KeyRules
-	subject tokens
-	message tokens
+	message []keyRule // the first rules, which look at nothing but the message
+	group   []keyRule // the rest, asked again for each group
+	missing string    // the rules in words
 }
 
-func newKeyer(r KeyRules) (*keyer, error) {
-	k := &keyer{rules: r}
-	var err error
-	if k.subject, err = newTokens(r.Subject, "."); err != nil {
-		return nil, fmt.Errorf("key subject pattern %q: %w", r.Subject, err)
+// keyRule is a KeyRule whose pattern is cut into tokens.
+type keyRule struct {
+	from    KeyFrom
+	pattern tokens
+	parts   protocol.Key
+}
+
+func newKeyer(rules []KeyRule) (*keyer, error) {
+	k := &keyer{}
+	var names []string
+	for i := range rules {
+		pattern, err := newTokens(rules[i].Pattern, rules[i].From.separator())
+		if err != nil {
+			return nil, fmt.Errorf("key rule %d, pattern %q: %w", i+1, rules[i].Pattern, err)
+		}
+		rule := keyRule{from: rules[i].From, pattern: pattern, parts: rules[i].Parts}
+		if len(k.group) == 0 && rule.from.ofMessage() {
+			k.message = append(k.message, rule)
+		} else {
+			k.group = append(k.group, rule)
+		}
+		names = append(names, rules[i].String())
 	}
-	if k.message, err = newTokens(r.MessageKey, "/"); err != nil {
-		return nil, fmt.Errorf("key message_key pattern %q: %w", r.MessageKey, err)
-	}
+	k.missing = strings.Join(names, ", ")
 	return k, nil
 }
 
-// ofMessage fills what headers, subject and message key say; of a header that comes
-// twice the first counts. The strings alias the message.
+// ofMessage fills what is the same for all groups of a message. The strings alias
+// the message.
 func (k *keyer) ofMessage(m *queue.Message) protocol.Key {
 	var key protocol.Key
-	for i := range m.Headers {
-		h := &m.Headers[i]
-		switch len(h.Key) {
-		case len(protocol.HeaderProject):
-			if strings.EqualFold(h.Key, protocol.HeaderProject) {
-				def(&key.Project, h.Value)
-			}
-		case len(protocol.HeaderLogstore):
-			if strings.EqualFold(h.Key, protocol.HeaderLogstore) {
-				def(&key.Logstore, h.Value)
-			}
-		case len(protocol.HeaderConfig):
-			if strings.EqualFold(h.Key, protocol.HeaderConfig) {
-				def(&key.Config, h.Value)
-			}
+	for i := range k.message {
+		k.message[i].fromMessage(&key, m)
+		if complete(&key) {
+			break
 		}
-	}
-	if complete(&key) {
-		return key
-	}
-	k.subject.fill(&key, m.Subject)
-	if len(m.Key) > 0 {
-		k.message.fill(&key, string(m.Key))
 	}
 	return key
 }
 
-// ofGroup fills the rest from the group and the constants, or says what is missing.
-func (k *keyer) ofGroup(key protocol.Key, g *protocol.Group) (protocol.Key, error) {
+// ofGroup fills the rest, or says what is missing. The strings alias message and
+// group.
+func (k *keyer) ofGroup(key protocol.Key, m *queue.Message, g *protocol.Group) (protocol.Key, error) {
+	for i := 0; i < len(k.group) && !complete(&key); i++ {
+		k.group[i].fill(&key, m, g)
+	}
 	if complete(&key) {
 		return key, nil
 	}
+	return key, fmt.Errorf("no %s: the source's key rules are %s", strings.Join(open(&key), ", no "), k.missing)
+}
+
+func (r *keyRule) fill(key *protocol.Key, m *queue.Message, g *protocol.Group) {
+	switch r.from {
+	case KeyTag:
+		r.fromTags(key, g)
+	case KeyCategory:
+		if key.Logstore == "" {
+			key.Logstore = g.Category()
+		}
+	case KeyConstant:
+		def(&key.Project, r.parts.Project)
+		def(&key.Logstore, r.parts.Logstore)
+		def(&key.Config, r.parts.Config)
+	default:
+		r.fromMessage(key, m)
+	}
+}
+
+func (r *keyRule) fromMessage(key *protocol.Key, m *queue.Message) {
+	switch r.from {
+	case KeyHeaders:
+		fromHeaders(key, m.Headers)
+	case KeySubject:
+		r.pattern.fill(key, m.Subject)
+	case KeyMessageKey:
+		if len(m.Key) > 0 {
+			r.pattern.fill(key, unsafe.String(&m.Key[0], len(m.Key)))
+		}
+	}
+}
+
+// fromHeaders takes of a header that comes twice the first.
+func fromHeaders(key *protocol.Key, headers []queue.Header) {
+	var own protocol.Key
+	for i := range headers {
+		h := &headers[i]
+		switch len(h.Key) {
+		case len(protocol.HeaderProject):
+			if strings.EqualFold(h.Key, protocol.HeaderProject) {
+				def(&own.Project, h.Value)
+			}
+		case len(protocol.HeaderLogstore):
+			if strings.EqualFold(h.Key, protocol.HeaderLogstore) {
+				def(&own.Logstore, h.Value)
+			}
+		case len(protocol.HeaderConfig):
+			if strings.EqualFold(h.Key, protocol.HeaderConfig) {
+				def(&own.Config, h.Value)
+			}
+		}
+	}
+	def(&key.Project, own.Project)
+	def(&key.Logstore, own.Logstore)
+	def(&key.Config, own.Config)
+}
+
+func (r *keyRule) fromTags(key *protocol.Key, g *protocol.Group) {
 	for _, f := range [3]struct {
 		field *string
 		tag   string
-	}{{&key.Project, k.rules.Tags.Project}, {&key.Logstore, k.rules.Tags.Logstore}, {&key.Config, k.rules.Tags.Config}} {
+	}{{&key.Project, r.parts.Project}, {&key.Logstore, r.parts.Logstore}, {&key.Config, r.parts.Config}} {
 		if *f.field == "" && f.tag != "" {
 			*f.field, _ = g.Tag(f.tag)
 		}
 	}
-	if key.Logstore == "" && k.rules.Category {
-		key.Logstore = g.Category()
-	}
-	def(&key.Project, k.rules.Constant.Project)
-	def(&key.Logstore, k.rules.Constant.Logstore)
-	def(&key.Config, k.rules.Constant.Config)
-	if complete(&key) {
-		return key, nil
-	}
-	return key, missingKey(&key)
 }
 
 func complete(k *protocol.Key) bool { return k.Project != "" && k.Logstore != "" && k.Config != "" }
 
-func missingKey(k *protocol.Key) error {
-	var missing []string
-	for _, f := range [3]struct{ value, header string }{
-		{k.Project, protocol.HeaderProject}, {k.Logstore, protocol.HeaderLogstore}, {k.Config, protocol.HeaderConfig},
+// open names the parts that nothing has filled.
+func open(k *protocol.Key) (parts []string) {
+	for _, f := range [3]struct{ name, value string }{
+		{"project", k.Project}, {"logstore", k.Logstore}, {"config", k.Config},
 	} {
 		if f.value == "" {
-			missing = append(missing, f.header)
+			parts = append(parts, f.name)
 		}
 	}
-	return fmt.Errorf("no %s header and no rule of the source's `key` block fills it", strings.Join(missing, ", no "))
+	return parts
 }
 
 // tokens is a pattern such as logs.{project}.{logstore}.{config}, cut at sep.
@@ -106,7 +158,28 @@ type tokens struct {
 
 type token struct {
 	literal string // "*" matches any
-	field   func(*protocol.Key) *string
+	part    keyPart
+}
+
+// keyPart is the part of a key that a token fills. (A func that returns the field
+// would move each key to the heap.)
+type keyPart int
+
+const (
+	noPart keyPart = iota
+	projectPart
+	logstorePart
+	configPart
+)
+
+func (p keyPart) of(k *protocol.Key) *string {
+	switch p {
+	case projectPart:
+		return &k.Project
+	case logstorePart:
+		return &k.Logstore
+	}
+	return &k.Config
 }
 
 func newTokens(pattern, sep string) (tokens, error) {
@@ -118,11 +191,11 @@ func newTokens(pattern, sep string) (tokens, error) {
 		tok := token{literal: s}
 		switch s {
 		case "{project}":
-			tok.field = func(k *protocol.Key) *string { return &k.Project }
+			tok.part = projectPart
 		case "{logstore}":
-			tok.field = func(k *protocol.Key) *string { return &k.Logstore }
+			tok.part = logstorePart
 		case "{config}":
-			tok.field = func(k *protocol.Key) *string { return &k.Config }
+			tok.part = configPart
 		default:
 			if strings.ContainsAny(s, "{}") {
 				return t, fmt.Errorf("%q is not {project}, {logstore}, {config}, * or plain text", s)
@@ -143,7 +216,7 @@ func (t *tokens) fill(key *protocol.Key, s string) {
 		part, rest, _ := strings.Cut(s, t.sep)
 		s = rest
 		tok := &t.parts[i]
-		if tok.field == nil {
+		if tok.part == noPart {
 			if tok.literal != "*" && tok.literal != part {
 				return
 			}
@@ -154,7 +227,7 @@ func (t *tokens) fill(key *protocol.Key, s string) {
 				part = u
 			}
 		}
-		def(tok.field(&found), part)
+		def(tok.part.of(&found), part)
 	}
 	*key = found
 }
