@@ -37,7 +37,7 @@ DEMO_TIME ?= 10s
 RUN ?= .
 
 .PHONY: all
-all: check test examples ## What CI runs: format, lint, vet, tests, example checks
+all: check test faults examples ## What CI runs: format, lint, vet, tests, faults, example checks
 
 .PHONY: help
 help: ## Describe the targets
@@ -56,9 +56,12 @@ kafka: ## Fetch the Apache Kafka that tests run against, and say which it is
 	@go run ./test/kafkabroker/jars
 
 .PHONY: test
-test: kafka ## Run all tests with the race detector (below ten minutes on two cores)
+test: kafka ## Run the tests of all packages with the race detector (below ten minutes on two cores)
 	go test -race -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) $$(go list ./... | grep -v '/test/e2e')
-# The black-box tests compare rates and hold deadlines: nothing runs beside them.
+
+# These tests compare rates and hold deadlines: nothing runs beside them.
+.PHONY: faults
+faults: kafka ## Kill, freeze and restart the program and its brokers (below ten minutes on two cores)
 	go test -race -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) -p 1 ./test/e2e/...
 
 .PHONY: check
@@ -111,7 +114,7 @@ bench: ## Measure against the bare loop: ratios of one run, interleaved, medians
 	go run ./test/bench
 
 .PHONY: e2e-long
-e2e-long: kafka ## Kill and chaos runs at full size (some ten minutes)
+e2e-long: kafka ## Kill and chaos runs at full size (about half an hour)
 	FLUSHLINE_LONG=1 go test -race -timeout $(LONG_TIMEOUT) -count 1 -v -p 1 -run '$(RUN)' ./test/e2e/...
 
 .PHONY: fuzz
