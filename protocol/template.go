@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -14,8 +15,9 @@ import (
 //	{tag.x} {content.x}             a tag of the group, a content of the log
 //	{{ }}                           braces
 //
-// iLogtail's %{tag.x} and %{content.x} mean the same. A tag that is not in the
-// group's log tags is looked for among the log's contents as "__tag__:x", where
+// iLogtail's %{tag.x} and %{content.x} mean the same, and its %{+yyyy.MM.dd} is a
+// date, with ww for the week of ISO 8601: also of the log, where iLogtail takes the
+// time of flushing. A tag that is not in the group's log tags is looked for among the log's contents as "__tag__:x", where
 // iLogtail puts tags with UsingOldContentTag. Of several with one key the last
 // counts. The zero Template is empty. A Template does not change; it is safe for
 // concurrent use and reads and writes as text, so it can be an option.
@@ -50,6 +52,7 @@ type partKind int
 const (
 	partText partKind = iota
 	partDate
+	partWeek
 	partProject
 	partLogstore
 	partConfig
@@ -73,7 +76,7 @@ func (p *part) name() string {
 	return partNames[p.kind]
 }
 
-var partNames = [...]string{"", "date", "project", "logstore", "config", "host", "tag", "content"}
+var partNames = [...]string{"", "date", "date", "project", "logstore", "config", "host", "tag", "content"}
 
 // String is the text the template was compiled from.
 func (t *Template) String() string {
@@ -131,12 +134,8 @@ func (t *Template) AppendSafe(dst []byte, v *TemplateVars, safe func(dst []byte,
 	begin := len(dst)
 	for i := range t.parts {
 		p := &t.parts[i]
-		switch p.kind {
-		case partText:
-			dst = append(dst, p.arg...)
-			continue
-		case partDate:
-			dst = time.Unix(int64(v.Time), 0).UTC().AppendFormat(dst, p.arg)
+		if p.kind <= partWeek {
+			dst = p.appendTime(dst, time.Unix(int64(v.Time), 0).UTC())
 			continue
 		}
 		value, ok := p.value(v)
@@ -146,6 +145,35 @@ func (t *Template) AppendSafe(dst []byte, v *TemplateVars, safe func(dst []byte,
 		dst = safe(dst, value)
 	}
 	return dst, nil
+}
+
+// appendTime appends a part that no value from outside is in.
+func (p *part) appendTime(dst []byte, t time.Time) []byte {
+	switch p.kind {
+	case partDate:
+		return t.AppendFormat(dst, p.arg)
+	case partWeek:
+		_, week := t.ISOWeek()
+		return strconv.AppendInt(dst, int64(week), 10)
+	}
+	return append(dst, p.arg...)
+}
+
+// Shape is the template with a date and one value for all else: for those who
+// check what its own text makes of a path or a name.
+func (t *Template) Shape(value string) string {
+	if t.IsZero() {
+		return ""
+	}
+	var dst []byte
+	for i := range t.parts {
+		if p := &t.parts[i]; p.kind <= partWeek {
+			dst = p.appendTime(dst, oneMoment)
+		} else {
+			dst = append(dst, value...)
+		}
+	}
+	return string(dst)
 }
 
 func (p *part) value(v *TemplateVars) (string, bool) {

@@ -94,9 +94,19 @@ func TestTemplateErrorsSayWhatToWrite(t *testing.T) {
 		"a {project":             `character 3: a { that is never closed: close it with }, or write {{ for a brace`,
 		"{date:2006{tag.x}":      `character 1: a { that is never closed`,
 		"a } b":                  `character 3: a } without {: write }} for a brace`,
-		"%{+yyyy.MM.dd}":         "%{+yyyy.MM.dd} takes the time of flushing: write {date:2006.01.02} for the log's time",
+		"a-%{+YYYY.MM.dd}":       `character 3: %{+YYYY.MM.dd} has "YYYY", which is no unit of time here: write %{+yyyy.MM.dd}`,
+		"%{+yyyy.MM.DD}":         "write %{+yyyy.MM.dd}",
+		"%{+HH:mm:ss.SSS}":       "%{+HH:mm:ss.SSS} asks for parts of a second, and a name is made of whole seconds: write %{+HH:mm:ss}",
+		"%{+SSS}":                "write %{+yyyy.MM.dd}",
+		"%{+yyyyMMddkk}":         "write %{+yyyyMMddHH}",
+		"%{+%Y.%m}":              "write %{+yyyy.MM.dd}",
+		"%{+2006.01.02}":         "%{+2006.01.02} is the same at all times: write %{+yyyy.MM.dd}",
+		"%{+}":                   "is the same at all times",
+		"%{+week ww}":            "write %{+",
+		"%{+yyyy'week}":          "and 'text' in quotes",
+		`\%{content.a}`:          `\ takes no meaning away here: write %{{ for the text %{`,
 		"%{content.a:b}":         "%{content.a:b} has an operator, which is not supported: write {content.a}",
-		"%{project}":             "only content.NAME and tag.NAME may stand in %{ }",
+		"%{project}":             "only content.NAME, tag.NAME and +LAYOUT may stand in %{ }",
 		"${env:HOME}":            "{env:HOME} is not known",
 	} {
 		tmpl, err := protocol.CompileTemplate(text)
@@ -110,6 +120,59 @@ func TestTemplateErrorsSayWhatToWrite(t *testing.T) {
 		_ = kept.UnmarshalText([]byte("kept"))
 		if err := kept.UnmarshalText([]byte(text)); err == nil || kept.String() != "kept" {
 			t.Errorf("%q: UnmarshalText gives %v and %q", text, err, kept.String())
+		}
+	}
+}
+
+// The names that iLogtail's layouts give, of 1 February 2026 04:05:09 UTC, a Sunday
+// in week 5, and of 29 November 2021 23:58:47 UTC, a Monday in week 48.
+func TestLayoutsOfILogtail(t *testing.T) {
+	t.Parallel()
+	early, late := &protocol.TemplateVars{Time: 1769918709}, &protocol.TemplateVars{Time: 1638230327}
+	for layout, want := range map[string][2]string{
+		"yyyy.MM.dd":          {"2026.02.01", "2021.11.29"},
+		"yyyyMMdd":            {"20260201", "20211129"},
+		"yy-M-d":              {"26-2-1", "21-11-29"},
+		"yyyy_d":              {"2026_1", "2021_29"},
+		"yyyy.ww":             {"2026.5", "2021.48"},
+		"MMMM EEEE":           {"February Sunday", "November Monday"},
+		"MMM/EEE":             {"Feb/Sun", "Nov/Mon"},
+		"HHmmss":              {"040509", "235847"},
+		"KK:m:s aa":           {"04:5:9 AM", "11:58:47 PM"},
+		"K":                   {"4", "11"},
+		"hh h a":              {"04 4 AM", "11 11 PM"},
+		"yyyy-MM-ddTHH":       {"2026-02-01T04", "2021-11-29T23"},
+		"yyyy-01-15-dd":       {"2026-01-15-01", "2021-01-15-29"},
+		"'Monday' yyyy 'o'''": {"Monday 2026 o'", "Monday 2021 o'"},
+		"''yyyy":              {"'2026", "'2021"},
+		"DDD":                 {"032", "333"},
+		"yyyy Z X XX XXX":     {"2026 UTC +00 +0000 +00:00", "2021 UTC +00 +0000 +00:00"},
+		"yyyy年MM月":            {"2026年02月", "2021年11月"},
+	} {
+		text := "logs-%{+" + layout + "}!"
+		tmpl, err := protocol.CompileTemplate(text)
+		if err != nil {
+			t.Errorf("%v", err)
+			continue
+		}
+		for i, vars := range []*protocol.TemplateVars{early, late} {
+			if got, err := tmpl.Append(nil, vars); err != nil || string(got) != "logs-"+want[i]+"!" {
+				t.Errorf("%s: got %s, %v, want logs-%s!", layout, got, err, want[i])
+			}
+		}
+		if !tmpl.Uses("date") || tmpl.String() != text {
+			t.Errorf("%s: Uses(date) is %v, the text %s", layout, tmpl.Uses("date"), tmpl.String())
+		}
+	}
+}
+
+func TestShapeFillsEverything(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"a/{project}-{tag.x}/%{content.y}.{host}": "a/v-v/v.v", "{{{date:2006}}}-%{+ww}": "{2001}-5", "": "",
+	} {
+		if got := compile(t, text).Shape("v"); got != want {
+			t.Errorf("%q has the shape %q, want %q", text, got, want)
 		}
 	}
 }
@@ -169,7 +232,7 @@ func TestUses(t *testing.T) {
 }
 
 func TestTemplatesDoNotAllocate(t *testing.T) {
-	tmpl := compile(t, "{project}/{date:2006-01-02}/{tag.app}-{content.level}")
+	tmpl := compile(t, "{project}/{date:2006-01-02}/{tag.app}-{content.level}-%{+yyyy.ww}")
 	vars, dst := templateVars(), make([]byte, 0, 100)
 	if n := testing.AllocsPerRun(100, func() { dst, _ = tmpl.Append(dst[:0], vars) }); n != 0 {
 		t.Errorf("Append allocates %v times", n)
@@ -181,6 +244,7 @@ func TestTemplatesDoNotAllocate(t *testing.T) {
 func FuzzTemplate(f *testing.F) {
 	for _, s := range []string{
 		"{project}", "%{content.level}", "{{}}", "{date:2006}", "{date:yyyy}", "%{+yyyy}", "{tag.x", "}", "{date:MMM}", "{date:%Y20240101}",
+		"%{+yyyy.MM.dd}", "%{+'a'ww''}", "%{+YYYY_d}", "%{+HH:mm:ss.SSS}", `\%{tag.x}`,
 	} {
 		f.Add(s)
 	}

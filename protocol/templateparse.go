@@ -33,7 +33,9 @@ func (p *templateParser) step() error {
 		p.literal = append(p.literal, rest[0])
 		p.at += 2
 	case rest[0] == '{':
-		return p.placeholder(1, parsePlaceholder)
+		return p.placeholder(1, parseOwn)
+	case strings.HasPrefix(rest, `\%{`):
+		return fmt.Errorf("\\ takes no meaning away here: write %%{{ for the text %%{")
 	case strings.HasPrefix(rest, "%{"):
 		return p.placeholder(2, parseForeign)
 	case rest[0] == '}':
@@ -45,7 +47,7 @@ func (p *templateParser) step() error {
 	return nil
 }
 
-func (p *templateParser) placeholder(skip int, parse func(string) (part, error)) error {
+func (p *templateParser) placeholder(skip int, parse func(string) ([]part, error)) error {
 	rest := p.text[p.at+skip:]
 	end := strings.IndexAny(rest, "{}")
 	if end < 0 || rest[end] == '{' {
@@ -56,7 +58,7 @@ func (p *templateParser) placeholder(skip int, parse func(string) (part, error))
 		return err
 	}
 	p.endText()
-	p.parts = append(p.parts, found)
+	p.parts = append(p.parts, found...)
 	p.at += skip + end + 1
 	return nil
 }
@@ -66,6 +68,11 @@ func (p *templateParser) endText() {
 		p.parts = append(p.parts, part{kind: partText, arg: string(p.literal)})
 		p.literal = nil
 	}
+}
+
+func parseOwn(inner string) ([]part, error) {
+	found, err := parsePlaceholder(inner)
+	return []part{found}, err
 }
 
 func parsePlaceholder(inner string) (part, error) {
@@ -94,19 +101,18 @@ func parsePlaceholder(inner string) (part, error) {
 }
 
 // parseForeign reads iLogtail's spelling, %{inner}.
-func parseForeign(inner string) (part, error) {
+func parseForeign(inner string) ([]part, error) {
 	if joda, ok := strings.CutPrefix(inner, "+"); ok {
-		layout, _ := goLayout(joda)
-		return part{}, fmt.Errorf("%%{%s} takes the time of flushing: write {date:%s} for the log's time", inner, layout)
+		return parseJoda(joda)
 	}
 	if strings.Contains(inner, ":") {
-		return part{}, fmt.Errorf("%%{%s} has an operator, which is not supported: write {%s}",
+		return nil, fmt.Errorf("%%{%s} has an operator, which is not supported: write {%s}",
 			inner, inner[:strings.IndexByte(inner, ':')])
 	}
 	if strings.HasPrefix(inner, "content.") || strings.HasPrefix(inner, "tag.") {
-		return parsePlaceholder(inner)
+		return parseOwn(inner)
 	}
-	return part{}, fmt.Errorf("%%{%s} is not known: only content.NAME and tag.NAME may stand in %%{ }; others are written {NAME}", inner)
+	return nil, fmt.Errorf("%%{%s} is not known: only content.NAME, tag.NAME and +LAYOUT may stand in %%{ }; others are written {NAME}", inner)
 }
 
 // guesses are what people write, by what they mean.
