@@ -105,7 +105,7 @@ type Retry struct {
 // ForeignKeys are those of iLogtail's retry block.
 func (r *Retry) ForeignKeys() []option.ForeignKey {
 	const why = "a batch is tried until the destination takes it, or refuses it for good"
-	return []option.ForeignKey{{Name: "Enable", Why: why}, {Name: "MaxRetryTimes", Why: why}}
+	return []option.ForeignKey{{Name: "Enable", Same: []string{"true"}, Why: why}, {Name: "MaxRetryTimes", Why: why}}
 }
 
 // Validate compares the two.

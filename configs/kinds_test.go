@@ -65,6 +65,7 @@ func testKinds(t testing.TB) *flushers.Registry {
 		}},
 		flushers.Kind{Name: "file", Summary: "Writes.", New: func() flushers.Flusher { return &diskFlusher{Format: "json"} }},
 		flushers.Kind{Name: "relay", Summary: "Hands over.", Durability: flushers.Enqueued, New: func() flushers.Flusher { return &outFlusher{} }},
+		flushers.Kind{Name: "journal", Summary: "Not compiled here.", OS: []string{"plan9"}},
 		flushers.Kind{Name: "eventlog", Summary: "Elsewhere.", OS: []string{"plan9", "solaris"}, New: func() flushers.Flusher { return &outFlusher{} }},
 	)
 	if err != nil {

@@ -108,6 +108,7 @@ func (l *loader) load(root *option.Node, dir string) *Config {
 	e.tree(root)
 	l.problems = append(l.problems, e.problems...)
 
+	root = l.pipeline(root)
 	start := option.Pos{Line: 1, Col: 1, Len: 1}
 	b := defaultFile()
 	l.decode(root, start, "", b)

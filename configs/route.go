@@ -3,7 +3,7 @@ package configs
 import (
 	"fmt"
 	"regexp"
-	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,11 +48,11 @@ func defaultEntry() *entryBlock {
 	return &entryBlock{Retry: defaultRetry(), FlushTimeout: 20 * time.Second}
 }
 
-// ForeignKeys are what entries will have, and the other shape of iLogtail's files.
+// ForeignKeys are what entries will have, and what iLogtail's have.
 func (e *entryBlock) ForeignKeys() []option.ForeignKey {
 	return []option.ForeignKey{
 		{Name: "rate", Why: "this version has no rate limits: remove the line", Refuse: true},
-		{Name: "detail", Why: "its keys stand directly in the entry here", Refuse: true},
+		{Name: "Match", Why: "which groups come here is said by the route: match: {project: ..., logstore: ..., config: ...}", Refuse: true},
 	}
 }
 
@@ -135,10 +135,13 @@ func (l *loader) entry(n *option.Node, route string, index int) *Entry {
 	}
 	b := defaultEntry()
 	if kind == nil {
-		l.decode(onlyEngineKeys(n), n.Pos, path, b)
+		l.decode(onlyEngineKeys(l.flat(n, path)), n.Pos, path, b)
 		return nil
 	}
 	flusher := kind.New()
+	if !hasOption(flusher, detailKey) {
+		n = l.flat(n, path)
+	}
 	ok := l.decode(n, n.Pos, path, b, flusher)
 	if b.Name == "" {
 		b.Name = kind.Name
@@ -158,6 +161,10 @@ func (l *loader) entry(n *option.Node, route string, index int) *Entry {
 	return e
 }
 
+func hasOption(f flushers.Flusher, name string) bool {
+	return slices.ContainsFunc(option.Fields(f), func(o option.Field) bool { return o.Name == name })
+}
+
 // given is where a value stands, or the zero Pos if it is not in the file.
 func given(n *option.Node, path string) option.Pos {
 	for step := range strings.SplitSeq(path, ".") {
@@ -168,36 +175,6 @@ func given(n *option.Node, path string) option.Pos {
 		n = p.Value
 	}
 	return n.Pos
-}
-
-// kind finds what `type` names, also in iLogtail's spelling.
-func (l *loader) kind(n *option.Node, path string) *flushers.Kind {
-	p := n.Get("type")
-	if p == nil || p.Value.Text == "" {
-		return nil // decoding says so
-	}
-	name := strings.ToLower(p.Value.Text)
-	if short, ok := strings.CutPrefix(name, "flusher_"); ok {
-		name, _, _ = strings.Cut(short, "/")
-	}
-	kind := l.kinds.Find(name)
-	if kind == nil {
-		var names []string
-		for _, k := range l.kinds.Kinds() {
-			names = append(names, k.Name)
-		}
-		hint := "the types are " + strings.Join(names, ", ")
-		if s := option.Suggest(name, names); s != "" {
-			hint = fmt.Sprintf("did you mean %q?", s)
-		}
-		l.errorf(p.Value.Pos, path, hint, "unknown flusher type %q", p.Value.Text)
-		return nil
-	}
-	if !kind.Available() {
-		l.errorf(p.Value.Pos, path, "", "the flusher type %s runs on %s only; this is %s",
-			kind.Name, strings.Join(kind.OS, " and "), runtime.GOOS)
-	}
-	return kind
 }
 
 // onlyEngineKeys is an entry of an unknown kind without what belongs to the kind.

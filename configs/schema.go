@@ -3,6 +3,7 @@ package configs
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/flushline/flushline/flushers"
@@ -14,10 +15,11 @@ import (
 type object = map[string]any
 
 // Schema is a JSON Schema (draft 2020-12) of the file format with the options of
-// all kinds, for editors: made from the same fields that loading uses. It knows
-// keys as they are documented; loading also takes them in other spellings.
+// all kinds, for editors: made from the same fields that loading uses. Each key is
+// documented once; its aliases and its spelling in iLogtail's files point there.
+// Loading also takes keys in any other case, and with other underscores.
 func Schema(kinds *flushers.Registry) ([]byte, error) {
-	root := block(option.Fields(defaultFile()))
+	root := block("#", option.Fields(defaultFile()))
 	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	root["title"] = "flushline configuration"
 	defs := object{
@@ -27,23 +29,21 @@ func Schema(kinds *flushers.Registry) ([]byte, error) {
 		},
 		"flusher": flusherSchema(kinds),
 	}
-	for _, k := range kinds.Kinds() {
-		fields := append(option.Fields(defaultEntry()), option.Fields(k.New())...)
-		entry := block(fields)
-		entry["description"] = k.Summary
-		defs["flusher_"+k.Name] = entry
+	for i := range kinds.Kinds() {
+		k := &kinds.Kinds()[i]
+		defs["flusher_"+k.Name] = entrySchema(k)
 	}
 	root["$defs"] = defs
 
 	properties := root["properties"].(object)
-	source := block(option.Fields(&sourceBlock{}))
+	source := block("#/properties/source", option.Fields(&sourceBlock{}))
 	source["minProperties"], source["maxProperties"] = 1, 1
 	for _, queue := range source["properties"].(object) {
 		own := queue.(object)["properties"].(object)
 		own["key"] = described(keySchema(), own["key"])
 	}
 	properties["source"] = described(source, properties["source"])
-	route := block(option.Fields(defaultRoute()))
+	route := block("#/properties/routes/items", option.Fields(defaultRoute()))
 	list := route["properties"].(object)
 	list["flushers"] = described(object{
 		"type": "array", "minItems": 1, "items": object{"$ref": "#/$defs/flusher"},
@@ -51,7 +51,7 @@ func Schema(kinds *flushers.Registry) ([]byte, error) {
 	properties["routes"] = described(object{"type": "array", "minItems": 1, "items": route}, properties["routes"])
 	letters := defaultDeadLetter()
 	properties["dead_letter"] = described(object{
-		"anyOf": []any{block(option.Fields(&letters)), object{"const": "none"}},
+		"anyOf": []any{block("#/properties/dead_letter/anyOf/0", option.Fields(&letters)), object{"const": "none"}},
 	}, properties["dead_letter"])
 
 	out, err := json.MarshalIndent(root, "", "  ")
@@ -61,9 +61,6 @@ func Schema(kinds *flushers.Registry) ([]byte, error) {
 	return append(out, '\n'), nil
 }
 
-// EntryFields are the options that an entry of every kind has beside its own.
-func EntryFields() []option.Field { return option.Fields(defaultEntry()) }
-
 // described moves the description of a placeholder to what stands in its place.
 func described(s object, placeholder any) object {
 	if text, ok := placeholder.(object)["description"]; ok {
@@ -72,61 +69,74 @@ func described(s object, placeholder any) object {
 	return s
 }
 
-// flusherSchema chooses the kind's own schema by type.
-func flusherSchema(kinds *flushers.Registry) object {
-	var names, cases []any
-	for _, k := range kinds.Kinds() {
-		spellings := []any{k.Name, "flusher_" + k.Name}
-		names = append(names, spellings...)
-		cases = append(cases, object{
-			"if": object{
-				"properties": object{"type": object{"enum": spellings}},
-				"required":   []string{"type"},
-			},
-			"then": object{"$ref": "#/$defs/flusher_" + k.Name},
-		})
+// block is the schema of a block of keys; at is the pointer to where it stands.
+func block(at string, fields []option.Field) object {
+	s := openBlock(at, fields)
+	if required := requirements(fields); len(required) > 0 {
+		s["allOf"] = required
 	}
-	return object{
-		"type": "object", "required": []string{"type"},
-		"properties": object{"type": object{"enum": names}},
-		"allOf":      cases,
-	}
+	return s
 }
 
-// block is the schema of a block of keys.
-func block(fields []option.Field) object {
+// openBlock is a block of which nothing is required.
+func openBlock(at string, fields []option.Field) object {
 	properties := object{}
-	required := []string{}
 	for i := range fields {
 		f := &fields[i]
-		s := schemaOf(f)
+		if f.Hidden {
+			continue
+		}
+		here := at + "/properties/" + f.Name
+		s := schemaOf(here, f)
 		if f.Help != "" {
 			s["description"] = f.Help
 		}
 		properties[f.Name] = s
-		for _, alias := range f.Aliases {
-			properties[alias] = s
-		}
-		if f.Required && len(f.Aliases) == 0 {
-			required = append(required, f.Name)
+		for _, other := range otherSpellings(f) {
+			properties[other] = object{"$ref": here, "doNotSuggest": true}
 		}
 	}
-	return object{
-		"type": []string{"object", "null"}, "properties": properties,
-		"required": required, "additionalProperties": false,
+	return object{"type": []string{"object", "null"}, "properties": properties, "additionalProperties": false}
+}
+
+// otherSpellings are the aliases of a key, and the key as iLogtail would spell it.
+func otherSpellings(f *option.Field) []string {
+	var camel strings.Builder
+	for word := range strings.SplitSeq(f.Name, "_") {
+		if word != "" {
+			camel.WriteString(strings.ToUpper(word[:1]) + word[1:])
+		}
 	}
+	return append([]string{camel.String()}, f.Aliases...)
+}
+
+// requirements say for each required key that one of its spellings is there.
+func requirements(fields []option.Field, instead ...string) []any {
+	var all []any
+	for i := range fields {
+		f := &fields[i]
+		if !f.Required {
+			continue
+		}
+		var any []any
+		for _, name := range slices.Concat([]string{f.Name}, otherSpellings(f), instead) {
+			any = append(any, object{"required": []string{name}})
+		}
+		all = append(all, object{"anyOf": any})
+	}
+	return all
 }
 
 // schemaOf is the schema of one option's value.
-func schemaOf(f *option.Field) object {
+func schemaOf(at string, f *option.Field) object {
 	var s object
 	switch f.Type {
 	case option.TypeBlock:
-		return block(f.Fields)
+		return block(at, f.Fields)
 	case option.TypeList:
-		s = object{"type": []string{"array", "null"}, "items": schemaOf(f.Elem)}
+		s = object{"type": []string{"array", "null"}, "items": schemaOf(at+"/items", f.Elem)}
 	case option.TypeMap:
-		s = object{"type": []string{"object", "null"}, "additionalProperties": schemaOf(f.Elem)}
+		s = object{"type": []string{"object", "null"}, "additionalProperties": schemaOf(at+"/additionalProperties", f.Elem)}
 	case option.TypeAny:
 		return object{}
 	default:
@@ -163,7 +173,11 @@ func scalarSchema(f *option.Field) []any {
 		return []any{object{"type": "integer", "minimum": 0}, object{"type": "string", "pattern": sizePattern}}
 	}
 	if len(f.Enum) > 0 {
-		return []any{object{"enum": f.Enum}}
+		values := f.Enum
+		if slices.Contains(values, option.None) {
+			values = append(slices.Clone(values), "")
+		}
+		return []any{object{"enum": values}}
 	}
 	return []any{object{"type": []string{"string", "number"}}}
 }

@@ -89,7 +89,7 @@ func TestExamplesAreRight(t *testing.T) {
 func TestSchemaAcceptsWhatLoads(t *testing.T) {
 	t.Parallel()
 	schema := compile(t, testKinds(t))
-	if err := validate(t, schema, []byte(strings.Replace(full, "Type: ", "type: ", 1))); err != nil {
+	if err := validate(t, schema, []byte(full)); err != nil {
 		t.Errorf("%v", err)
 	}
 }

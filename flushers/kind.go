@@ -44,7 +44,9 @@ type Kind struct {
 	Summary string // one sentence; Description returns it
 
 	// New returns a flusher whose exported fields are its options, tagged for
-	// package option, with the defaults filled in. It must not open anything.
+	// package option, with the defaults filled in. It must not open anything. It is
+	// nil for a kind that is compiled only on the systems in OS, of which this is
+	// none: configurations that use it are told so.
 	New func() Flusher
 
 	Durability  Durability
@@ -55,6 +57,7 @@ type Kind struct {
 
 	TestedAgainst string   // "Apache Kafka 4.3.1", "spec fake"; shown by `flushers ls`
 	OS            []string // GOOS values it runs on; empty: all
+	Docs          Docs     // for `flushers describe` and the pages of docs/flushers
 }
 
 // Available says whether the kind runs on this system.
@@ -69,7 +72,7 @@ type Registry struct {
 }
 
 // NewRegistry refuses kinds without name, summary or constructor, and a name
-// that stands twice.
+// that stands twice. Only a kind of other systems may lack the constructor.
 func NewRegistry(kinds ...Kind) (*Registry, error) {
 	r := &Registry{}
 	for i := range kinds {
@@ -77,7 +80,7 @@ func NewRegistry(kinds ...Kind) (*Registry, error) {
 		switch {
 		case !kindName.MatchString(k.Name):
 			return nil, fmt.Errorf("flusher kind %q: the name must match %s", k.Name, kindName)
-		case k.Summary == "" || k.New == nil:
+		case k.Summary == "" || (k.New == nil && k.Available()):
 			return nil, fmt.Errorf("flusher kind %q: Summary and New are required", k.Name)
 		case r.Find(k.Name) != nil:
 			return nil, fmt.Errorf("flusher kind %q is registered twice", k.Name)

@@ -145,13 +145,7 @@ func find(all []slot, key string) int {
 // misspelt.
 func (d *decoder) unknown(p *Pair, path string, b *blockState) {
 	if f := foreign(p.Key, b.dst); f != nil {
-		verb := " has no meaning here"
-		if f.Refuse {
-			verb = " cannot be honoured"
-		}
-		d.problems = append(d.problems, Problem{
-			Pos: p.Pos, Path: join(path, p.Key), Message: quote(p.Key) + verb, Hint: f.Why, Warning: !f.Refuse,
-		})
+		d.foreign(f, p, path)
 		return
 	}
 	var names []string
@@ -164,21 +158,6 @@ func (d *decoder) unknown(p *Pair, path string, b *blockState) {
 		d.secrets = append(d.secrets, p.Value)
 	}
 	d.errorf(p.Pos, join(path, p.Key), didYouMean(p.Key, names), "unknown key %s%s", quote(p.Key), in(path))
-}
-
-func foreign(key string, dst []reflect.Value) *ForeignKey {
-	for _, v := range dst {
-		m, ok := v.Addr().Interface().(Migrating)
-		if !ok {
-			continue
-		}
-		for _, f := range m.ForeignKeys() {
-			if fold(f.Name) == fold(key) {
-				return &f
-			}
-		}
-	}
-	return nil
 }
 
 func (d *decoder) validate(b *blockState, at Pos, path string, v reflect.Value) {

@@ -62,6 +62,12 @@ func (s *sample) ForeignKeys() []option.ForeignKey {
 	return []option.ForeignKey{
 		{Name: "QueueCapacity", Why: "nothing is queued here"},
 		{Name: "DropEventWhenQueueFull", Why: "flushline never drops", Refuse: true},
+		{Name: "Protocol", Why: "use codec", Refuse: true, Same: []string{"json", ""}},
+		{Name: "Auth", Why: "use password", Refuse: true, Secret: true, Same: []string{""}},
+		{Name: "Convert", Why: "below it stands Deep", Refuse: true, Keys: []option.ForeignKey{
+			{Name: "Deep", Why: "nothing is deep here", Same: []string{"1"}},
+			{Name: "Deeper", Keys: []option.ForeignKey{{Name: "Still", Why: "no", Refuse: true}}},
+		}},
 	}
 }
 
@@ -169,6 +175,15 @@ func TestDecodeProblems(t *testing.T) {
 		{"alias twice", m{"url": "u", "RemoteURL": "v"}, `url stands twice, first as "RemoteURL"`},
 		{"foreign", m{"url": "u", "queue_capacity": 5}, `warning: "queue_capacity" has no meaning here; nothing is queued here`},
 		{"foreign refused", m{"url": "u", "DropEventWhenQueueFull": true}, `"DropEventWhenQueueFull" cannot be honoured; flushline never drops`},
+		{"foreign and the same", m{"url": "u", "protocol": "JSON"}, ""},
+		{"foreign and empty", m{"url": "u", "protocol": "", "drop_event_when_queue_full": []any{}, "Convert": m{}, "auth": nil}, ""},
+		{"foreign and another value", m{"url": "u", "protocol": "raw"}, `"protocol" cannot be the text "raw"; use codec`},
+		{"foreign and of another type", m{"url": "u", "protocol": []any{1}}, `"protocol" cannot be a list; use codec`},
+		{"foreign block", m{"url": "u", "convert": m{"Deep": 1, "deeper": m{}}}, ""},
+		{"foreign below a block", m{"url": "u", "convert": m{"Deep": 2, "deeper": m{"still": 1}}}, `warning: "Deep" has no meaning here; nothing is deep here` + "\n" + `"still" cannot be honoured; no`},
+		{"foreign block that is none", m{"url": "u", "convert": 7}, `"convert" cannot be honoured; below it stands Deep`},
+		{"unknown below a foreign block", m{"url": "u", "convert": m{"deeep": 1}}, `unknown key "deeep" in convert; did you mean "Deep"?`},
+		{"foreign secret", m{"url": "u", "auth": "hunter2"}, `"auth" cannot be another type of value; use password`},
 		{"hook", m{"url": "u", "tls": m{"cert": "c"}}, `cert and key go together`},
 		{"hook warns", m{"url": "u", "count": 33}, `warning: count above 32 seldom helps`},
 		{"hook is not asked after an error", m{"url": "u", "count": 33, "ratio": "x"}, `ratio wants a number, found the text "x"`},
@@ -183,6 +198,31 @@ func TestDecodeProblems(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+func TestForeignKeysAreListedWithTheirPaths(t *testing.T) {
+	t.Parallel()
+	var got []string
+	for _, f := range option.ForeignKeys(defaults()) {
+		got = append(got, f.Name)
+	}
+	want := []string{"QueueCapacity", "DropEventWhenQueueFull", "Protocol", "Auth", "Convert.Deep", "Convert.Deeper.Still"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	secrets := option.Secrets(option.FromAny(m{"url": "u", "auth": "hunter2", "protocol": "raw"}), defaults())
+	if len(secrets) != 1 || secrets[0].Text != "hunter2" {
+		t.Errorf("the secrets are %+v", secrets)
+	}
+}
+
+func TestAnEmptyTextIsNone(t *testing.T) {
+	t.Parallel()
+	got := defaults()
+	got.Codec = "gzip"
+	if problems := option.Decode(option.FromAny(m{"url": "u", "codec": ""}), got); problems != nil || got.Codec != "none" {
+		t.Errorf("codec %q, %s", got.Codec, texts(problems))
 	}
 }
 

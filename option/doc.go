@@ -7,7 +7,7 @@
 //
 //	option:"name[,required][,secret][,hidden]"   the key as documented; snake_case
 //	help:"One sentence: meaning, unit, when to change."
-//	enum:"a,b,c"                                 the only values, of text
+//	enum:"a,b,c"                                 the only values, of text; "" is none if that is one
 //	min:"1" max:"64MiB"                          limits of numbers, sizes and durations
 //	alias:"RemoteURL,Url"                        other names that are accepted
 //	example:"https://..."                        shown by describe and docs

@@ -66,16 +66,3 @@ type Validator interface{ Validate() []Problem }
 // Defaulter is implemented by option structs (by their pointer) that decoding
 // creates: behind a pointer or in a list. Defaults fills an empty struct.
 type Defaulter interface{ Defaults() }
-
-// ForeignKey is a key that other programs have in the same block. Without Refuse
-// it changes nothing here and is a warning; with it the key asks for something
-// we cannot do, which is an error. Why completes "key: ...".
-type ForeignKey struct {
-	Name   string
-	Why    string
-	Refuse bool
-}
-
-// Migrating is implemented by option structs (by their pointer) into which people
-// paste the configuration of another program.
-type Migrating interface{ ForeignKeys() []ForeignKey }

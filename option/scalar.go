@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -102,6 +103,9 @@ func setText(text string, f *Field, v reflect.Value) error {
 		v.SetString(text)
 		return nil
 	}
+	if text == "" && slices.Contains(f.Enum, None) {
+		text = None
+	}
 	for _, e := range f.Enum {
 		if strings.EqualFold(e, text) {
 			v.SetString(e)
@@ -114,6 +118,9 @@ func setText(text string, f *Field, v reflect.Value) error {
 	}
 	return fmt.Errorf("%s is none of its values: %s", quote(text), wanted)
 }
+
+// None is what an empty text means where it is one of the values.
+const None = "none"
 
 func setBool(text string, v reflect.Value) error {
 	b, err := strconv.ParseBool(strings.ToLower(text))

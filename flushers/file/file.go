@@ -65,13 +65,13 @@ const (
 )
 
 func newFlusher() *Flusher {
-	return &Flusher{Root: ".", Format: FormatJSONLines, MaxSize: 256 << 20, OpenFiles: 512, wrap: asFile, syncDir: syncDir}
+	return &Flusher{Root: noRoot, Format: FormatJSONLines, MaxSize: 256 << 20, OpenFiles: 512, wrap: asFile, syncDir: syncDir}
 }
 
 // Flusher is one instance; its exported fields are the options.
 type Flusher struct {
 	Path        protocol.Template `option:"path,required" alias:"FilePath" help:"Template of the file's path below root; the host and a number are put before the extension." example:"archive/{project}/{logstore}/{date:2006-01-02}.jsonl"`
-	Root        string            `option:"root" help:"Directory that no file leaves, symbolic links included. It must exist." example:"/var/lib/flushline"`
+	Root        string            `option:"root" help:"Directory that no file leaves, symbolic links included. It must exist. Without it an absolute path brings its own: what stands before its first placeholder, or its directory." example:"/var/lib/flushline"`
 	Format      string            `option:"format" enum:"jsonl,loggroup" help:"jsonl: a JSON object a line and log, as iLogtail's custom_single. loggroup: frames with the LogGroup's protobuf, its key and its id, which backfill reads."`
 	Compression string            `option:"compression" enum:"none,gzip,zstd" help:"One member or frame for each Flush. Default: by the suffix of path, .gz or .zst; a path without one gets it."`
 	MaxSize     option.Bytes      `option:"max_size" alias:"MaxFileSize" min:"1" help:"A file that would become larger is closed and the next number begun. A Flush is never split."`
@@ -128,11 +128,14 @@ func (f *Flusher) prepare() error {
 		}
 		f.Host = host
 	}
-	root, err := filepath.Abs(f.Root)
+	root, below, err := f.located()
 	if err != nil {
-		return fmt.Errorf("couldn't find the directory %q: %w", f.Root, err)
+		return fmt.Errorf("couldn't place the files: %w", err)
 	}
-	f.Root = root
+	f.Path = *below
+	if f.Root, err = filepath.Abs(root); err != nil {
+		return fmt.Errorf("couldn't find the directory %q: %w", root, err)
+	}
 	f.layout = layout{
 		frames:  f.Format == FormatLogGroup,
 		maxSize: int64(f.MaxSize),

@@ -363,7 +363,12 @@ func TestValidate(t *testing.T) {
 		{"a.jsonl.zst", "gzip", "compression"},
 		{"a.jsonl.gz", "none", "compression"},
 		{"", "", "path"},
-		{"/var/log/a", "", "path"},
+		{"/a", "", "path"},
+		{"/{project}/a", "", "path"},
+		{"/a/", "", "path"},
+		{"/a/{project}/../b", "", "path"},
+		{"a/%{+HH:mm}", "", "path"},
+		{"a/%{+yyyy/MM/dd}.log", "", ""},
 		{"../a", "", "path"},
 		{"a/../../b", "", "path"},
 		{"a//b", "", "path"},
@@ -393,6 +398,52 @@ func TestValidate(t *testing.T) {
 		if f.release != nil {
 			stop(t, f)
 		}
+	}
+}
+
+// iLogtail's FilePath is absolute and there is no root.
+func TestAnAbsolutePathBringsItsRoot(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string][2]string{
+		"/out/logs/a.log":                     {"/out/logs", "a.log"},
+		"/out/logs/{project}/a.log":           {"/out/logs", "{project}/a.log"},
+		"/out/x-{project}/a.log":              {"/out", "x-{project}/a.log"},
+		"/out/%{tag.x}/%{+yyyy.MM.dd}.log.gz": {"/out", "%{tag.x}/%{+yyyy.MM.dd}.log.gz"},
+		"below/{project}.log":                 {noRoot, "below/{project}.log"},
+	} {
+		f := newFlusher()
+		if err := f.Path.UnmarshalText([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		root, below, err := f.located()
+		if err != nil || root != want[0] || below.String() != want[1] {
+			t.Errorf("%s: got %s and %s, %v, want %s", text, root, below.String(), err, want)
+		}
+		if problems := f.Validate(); len(problems) > 0 {
+			t.Errorf("%s: %+v", text, problems)
+		}
+		f.Root = "/else"
+		if _, _, err := f.located(); (err != nil) != strings.HasPrefix(text, "/") {
+			t.Errorf("%s below another root: %v", text, err)
+		}
+	}
+	dir := filepath.ToSlash(t.TempDir())
+	if !strings.HasPrefix(dir, "/") {
+		return // Windows' absolute paths have a colon, which no name may have
+	}
+	f := newFlusher()
+	if err := f.Path.UnmarshalText([]byte(dir + "/{project}.log")); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Init(flushertest.NewContext(t, key)); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Flush(key.Project, key.Logstore, key.Config, []*protocol.LogGroup{{Logs: []*protocol.Log{{Time: 1}}}}); err != nil {
+		t.Fatal(err)
+	}
+	stop(t, f)
+	if files := tree(t, dir); len(files) != 1 {
+		t.Errorf("%d files below the path's own directory: %v", len(files), files)
 	}
 }
 

@@ -3,9 +3,7 @@ package file
 import (
 	"fmt"
 	"path"
-	"regexp"
 	"strings"
-	"time"
 
 	"github.com/flushline/flushline/option"
 	"github.com/flushline/flushline/protocol"
@@ -16,7 +14,9 @@ func (f *Flusher) Validate() []option.Problem {
 	var problems []option.Problem
 	if f.Path.IsZero() {
 		problems = append(problems, option.Errorf("path", "it is empty"))
-	} else if err := checkTemplate(f.Path.String()); err != nil {
+	} else if _, below, err := f.located(); err != nil {
+		problems = append(problems, option.Errorf("path", "%v", err))
+	} else if err := checkPath(below.Shape("x")); err != nil {
 		problems = append(problems, option.Errorf("path", "%v", err))
 	}
 	if _, err := f.encoding(); err != nil {
@@ -56,29 +56,33 @@ func (f *Flusher) encoding() (protocol.Encoding, error) {
 	return e, nil
 }
 
-var placeholder = regexp.MustCompile(`\{\{|\}\}|%?\{([^{}]*)\}`)
+// noRoot is the default of root: the working directory, unless path says better.
+const noRoot = "."
 
-// checkTemplate looks at the text between the placeholders: values are made safe
-// when they are filled in, the text itself stays as it is.
-func checkTemplate(text string) error {
-	return checkPath(placeholder.ReplaceAllStringFunc(text, func(m string) string {
-		if m == "{{" || m == "}}" {
-			return m[:1]
-		}
-		if layout, ok := strings.CutPrefix(m, "{date:"); ok {
-			return time.Unix(0, 0).UTC().Format(strings.TrimSuffix(layout, "}"))
-		}
-		return "x"
-	}))
+// located is the directory that no file leaves, and the path below it. An absolute
+// path, as iLogtail's FilePath is, names that directory itself when root does not:
+// everything before the first placeholder's component.
+func (f *Flusher) located() (root string, below *protocol.Template, err error) {
+	text := f.Path.String()
+	if !strings.HasPrefix(text, "/") {
+		return f.Root, &f.Path, nil
+	}
+	if f.Root != noRoot {
+		return "", nil, fmt.Errorf("%q is absolute and root is %q: write the path below root", text, f.Root)
+	}
+	fixed, _, _ := strings.Cut(text, "{")
+	end := strings.LastIndexByte(fixed, '/')
+	if end == 0 {
+		return "", nil, fmt.Errorf("%q names no directory that holds all its files: set root, and write the path below it", text)
+	}
+	below, err = protocol.CompileTemplate(text[end+1:])
+	return text[:end], below, err
 }
 
 // checkPath has one rule for all systems, so that a configuration can move.
 func checkPath(p string) error {
 	if i := strings.IndexFunc(p, func(r rune) bool { return r < ' ' || r == 0x7f || strings.ContainsRune(`\<>:"|?*`, r) }); i >= 0 {
 		return fmt.Errorf("%q cannot stand in a file name", p[i:i+1])
-	}
-	if strings.HasPrefix(p, "/") {
-		return fmt.Errorf("%q is absolute: paths are below root; set root to the directory", p)
 	}
 	for _, c := range strings.Split(p, "/") {
 		switch c {
@@ -98,7 +102,11 @@ func (f *Flusher) Place() (where, what string) {
 	if e, err := f.encoding(); err == nil && e != protocol.EncodingNone {
 		what += " in " + e.String()
 	}
-	return path.Join(f.Root, f.Path.String()), what
+	root, below, err := f.located()
+	if err != nil {
+		return "", "" // Validate says it
+	}
+	return path.Join(root, below.String()), what
 }
 
 // ForeignKeys are those of iLogtail's flusher_file.

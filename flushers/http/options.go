@@ -21,6 +21,10 @@ func (f *Flusher) Validate() []option.Problem {
 		if err := checkHeader(name, value.Reveal()); err != nil {
 			problems = append(problems, option.Errorf("headers", "%v", err))
 		}
+		if templated(value.Reveal()) {
+			problems = append(problems, option.Errorf("headers", "%s has a template, and this version sends headers as they stand: "+
+				"write the text, or make an entry for each value", name))
+		}
 	}
 	if f.User != "" || !f.Password.IsZero() {
 		auth++
@@ -107,23 +111,4 @@ func headerValue(s string) string {
 		}
 	}
 	return b.String()
-}
-
-// ForeignKeys are those of iLogtail's flusher_http.
-func (f *Flusher) ForeignKeys() []option.ForeignKey {
-	return []option.ForeignKey{
-		{Name: "Concurrency", Why: "each project, logstore and config has its own lane"},
-		{Name: "QueueCapacity", Why: "there is no queue behind Flush; limits bounds memory"},
-		{Name: "DropEventWhenQueueFull", Why: "nothing is ever dropped"},
-		{Name: "AsyncIntercept", Why: "there are no interceptors"},
-		{Name: "MaxConnsPerHost", Why: "a lane has one request at a time"},
-		{Name: "IdleConnTimeout", Why: "idle connections are closed after 90s"},
-		{Name: "WriteBufferSize", Why: "a request is written at once"},
-		{Name: "Convert", Why: "use format; jsonl is custom_single, loggroup is protobuf", Refuse: true},
-		{Name: "Encoder", Why: "use format", Refuse: true},
-		{Name: "Query", Why: "write the query into url", Refuse: true},
-		{Name: "Authenticator", Why: "use user and password, token or headers", Refuse: true},
-		{Name: "FlushInterceptor", Why: "there are no interceptors", Refuse: true},
-		{Name: "RequestInterceptors", Why: "there are no interceptors", Refuse: true},
-	}
 }

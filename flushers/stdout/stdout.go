@@ -10,7 +10,6 @@ import (
 	"sync"
 
 	"github.com/flushline/flushline/flushers"
-	"github.com/flushline/flushline/option"
 	"github.com/flushline/flushline/protocol"
 )
 
@@ -103,18 +102,6 @@ func (f *Flusher) SetUrgent(bool) {}
 func (f *Flusher) Stop() error {
 	f.release()
 	return nil
-}
-
-// ForeignKeys are those of iLogtail's flusher_stdout.
-func (f *Flusher) ForeignKeys() []option.ForeignKey {
-	return []option.ForeignKey{
-		{Name: "FileName", Why: "use type: file, which syncs what it writes", Refuse: true},
-		{Name: "MaxSize", Why: "it belongs to FileName"},
-		{Name: "MaxRolls", Why: "it belongs to FileName"},
-		{Name: "OnlyStdout", Why: "logs are never printed anywhere else"},
-		{Name: "KeyValuePairs", Why: "use format"},
-		{Name: "Tags", Why: "tags are always printed"},
-	}
 }
 
 const keepBuffer = 1 << 20
