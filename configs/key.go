@@ -174,12 +174,12 @@ func checkPattern(pattern, separator string) error {
 }
 
 // keySchema is `key` for editors: which places a queue has, decoding says.
-func keySchema() object {
+func keySchema(at string) object {
 	var words []any
 	for _, w := range []string{"headers", "message_key", "category"} {
 		words = append(words, w)
 	}
-	place := block(option.Fields(&keyBlock{}))
+	place := block(at+"/items/anyOf/1", option.Fields(&keyBlock{}))
 	place["type"] = "object"
 	place["minProperties"], place["maxProperties"] = 1, 1
 	return object{"type": "array", "minItems": 1, "items": object{"anyOf": []any{object{"enum": words}, place}}}

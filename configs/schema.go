@@ -38,9 +38,9 @@ func Schema(kinds *flushers.Registry) ([]byte, error) {
 	properties := root["properties"].(object)
 	source := block("#/properties/source", option.Fields(&sourceBlock{}))
 	source["minProperties"], source["maxProperties"] = 1, 1
-	for _, queue := range source["properties"].(object) {
-		own := queue.(object)["properties"].(object)
-		own["key"] = described(keySchema(), own["key"])
+	for _, queue := range option.Fields(&sourceBlock{}) {
+		own := source["properties"].(object)[queue.Name].(object)["properties"].(object)
+		own["key"] = described(keySchema("#/properties/source/properties/"+queue.Name+"/properties/key"), own["key"])
 	}
 	properties["source"] = described(source, properties["source"])
 	route := block("#/properties/routes/items", option.Fields(defaultRoute()))
