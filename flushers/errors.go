@@ -55,6 +55,9 @@ func TooLarge(err error) error {
 type PartialError struct{ Failed map[int]error }
 
 func (e *PartialError) Error() string {
+	if e == nil {
+		return "no group failed"
+	}
 	idx := make([]int, 0, len(e.Failed))
 	for i := range e.Failed {
 		idx = append(idx, i)
@@ -67,9 +70,20 @@ func (e *PartialError) Error() string {
 			b.WriteString("; ...")
 			break
 		}
-		fmt.Fprintf(&b, "; group %d: %v", i, e.Failed[i])
+		why := e.Failed[i]
+		if nested := (*PartialError)(nil); errors.As(why, &nested) { // it may hold itself
+			why = fmt.Errorf("a partial error of its own, of %d groups", nested.len())
+		}
+		fmt.Fprintf(&b, "; group %d: %v", i, why)
 	}
 	return b.String()
+}
+
+func (e *PartialError) len() int {
+	if e == nil {
+		return 0
+	}
+	return len(e.Failed)
 }
 
 // Class is what an error tells the worker to do next.

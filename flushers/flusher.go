@@ -93,14 +93,19 @@ type BatchFlusher interface {
 	FlushBatch(ctx context.Context, b *Batch) error
 }
 
-// Concurrent flushers let Flush run n at a time; nothing else may.
+// Concurrent flushers let Flush run n at a time; nothing else may. Less than 1 counts
+// as 1, more than MaxConcurrent as that.
 type Concurrent interface{ Concurrent() int }
+
+// MaxConcurrent is how many calls of Flush one instance has at a time at most.
+const MaxConcurrent = 256
 
 // Hinter says what batches the destination likes. The flusher entry's own batch
 // options win.
 type Hinter interface{ BatchHint() Hint }
 
-// Hint is a wish; zero fields mean no wish.
+// Hint is a wish; zero fields mean no wish, and so do negative ones. Wait is at most
+// the time of a drain.
 type Hint struct {
 	Groups int
 	Bytes  int64

@@ -83,7 +83,9 @@ func (s *Shared) open(key string, e *sharedValue, open func() (io.Closer, error)
 		}
 		close(e.opened)
 	}()
-	e.v, e.err = open()
+	if e.v, e.err = open(); e.err == nil && e.v == nil {
+		e.err = errNothingOpened
+	}
 }
 
 func (s *Shared) release(key string, e *sharedValue) {
@@ -110,4 +112,7 @@ func (s *Shared) forget(key string) {
 	delete(s.values, key)
 }
 
-var errOpenPanicked = errors.New("couldn't open the shared connection: the call that opened it panicked")
+var (
+	errOpenPanicked  = errors.New("couldn't open the shared connection: the call that opened it panicked")
+	errNothingOpened = errors.New("couldn't open the shared connection: open returned neither a value nor an error")
+)

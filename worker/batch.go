@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"sync"
 	"time"
 
 	"github.com/flushline/flushline/protocol"
@@ -32,10 +31,13 @@ type batch struct {
 	slabs  *protocol.Slabs // for kinds that declare NoRetain
 }
 
-var batches = sync.Pool{New: func() any { return new(batch) }}
-
+// newBatch takes one that another lane of the entry is done with. Entries share none:
+// a kind that declares NoRetain and keeps groups all the same then spoils only its own.
 func newBatch(l *lane) *batch {
-	b := batches.Get().(*batch)
+	b, ok := l.entry.batches.Get().(*batch)
+	if !ok {
+		b = new(batch)
+	}
 	b.lane = l
 	return b
 }
@@ -54,10 +56,11 @@ func (b *batch) recycle() {
 		slabs.Reset()
 		clear(groups)
 	}
+	pool := &b.lane.entry.batches
 	b.lane, b.backoff, b.raw, b.ids = nil, nil, nil, nil
 	b.parts, b.groups, b.slabs = parts, groups[:0], slabs
 	b.bytes, b.size, b.need, b.attempt, b.nextTry = 0, 0, 0, 0, time.Time{}
-	batches.Put(b)
+	pool.Put(b)
 }
 
 func (b *batch) add(p *part) {

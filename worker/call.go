@@ -1,28 +1,60 @@
 package worker
 
 import (
-	"errors"
-	"fmt"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
-
-	"go.uber.org/zap"
-
-	"github.com/flushline/flushline/flushers"
 )
+
+// method is which call into a flusher it is: how long it may take, and what people
+// are told when it takes longer.
+type method uint32
+
+const (
+	callInit method = iota + 1
+	callIsReady
+	callFlush
+	callSetUrgent
+	callStop
+	callRelease // of shared values that the flusher did not release itself
+)
+
+var methods = [...]string{"", "Init", "IsReady", "Flush", "SetUrgent", "Stop", "Close of a shared value"}
+
+func (m method) String() string { return methods[m] }
+
+// Deadlines of the calls that are not Flush.
+const (
+	initLimit  = 30 * time.Second // New, Init, Concurrent, BatchHint
+	readySlow  = time.Second      // slower than this counts as false
+	readyLimit = 20 * time.Second // abandoned after
+	otherLimit = 5 * time.Second  // SetUrgent, Stop
+	// flushGrace is what a flusher that watches its context has beyond the flush
+	// timeout to return by itself, which spares a new instance.
+	flushGrace = time.Second
+)
+
+func (m method) limit(e *entry) time.Duration {
+	switch m {
+	case callInit:
+		return initLimit
+	case callIsReady:
+		return readyLimit
+	case callFlush:
+		return e.FlushTimeout + flushGrace
+	}
+	return otherLimit
+}
 
 // call supervises one call into a flusher at a time. The call runs on the
 // goroutine that runs the lane, so nothing is paid for calls that return; one
 // that outlasts its limit is abandoned: the lane is served by somebody else, and
 // the goroutine settles with the lane when the call returns after all.
 type call struct {
-	started  atomic.Int64  // when the running call began, in Unix nanoseconds
-	limit    atomic.Int64  // nanoseconds
-	state    atomic.Uint64 // counts: odd while a call runs, so that nobody takes the next one for it
-	turn     uint64        // the caller's own view of state
-	flushing bool          // the call is Flush: the batch's groups are being read
-	timer    atomic.Pointer[time.Timer]
+	started atomic.Int64  // when the running call began, in Unix nanoseconds
+	method  atomic.Uint32 // which it is
+	state   atomic.Uint64 // counts: odd while a call runs, so that nobody takes the next one for it
+	turn    uint64        // the caller's own view of state
+	timer   atomic.Pointer[time.Timer]
 
 	lane  *lane
 	inst  *instance
@@ -33,14 +65,14 @@ func isRunning(state uint64) bool { return state&1 != 0 }
 
 // begin starts supervision. On a shared runner the watcher arms the timer when
 // the call turns slow; a runner of its own arms it at once.
-func (c *call) begin(r *runner, limit time.Duration, now time.Time) time.Time {
-	c.limit.Store(int64(limit))
+func (c *call) begin(r *runner, m method, now time.Time) time.Time {
+	c.method.Store(uint32(m))
 	c.started.Store(now.UnixNano())
 	c.turn++
 	c.state.Store(c.turn)
 	r.call.Store(c)
 	if !r.shared() {
-		c.arm(now.UnixNano())
+		c.arm(m.limit(c.lane.entry))
 	}
 	return now
 }
@@ -57,11 +89,18 @@ func (c *call) end(r *runner) bool {
 	return ours
 }
 
-// arm has the call abandoned at its limit. A timer left over from an earlier call
-// finds a younger start and comes again.
-func (c *call) arm(now int64) {
-	left := c.started.Load() + c.limit.Load() - now
-	t := time.AfterFunc(time.Duration(max(left, 0)), c.expire)
+// which is the method of the running call, or of the last one.
+func (c *call) which() method { return method(c.method.Load()) }
+
+// left is how long the running call may still take.
+func (c *call) left(now int64) time.Duration {
+	return c.which().limit(c.lane.entry) - time.Duration(now-c.started.Load())
+}
+
+// arm has the call looked at after d. A timer left over from an earlier call finds
+// a younger start and comes again.
+func (c *call) arm(d time.Duration) {
+	t := time.AfterFunc(max(d, 0), c.expire)
 	if old := c.timer.Swap(t); old != nil {
 		old.Stop()
 	}
@@ -80,108 +119,19 @@ func (c *call) await(patience time.Duration) bool {
 	return true
 }
 
+// wedgedPoll is how often a call that may not be abandoned is tried again.
+const wedgedPoll = time.Second
+
 func (c *call) expire() {
 	seen := c.state.Load()
 	if !isRunning(seen) {
 		return
 	}
-	now := time.Now().UnixNano()
-	if now-c.started.Load() < c.limit.Load() {
-		c.arm(now)
+	if left := c.left(time.Now().UnixNano()); left > 0 {
+		c.arm(left)
 		return
 	}
-	if !c.lane.abandon(c, seen) { // at a limit: the lane is wedged and waits with it
-		c.limit.Add(int64(time.Second))
-		c.arm(now)
-	}
-}
-
-// The limits on calls that were abandoned and have not returned.
-const (
-	laneAbandoned    = 4
-	entryAbandoned   = 16
-	processAbandoned = 64
-)
-
-// abandon gives up a call that outlasted its limit: its instance is spent, its
-// batch is tried again with a new one, and its bytes stay charged until it
-// returns. False: there are too many such calls already, so the lane waits with
-// this one.
-func (l *lane) abandon(c *call, seen uint64) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if c.state.Load() != seen { // it has just returned
-		return true
-	}
-	if l.abandoned >= laneAbandoned || l.entry.abandoned.Load() >= entryAbandoned || l.w.abandoned.Load() >= processAbandoned {
-		l.setLocked(wedged, "a call has not returned, and too many others have not either", time.Now())
-		return false
-	}
-	if !c.state.CompareAndSwap(seen, seen+3) { // not running, and not what end expects
-		return true
-	}
-	l.abandoned++
-	l.entry.abandoned.Add(1)
-	l.w.abandoned.Add(1)
-	l.entry.errors[flushers.ClassTimeout].Add(1)
-	inst, b := c.inst, c.batch
-	inst.users.Add(1)
-	inst.spent.Store(true)
-	l.renew.Store(true)
-	inst.cancel(errCallAbandoned)
-	why := "a call into the flusher outlasted its limit of " + time.Duration(c.limit.Load()).String()
-	l.log().Warn("a call into the flusher is abandoned; a new instance takes over", zap.String("why", why))
-	switch {
-	case b != nil && c.flushing:
-		l.landLocked(b)
-		again := newBatch(l)
-		again.attempt, again.backoff = b.attempt, b.backoff
-		for _, p := range b.parts {
-			if p.open() { // others may be gone when the call returns just now
-				again.add(p)
-			}
-		}
-		l.keepLocked(again, failure{flushers.ClassTimeout, 0, errors.New(why)})
-	case b != nil:
-		l.giveWork(b)
-		l.putBackLocked(b)
-	}
-	held := c == l.call
-	if held {
-		l.call = &call{lane: l}
-	}
-	if held || !l.scheduled { // it held the token, or nobody does
-		l.scheduled = true
-		l.waitLocked(backingOff, why, readyFirst)
-	}
-	return true
-}
-
-// returned takes back an abandoned call, on its own goroutine, and stops the
-// instance it spent if it was the last to use it.
-func (l *lane) returned(inst *instance) {
-	l.mu.Lock()
-	l.abandoned--
-	l.mu.Unlock()
-	l.entry.abandoned.Add(-1)
-	l.w.abandoned.Add(-1)
-	l.log().Info("an abandoned call has returned")
-	if inst.left() {
-		inst.stop(false, otherLimit)
-	}
-}
-
-// panicError is a panic of a flusher, as an error of that call.
-type panicError struct {
-	value any
-	stack []byte
-}
-
-func (e *panicError) Error() string { return fmt.Sprintf("the flusher panicked: %v", e.value) }
-
-// contain turns a panic into *err.
-func contain(err *error) {
-	if v := recover(); v != nil {
-		*err = &panicError{value: v, stack: debug.Stack()}
+	if !c.lane.abandon(c, seen) {
+		c.arm(wedgedPoll)
 	}
 }

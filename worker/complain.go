@@ -35,11 +35,16 @@ type counted struct {
 }
 
 // speak logs a failure, unless one of its class was logged within the last minute.
-func (l *lane) speak(class flushers.Class, err error, wait time.Duration) {
-	if n := l.entry.complaints.add(&l.complained, class, time.Now()); n > 0 {
-		l.log().Warn("the flusher fails; its parts wait", zap.Error(err), zap.Duration("next_try", wait),
-			zap.Int("lanes", n))
+func (l *lane) speak(v *verdict, wait time.Duration) {
+	n := l.entry.complaints.add(&l.complained, v.class, time.Now())
+	if n == 0 {
+		return
 	}
+	fields := []zap.Field{zap.String("error", v.text), zap.Duration("next_try", wait), zap.Int("lanes", n)}
+	if v.stack != nil {
+		fields = append(fields, zap.ByteString("stack", v.stack))
+	}
+	l.log().Warn("the flusher fails; its parts wait", fields...)
 }
 
 // add notes a lane's failure; above zero: it is time to say how many lanes failed.

@@ -8,9 +8,11 @@
 // group and flusher entry (part.go). Parts are queued on lanes (lane.go). A lane
 // opens its instance (open.go), forms a batch (batch.go), takes bytes of the work
 // pool (work.go), asks IsReady (ready.go), runs pass two and calls Flush (flush.go,
-// call.go). What comes of it is decided in outcome.go: what fails is tried again
+// call.go); calls that do not return are given up (abandon.go). What comes of it is
+// read in verdict.go and decided in outcome.go: what fails is tried again
 // (retry.go) or becomes a dead letter (letter.go, guard.go). The end of the last
-// part acknowledges the message and frees its bytes (part.go).
+// part acknowledges the message and frees its bytes (part.go). An instance that is
+// replaced, idle or not needed any more is stopped in farewell.go.
 //
 // # Who runs what
 //

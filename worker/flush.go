@@ -30,8 +30,8 @@ func (l *lane) attempt(r *runner, b *batch, turn bool) bool {
 	inst := l.inst
 	inst.calls.Add(1)
 	if inst.concurrent > 1 {
-		l.w.runners.spawn(func() {
-			l.flight(&runner{own: true}, &call{lane: l}, inst, b)
+		l.w.runners.spawn(&runner{own: true}, func(r *runner) {
+			l.flight(r, &call{lane: l}, inst, b)
 			l.flightEnded()
 		})
 		return true
@@ -71,25 +71,31 @@ func (l *lane) giveWork(b *batch) {
 // abandoned and the lane has gone on.
 func (l *lane) flight(r *runner, c *call, inst *instance, b *batch) bool {
 	b.decode(inst)
-	c.inst, c.batch, c.flushing = inst, b, true
-	began := c.begin(r, l.entry.FlushTimeout+flushGrace, time.Now())
-	err := inst.flush(b, began)
+	c.inst, c.batch = inst, b
+	began := c.begin(r, callFlush, time.Now())
+	v := inst.flush(b, began)
+	return l.landed(r, c, began, v)
+}
+
+// landed takes what Flush brought. False: the call was abandoned.
+func (l *lane) landed(r *runner, c *call, began time.Time, v *verdict) bool {
+	inst, b := c.inst, c.batch
 	ours := c.end(r)
 	took := time.Since(began)
 	inst.calls.Done()
 	l.entry.seconds.observe(took)
 	if !ours {
-		l.late(b, inst, err)
+		l.late(c, v)
 		return false
 	}
-	c.batch, c.flushing = nil, false
+	c.batch = nil
 	if inst.concurrent == 1 {
 		l.noteTime(took)
 		l.ended = began.Add(took)
 		r.ended = l.ended
 	}
 	l.giveWork(b)
-	l.finish(b, err)
+	l.finish(b, v)
 	return true
 }
 

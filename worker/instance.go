@@ -3,8 +3,6 @@ package worker
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,17 +10,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/flushline/flushline/flushers"
-)
-
-// Deadlines of the calls that are not Flush.
-const (
-	initLimit  = 30 * time.Second
-	readySlow  = time.Second      // slower than this counts as false
-	readyLimit = 20 * time.Second // abandoned after
-	otherLimit = 5 * time.Second  // SetUrgent, Stop
-	// flushGrace is what a flusher that watches its context has beyond the flush
-	// timeout to return by itself, which spares a new instance.
-	flushGrace = time.Second
 )
 
 // instance is one flusher of one lane, and the Context it was given.
@@ -47,9 +34,13 @@ type instance struct {
 
 	mu       sync.Mutex
 	releases []func() // of shared values it did not release itself
+	done     bool     // it has stopped, or never began: nothing is shared with it any more
 }
 
-var errCallAbandoned = errors.New("a call of this instance outlasted its limit")
+var (
+	errCallAbandoned = errors.New("a call of this instance outlasted its limit")
+	errInstanceOver  = errors.New("this instance has stopped: its Context shares nothing any more")
+)
 
 func newInstance(l *lane) *instance {
 	inst := &instance{
@@ -64,131 +55,71 @@ func newInstance(l *lane) *instance {
 // be stopped then.
 func (inst *instance) left() bool { return inst.users.Add(-1) == 0 }
 
-// init makes the flusher and runs Init; a panic is its error.
-func (inst *instance) init() (err error) {
-	defer contain(&err)
+// init makes the flusher and runs Init. What fails leaves nothing behind.
+func (inst *instance) init() (v *verdict) {
+	defer func() {
+		if v != nil {
+			inst.discard()
+		}
+	}()
+	defer contain(callInit, &v)
 	inst.f = inst.entry.New()
 	inst.batcher, _ = inst.f.(flushers.BatchFlusher)
-	if err := inst.f.Init(inst); err != nil {
-		return err
+	if v := judge(inst.f.Init(inst), 0); v != nil {
+		return v
 	}
-	if err := inst.ask(); err != nil { // it has begun: what it opened is closed
-		return errors.Join(err, inst.stopCall())
+	if v := inst.ask(); v != nil { // it has begun: what it opened is closed
+		if stopped := inst.stopCall(); stopped != nil {
+			v.text += "; and Stop: " + stopped.text
+		}
+		return v
 	}
 	return nil
 }
 
 // ask learns the wishes of a flusher that has begun.
-func (inst *instance) ask() (err error) {
-	defer contain(&err)
+func (inst *instance) ask() (v *verdict) {
+	defer contain(callInit, &v)
 	if c, ok := inst.f.(flushers.Concurrent); ok {
-		inst.concurrent = max(1, c.Concurrent())
+		n := c.Concurrent()
+		inst.concurrent = min(max(1, n), flushers.MaxConcurrent)
+		inst.bounded("Concurrent", n != inst.concurrent, zap.Int("said", n), zap.Int("taken_as", inst.concurrent))
 	}
 	if h, ok := inst.f.(flushers.Hinter); ok {
-		inst.hint = h.BatchHint()
+		hint := h.BatchHint()
+		inst.hint = flushers.Hint{
+			Groups: max(0, hint.Groups), Bytes: max(0, hint.Bytes),
+			Wait: min(max(0, hint.Wait), inst.lane.w.cfg.Drain), // as the option is
+		}
+		inst.bounded("BatchHint", hint != inst.hint, zap.Any("said", hint), zap.Any("taken_as", inst.hint))
 	}
 	return nil
 }
 
-func (inst *instance) setUrgent(flag bool) (err error) {
-	defer contain(&err)
+// bounded says that a wish of the flusher is not honoured as it is.
+func (inst *instance) bounded(what string, differs bool, fields ...zap.Field) {
+	if differs {
+		inst.lane.log().Warn("the flusher answered "+what+" beyond what is possible", fields...)
+	}
+}
+
+func (inst *instance) setUrgent(flag bool) (v *verdict) {
+	defer contain(callSetUrgent, &v)
 	inst.urgent.Store(flag)
 	inst.f.SetUrgent(flag)
 	return nil
 }
 
-func (inst *instance) flush(b *batch, began time.Time) (err error) {
-	defer contain(&err)
-	k := &inst.lane.key
+func (inst *instance) flush(b *batch, began time.Time) (v *verdict) {
+	defer contain(callFlush, &v)
+	k, n := &inst.lane.key, len(b.parts)
 	if inst.batcher == nil {
-		return inst.f.Flush(k.Project, k.Logstore, k.Config, b.groups)
+		return judge(inst.f.Flush(k.Project, k.Logstore, k.Config, b.groups), n)
 	}
 	ctx := &timeout{parent: inst.ctx, limit: began.Add(inst.entry.FlushTimeout)}
 	defer ctx.end()
-	return inst.batcher.FlushBatch(ctx, &flushers.Batch{
+	return judge(inst.batcher.FlushBatch(ctx, &flushers.Batch{
 		Project: k.Project, Logstore: k.Logstore, Config: k.Config,
 		Groups: b.groups, Raw: b.raw, IDs: b.ids, Attempt: b.attempt, FirstSeen: b.oldest(),
-	})
-}
-
-// stop tells the instance that it is replaced or idle, or that the process exits,
-// waits for its calls, and stops it. It returns when Stop did, or gives up and ends
-// the instance's context; calls after the first wait for that.
-func (inst *instance) stop(urgent bool, patience time.Duration) {
-	inst.stopOnce.Do(func() {
-		go inst.stopNow(urgent)
-	})
-	t := time.NewTimer(patience)
-	defer t.Stop()
-	select {
-	case <-inst.stopped:
-	case <-t.C:
-		inst.lane.log().Warn("the flusher did not stop in time; it is left behind", zap.Duration("after", patience))
-		inst.over()
-	}
-}
-
-// over lets the next instance of the lane begin.
-func (inst *instance) over() {
-	inst.overOnce.Do(func() { close(inst.stopped) })
-	inst.cancel(context.Canceled)
-}
-
-func (inst *instance) stopNow(urgent bool) {
-	defer inst.over()
-	inst.calls.Wait()
-	if !inst.urgent.Load() || !urgent { // it may have been told already
-		if err := inst.setUrgent(urgent); err != nil {
-			inst.lane.log().Error("SetUrgent failed", zap.Error(err))
-		}
-	}
-	if err := inst.stopCall(); err != nil {
-		inst.lane.log().Error("Stop failed", zap.Error(err))
-	}
-	inst.discard()
-}
-
-func (inst *instance) stopCall() (err error) {
-	defer contain(&err)
-	return inst.f.Stop()
-}
-
-// discard ends the runtime context and the shared values of an instance that
-// failed Init or has stopped.
-func (inst *instance) discard() {
-	inst.cancel(context.Canceled)
-	inst.mu.Lock()
-	releases := inst.releases
-	inst.releases = nil
-	inst.mu.Unlock()
-	for _, release := range releases {
-		release()
-	}
-}
-
-// The methods of flushers.Context.
-
-func (inst *instance) GetConfigName() string              { return inst.lane.key.Config }
-func (inst *instance) GetProject() string                 { return inst.lane.key.Project }
-func (inst *instance) GetLogstore() string                { return inst.lane.key.Logstore }
-func (inst *instance) GetRuntimeContext() context.Context { return inst.ctx }
-func (inst *instance) Logger() *zap.Logger                { return inst.lane.log() }
-func (inst *instance) Metrics() flushers.Metrics          { return inst.entry.kindMetrics() }
-
-// Shared remembers the release, so that an instance that failed Init or forgot it
-// holds nothing back.
-func (inst *instance) Shared(key string, open func() (io.Closer, error)) (io.Closer, func(), error) {
-	v, release, err := inst.lane.w.shared.Get(inst.entry.Kind.Name+"\x00"+key, open)
-	if err != nil {
-		return nil, nil, fmt.Errorf("couldn't open what instances of %s share: %w", inst.entry.Kind.Name, err)
-	}
-	inst.mu.Lock()
-	inst.releases = append(inst.releases, release)
-	inst.mu.Unlock()
-	return v, release, nil
-}
-
-func (l *lane) log() *zap.Logger {
-	return l.w.cfg.Logger.With(zap.String("route", l.entry.route.name), zap.String("flusher", l.entry.Name),
-		zap.String("project", l.key.Project), zap.String("logstore", l.key.Logstore), zap.String("config", l.key.Config))
+	}), n)
 }

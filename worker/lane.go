@@ -52,6 +52,7 @@ type lane struct {
 	slow     atomic.Bool   // runs on a goroutine of its own
 	renew    atomic.Bool   // an instance was spent
 	workTurn bool          // it was woken from the line for work bytes
+	deaf     bool          // a SetUrgent was abandoned: it is not called again
 
 	// scheduled is the token: somebody will run the lane or runs it, or it lies on
 	// the wheel or in line for work. Who sets it has to schedule.

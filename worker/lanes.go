@@ -99,8 +99,8 @@ func (w *Worker) stopInstances(lanes []*lane) {
 			continue
 		}
 		e := l.entry
-		w.runners.spawn(func() {
-			inst.stop(false, otherLimit)
+		w.runners.spawnPlain(func() {
+			inst.stop(false, farewell)
 			e.mu.Lock()
 			defer e.mu.Unlock()
 			if e.stopping[l.key] == inst {

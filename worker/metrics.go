@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -119,21 +120,25 @@ func collectParts(n func(*prometheus.Desc, int64, ...string), source, route, flu
 	}
 }
 
-// kindMetrics are the counters and gauges that flushers made for themselves.
+// kindMetrics are the counters and gauges that flushers made for themselves. What a
+// flusher says of one must not spoil the scrape of all: names are made valid, and the
+// first to make one settles its help and type.
 type kindMetrics struct {
-	mu     sync.Mutex
-	values map[kindMetric]*kindValue
+	mu       sync.Mutex
+	values   map[kindMetric]*kindValue
+	families map[string]kindFamily
 }
 
 type kindMetric struct {
-	kind, name, route, flusher string
+	family, route, flusher string
 }
 
-type kindValue struct {
-	help  string
-	gauge bool
-	v     atomic.Int64
+type kindFamily struct {
+	help string
+	kind prometheus.ValueType
 }
+
+type kindValue struct{ v atomic.Int64 }
 
 func (v *kindValue) Add(n int64) { v.v.Add(n) }
 func (v *kindValue) Set(n int64) { v.v.Store(n) }
@@ -144,21 +149,30 @@ type entryKindMetrics struct{ e *entry }
 func (e *entry) kindMetrics() flushers.Metrics { return entryKindMetrics{e} }
 
 func (m entryKindMetrics) Counter(name, help string) flushers.Counter {
-	return m.get(name, help, false)
+	return m.get(name, help, prometheus.CounterValue)
 }
-func (m entryKindMetrics) Gauge(name, help string) flushers.Gauge { return m.get(name, help, true) }
 
-func (m entryKindMetrics) get(name, help string, gauge bool) *kindValue {
+func (m entryKindMetrics) Gauge(name, help string) flushers.Gauge {
+	return m.get(name, help, prometheus.GaugeValue)
+}
+
+var notInNames = regexp.MustCompile(`[^a-z0-9_]`)
+
+func (m entryKindMetrics) get(name, help string, kind prometheus.ValueType) *kindValue {
+	family := "flusher_" + m.e.Kind.Name + "_" + notInNames.ReplaceAllString(strings.ToLower(name), "_")
 	k := &m.e.w.kinds
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	id := kindMetric{m.e.Kind.Name, name, m.e.route.name, m.e.Name}
 	if k.values == nil {
-		k.values = map[kindMetric]*kindValue{}
+		k.values, k.families = map[kindMetric]*kindValue{}, map[string]kindFamily{}
 	}
+	if _, known := k.families[family]; !known {
+		k.families[family] = kindFamily{strings.ToValidUTF8(help, "?"), kind}
+	}
+	id := kindMetric{family, m.e.route.name, m.e.Name}
 	v := k.values[id]
 	if v == nil {
-		v = &kindValue{help: help, gauge: gauge}
+		v = &kindValue{}
 		k.values[id] = v
 	}
 	return v
@@ -168,11 +182,8 @@ func (k *kindMetrics) collect(ch chan<- prometheus.Metric) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for id, v := range k.values {
-		d := desc("flusher_"+id.kind+"_"+strings.ToLower(id.name), v.help, "route", "flusher")
-		t := prometheus.CounterValue
-		if v.gauge {
-			t = prometheus.GaugeValue
-		}
-		ch <- prometheus.MustNewConstMetric(d, t, float64(v.v.Load()), id.route, id.flusher)
+		f := k.families[id.family]
+		d := desc(id.family, f.help, "route", "flusher")
+		ch <- prometheus.MustNewConstMetric(d, f.kind, float64(v.v.Load()), id.route, id.flusher)
 	}
 }

@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"fmt"
 	"time"
 
 	"go.uber.org/zap"
@@ -19,23 +18,35 @@ func (l *lane) ensure(r *runner) bool {
 		return false
 	}
 	if l.w.urgent.Load() && !l.inst.urgent.Load() {
-		if !l.setInstance(l.inst) {
-			return false
-		}
-		inst, c := l.inst, l.call
-		c.inst = inst
-		c.begin(r, otherLimit, time.Now())
-		err := inst.setUrgent(true)
-		if !c.end(r) {
-			l.returned(inst)
-			return false
-		}
-		if err != nil {
-			l.log().Error("SetUrgent failed", zap.Error(err))
-		}
-		return l.setInstance(inst) // unless the lane is gone
+		return l.setInstance(l.inst) && l.hurry(r)
 	}
 	return true
+}
+
+// hurry tells the instance that the process exits. False: the token went elsewhere.
+func (l *lane) hurry(r *runner) bool {
+	if l.deaf { // its calls of SetUrgent hang
+		l.inst.urgent.Store(true)
+		return true
+	}
+	c := l.call
+	c.inst = l.inst
+	c.begin(r, callSetUrgent, time.Now())
+	v := l.inst.setUrgent(true)
+	return l.hurried(r, c, v)
+}
+
+// hurried goes on after SetUrgent. False: the call was abandoned, or the lane is
+// gone.
+func (l *lane) hurried(r *runner, c *call, v *verdict) bool {
+	if !c.end(r) {
+		l.returned(c)
+		return false
+	}
+	if v != nil {
+		l.log().Error("a call into the flusher failed", zap.Stringer("call", callSetUrgent), zap.Error(v))
+	}
+	return l.setInstance(c.inst)
 }
 
 // letGo gives up an instance that was spent. False: the lane is gone.
@@ -51,7 +62,7 @@ func (l *lane) letGo() bool {
 		return false
 	}
 	if old != keep && old.left() {
-		l.w.runners.spawn(func() { old.stop(false, otherLimit) })
+		l.w.runners.spawnPlain(func() { old.stop(false, farewell) })
 	}
 	return true
 }
@@ -86,30 +97,34 @@ func (l *lane) open(r *runner) bool {
 	l.setLocked(starting, l.why, time.Now())
 	l.mu.Unlock()
 
-	inst := newInstance(l)
 	c := l.call
-	c.inst = inst
-	c.begin(r, initLimit, time.Now())
-	err := inst.init()
+	c.inst, c.batch = newInstance(l), nil
+	c.begin(r, callInit, time.Now())
+	v := c.inst.init()
+	return l.opened(r, c, v)
+}
+
+// opened takes what Init brought. False: the token went elsewhere.
+func (l *lane) opened(r *runner, c *call, v *verdict) bool {
+	inst := c.inst
 	if !c.end(r) {
-		if err != nil { // nothing to stop
-			inst.stopOnce.Do(func() { inst.discard(); inst.over() })
+		if v != nil { // nothing to stop
+			inst.stopOnce.Do(inst.over)
 		}
 		inst.left() // the lane never had it
-		l.returned(inst)
+		l.returned(c)
 		return false
 	}
-	if err == nil {
-		l.opening = nil
-		if !l.setInstance(inst) { // the process has stopped meanwhile
-			go inst.stop(true, otherLimit)
-			return false
-		}
-		return true
+	if v != nil {
+		l.openFailed(v)
+		return false
 	}
-	inst.discard()
-	l.openFailed(err)
-	return false
+	l.opening = nil
+	if !l.setInstance(inst) { // the process has stopped meanwhile
+		l.w.runners.spawnPlain(func() { inst.stop(true, farewell) })
+		return false
+	}
+	return true
 }
 
 // setInstance is for the token's holder, which alone may read inst without the
@@ -128,32 +143,22 @@ func (l *lane) setInstance(inst *instance) bool {
 	return true
 }
 
-func (l *lane) openFailed(err error) {
+func (l *lane) openFailed(v *verdict) {
 	if l.opening == nil {
 		l.opening = newBackoff(l.entry)
 	}
 	// The wheel's turns are shorter than these waits: open looks at notBefore.
 	state, wait := backingOff, l.opening.next()
-	class, _ := classify(err)
-	if class == flushers.ClassMisconfigured {
+	l.entry.errors[v.class].Add(1)
+	if v.class == flushers.ClassMisconfigured {
 		state, wait = misconfigured, misconfiguredRetry
 	}
 	if l.w.urgent.Load() {
 		wait = urgentRetry
 	}
-	l.speak(class, fmt.Errorf("couldn't start the flusher: %w", err), wait)
+	l.speak(&verdict{class: v.class, text: "couldn't start the flusher: " + v.text, stack: v.stack}, wait)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.notBefore = time.Now().Add(wait)
-	l.waitLocked(state, "Init: "+err.Error(), wait)
-}
-
-// wedgedLocked waits while too many calls are abandoned to start another.
-func (l *lane) wedgedLocked() bool {
-	if l.abandoned < laneAbandoned && l.entry.abandoned.Load() < entryAbandoned && l.w.abandoned.Load() < processAbandoned {
-		return false
-	}
-	l.waitLocked(wedged, fmt.Sprintf("%d calls into this lane's flusher have not returned (%d of the flusher entry)",
-		l.abandoned, l.entry.abandoned.Load()), holdPoll)
-	return true
+	l.waitLocked(state, "Init: "+v.text, wait)
 }

@@ -1,10 +1,6 @@
 package worker
 
-import (
-	"time"
-
-	"github.com/flushline/flushline/flushers"
-)
+import "time"
 
 const (
 	notReady    = "IsReady is false"
@@ -20,11 +16,7 @@ func (l *lane) ready(r *runner, b *batch) bool {
 	if ok || !ours { // an abandoned call has given the batch back
 		return ok
 	}
-	l.giveWork(b)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.putBackLocked(b)
-	l.unreadyLocked(asked, why)
+	l.notReady(b, asked, why)
 	return false
 }
 
@@ -35,32 +27,51 @@ func (l *lane) readyAgain(r *runner) bool {
 	if ok || !ours {
 		return ok
 	}
+	l.notReady(nil, asked, why)
+	return false
+}
+
+// notReady gives back the batch in hand, if there is one, and the token.
+func (l *lane) notReady(b *batch, asked time.Time, why string) {
+	if b != nil {
+		l.giveWork(b)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if b != nil {
+		l.putBackLocked(b)
+		l.unreadyLocked(asked, why)
+		return
+	}
 	if l.head != nil || len(l.retry) > 0 || !l.idleLocked(l.ended) {
 		l.unreadyLocked(asked, why)
 	}
-	return false
 }
 
 // ask calls IsReady and says when. ours is false if the call was abandoned and the
 // token is gone.
 func (l *lane) ask(r *runner, b *batch, now time.Time) (ok, ours bool, asked time.Time, why string) {
-	inst, c := l.inst, l.call
-	c.inst, c.batch = inst, b
-	began := c.begin(r, readyLimit, now)
-	ok, err := l.isReady()
+	c := l.call
+	c.inst, c.batch = l.inst, b
+	began := c.begin(r, callIsReady, now)
+	ok, v := l.isReady()
+	return l.answered(r, c, began, ok, v)
+}
+
+// answered takes what IsReady said.
+func (l *lane) answered(r *runner, c *call, began time.Time, ok bool, v *verdict) (yes, ours bool, asked time.Time, why string) {
 	if !c.end(r) {
-		l.returned(inst)
+		l.returned(c)
 		return false, false, began, ""
 	}
 	c.batch = nil
 	if ok && !r.shared() {
 		ok = time.Since(began) < readySlow
 	}
-	if err != nil {
-		l.entry.errors[flushers.ClassPanic].Add(1)
-		return false, true, began, "IsReady: " + err.Error()
+	if v != nil {
+		l.entry.errors[v.class].Add(1)
+		l.speak(v, l.askAgain)
+		return false, true, began, "IsReady: " + v.text
 	}
 	return ok, true, began, notReady
 }
@@ -78,7 +89,7 @@ func (l *lane) unreadyLocked(asked time.Time, why string) {
 	l.waitFromLocked(asked, unready, why, wait)
 }
 
-func (l *lane) isReady() (ready bool, err error) {
-	defer contain(&err)
+func (l *lane) isReady() (ready bool, v *verdict) {
+	defer contain(callIsReady, &v)
 	return l.flusher.IsReady(l.key.Project, l.key.Logstore, l.hash), nil
 }

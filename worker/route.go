@@ -120,6 +120,7 @@ type entry struct {
 	seconds   *histogram
 
 	complaints complaints
+	batches    sync.Pool // of *batch that nobody refers to
 
 	mu       sync.Mutex
 	retired  []tally                    // by source: what lanes that were stopped had counted

@@ -60,7 +60,7 @@ func (rs *runners) schedule(lanes []*lane) {
 	defer rs.mu.Unlock()
 	for _, l := range lanes {
 		if l.slow.Load() {
-			rs.spawnLocked(func() { l.run(&runner{own: true}) })
+			rs.spawnLocked(&runner{own: true}, l.run)
 			continue
 		}
 		rs.queue = append(rs.queue, waiter{lane: l})
@@ -88,10 +88,10 @@ func (rs *runners) staffLocked() {
 	}
 	r := &runner{}
 	rs.active = append(rs.active, r)
-	rs.spawnLocked(func() { rs.serve(r) })
+	rs.spawnLocked(r, rs.serve)
 	if !rs.watching {
 		rs.watching = true
-		rs.spawnLocked(rs.watch)
+		rs.spawnLocked(&runner{own: true}, func(*runner) { rs.watch() })
 	}
 }
 
@@ -105,7 +105,7 @@ func (rs *runners) serve(r *runner) {
 		case x.gen != 0 && !l.wakeUp(x.gen):
 			continue
 		case l.slow.Load():
-			rs.spawn(func() { l.run(&runner{own: true}) })
+			rs.spawn(&runner{own: true}, l.run)
 			continue
 		}
 		l.run(r)
@@ -115,20 +115,42 @@ func (rs *runners) serve(r *runner) {
 	}
 }
 
-// spawn runs f on a goroutine that idle waits for.
-func (rs *runners) spawn(f func()) {
+// spawn runs f on a goroutine that idle waits for, as a runner.
+func (rs *runners) spawn(r *runner, f func(*runner)) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	rs.spawnLocked(f)
+	rs.spawnLocked(r, f)
 }
 
-func (rs *runners) spawnLocked(f func()) {
+// spawnPlain is for what calls no flusher under supervision of a lane.
+func (rs *runners) spawnPlain(f func()) {
+	rs.spawn(&runner{own: true}, func(*runner) { f() })
+}
+
+func (rs *runners) spawnLocked(r *runner, f func(*runner)) {
 	rs.live++
 	go func() {
 		defer rs.ended()
 		defer rs.crash()
-		f()
+		defer rs.exited(r)
+		f(r)
 	}()
+}
+
+// exited is the last thing a runner does. If a call still runs then, the flusher
+// has ended the goroutine: somebody else takes the queue, and the call ends as a
+// panic would.
+func (rs *runners) exited(r *runner) {
+	c := r.call.Load()
+	if c == nil {
+		return
+	}
+	rs.mu.Lock()
+	r.detached.Store(true)
+	rs.removeLocked(r)
+	rs.staffLocked()
+	rs.mu.Unlock()
+	c.lane.exited(r, c)
 }
 
 func (rs *runners) ended() {
@@ -207,7 +229,7 @@ func (rs *runners) watch() {
 			}
 			r.detached.Store(true)
 			rs.removeLocked(r)
-			c.arm(now)
+			c.arm(c.left(now))
 		}
 		rs.staffLocked()
 		rs.mu.Unlock()
