@@ -29,10 +29,10 @@ func (l *lane) hurry(r *runner) bool {
 		l.inst.urgent.Store(true)
 		return true
 	}
-	c := l.call
-	c.inst = l.inst
+	inst, c := l.inst, l.call // from begin on the lane may go on without us
+	c.inst = inst
 	c.begin(r, callSetUrgent, time.Now())
-	v := l.inst.setUrgent(true)
+	v := inst.setUrgent(true)
 	return l.hurried(r, c, v)
 }
 
@@ -97,10 +97,10 @@ func (l *lane) open(r *runner) bool {
 	l.setLocked(starting, l.why, time.Now())
 	l.mu.Unlock()
 
-	c := l.call
-	c.inst, c.batch = newInstance(l), nil
+	inst, c := newInstance(l), l.call
+	c.inst, c.batch = inst, nil
 	c.begin(r, callInit, time.Now())
-	v := c.inst.init()
+	v := inst.init()
 	return l.opened(r, c, v)
 }
 

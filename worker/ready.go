@@ -1,6 +1,10 @@
 package worker
 
-import "time"
+import (
+	"time"
+
+	"github.com/flushline/flushline/flushers"
+)
 
 const (
 	notReady    = "IsReady is false"
@@ -51,10 +55,10 @@ func (l *lane) notReady(b *batch, asked time.Time, why string) {
 // ask calls IsReady and says when. ours is false if the call was abandoned and the
 // token is gone.
 func (l *lane) ask(r *runner, b *batch, now time.Time) (ok, ours bool, asked time.Time, why string) {
-	c := l.call
+	c, f := l.call, l.flusher // from begin on the lane may go on without us
 	c.inst, c.batch = l.inst, b
 	began := c.begin(r, callIsReady, now)
-	ok, v := l.isReady()
+	ok, v := l.isReady(f)
 	return l.answered(r, c, began, ok, v)
 }
 
@@ -89,7 +93,7 @@ func (l *lane) unreadyLocked(asked time.Time, why string) {
 	l.waitFromLocked(asked, unready, why, wait)
 }
 
-func (l *lane) isReady() (ready bool, v *verdict) {
+func (l *lane) isReady(f flushers.Flusher) (ready bool, v *verdict) {
 	defer contain(callIsReady, &v)
-	return l.flusher.IsReady(l.key.Project, l.key.Logstore, l.hash), nil
+	return f.IsReady(l.key.Project, l.key.Logstore, l.hash), nil
 }
