@@ -65,7 +65,7 @@ faults: kafka ## Kill, freeze and restart the program and its brokers (below ten
 	go test -race -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) -p 1 ./test/e2e/...
 
 .PHONY: check
-check: fmt-check lint vet cross ## Check format, lint, vet and build for the three systems
+check: fmt-check lint vet cross docs-check ## Check format, lint, vet, build for the three systems, and that the docs are current
 
 .PHONY: fmt
 fmt: $(GOFUMPT) ## Format all Go files
@@ -92,6 +92,14 @@ vet: ## Vet for linux, darwin and windows
 .PHONY: cross
 cross: ## Compile everything for linux, darwin and windows
 	for os in $(SYSTEMS); do echo "build $$os"; CGO_ENABLED=0 GOOS=$$os go build ./...; done
+
+.PHONY: docs
+docs: ## Write docs/flushers from the kinds' own fields and texts
+	go run ./cmd/flushline flushers docs docs/flushers
+
+.PHONY: docs-check
+docs-check:
+	go run ./cmd/flushline flushers docs --check docs/flushers
 
 .PHONY: examples
 examples: build custom ## Check every example configuration, and the program in examples/

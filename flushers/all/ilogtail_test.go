@@ -106,7 +106,7 @@ var parameters = []pasted{
 	{kind: "http", keys: anURL + "\nConvert: {Protocol: jsonline}", outcome: refused, says: "this version posts custom_single"},
 	{kind: "http", keys: anURL + "\nConvert: {Protocol: otlp_v1}", outcome: refused, says: "this version posts custom_single"},
 	{kind: "http", keys: anURL + "\nConvert: {Protocol: raw}", outcome: refused, says: "this version posts custom_single"},
-	{kind: "http", keys: anURL + "\nConvert: {Encoding: custom}", outcome: refused, says: "use format"},
+	{kind: "http", keys: anURL + "\nConvert: {Encoding: custom}", outcome: refused, says: "format says it"},
 	{kind: "http", keys: anURL + `` + "\n" + `Convert: {Separator: "|"}`, outcome: warned, says: "it belongs to the protocol raw"},
 	{kind: "http", keys: anURL + "\nConvert: {IgnoreUnExpectedData: true}", outcome: honoured},
 	{kind: "http", keys: anURL + "\nConvert: {IgnoreUnExpectedData: false}", outcome: warned, says: "every log can be written"},

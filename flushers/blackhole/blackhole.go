@@ -22,6 +22,7 @@ func Kind() flushers.Kind {
 		Atomic:        true,
 		NoRetain:      true,
 		TestedAgainst: "itself",
+		Docs:          docs(),
 	}
 }
 

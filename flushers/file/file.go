@@ -55,6 +55,7 @@ func Kind() flushers.Kind {
 		New:           func() flushers.Flusher { return newFlusher() },
 		NoRetain:      true,
 		TestedAgainst: "ext4, tmpfs",
+		Docs:          docs(),
 	}
 }
 

@@ -43,6 +43,7 @@ func Kind() flushers.Kind {
 		New:           func() flushers.Flusher { return newFlusher() },
 		NoRetain:      true,
 		TestedAgainst: "net/http servers on loopback",
+		Docs:          docs(),
 	}
 }
 

@@ -18,7 +18,7 @@ func (f *Flusher) ForeignKeys() []option.ForeignKey {
 		{Name: "Encoder", Refuse: true, Secret: true, Why: "there are no encoders beside format: jsonl and format: loggroup"},
 		{Name: "Convert", Refuse: true, Why: "below it stand Protocol and Encoding", Keys: []option.ForeignKey{
 			{Name: "Protocol", Refuse: true, Same: []string{"", "custom_single"}, Why: "this version posts custom_single as JSON lines (format: jsonl) or protobuf (format: loggroup)"},
-			{Name: "Encoding", Refuse: true, Same: []string{"", "json"}, Why: "use format: jsonl is JSON, loggroup is protobuf"},
+			{Name: "Encoding", Refuse: true, Same: []string{"", "json"}, Why: "format says it: jsonl is JSON, loggroup is protobuf"},
 			{Name: "Separator", Same: []string{""}, Why: "it belongs to the protocol raw"},
 			{Name: "IgnoreUnExpectedData", Same: []string{"true"}, Why: "every log can be written in every format"},
 			{Name: "TagFieldsRename", Refuse: true, Why: noRename},

@@ -24,6 +24,7 @@ func Kind() flushers.Kind {
 		New:           func() flushers.Flusher { return &Flusher{Format: FormatJSON, out: os.Stdout} },
 		NoRetain:      true,
 		TestedAgainst: "pipes and files of the operating system",
+		Docs:          docs(),
 	}
 }
 
