@@ -110,7 +110,7 @@ func (b *broker) halt(t *testing.T) {
 	t.Helper()
 	b.proc.signal(syscall.SIGTERM)
 	select {
-	case <-b.proc.ended:
+	case <-b.proc.Ended():
 	case <-time.After(30 * time.Second):
 		t.Fatal("natsserver did not end within 30s of SIGTERM")
 	}

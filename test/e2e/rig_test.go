@@ -255,7 +255,7 @@ func (p *pod) address(t *testing.T, listener string) string {
 	t.Helper()
 	var found string
 	eventually(t, 20*time.Second, p.name+" says where its "+listener+" listens", func() bool {
-		for raw := range strings.Lines(p.log.String()) {
+		for raw := range strings.Lines(p.Log()) {
 			var l struct{ Msg, For, Address string }
 			if json.Unmarshal([]byte(raw), &l) == nil && l.Msg == "listening" && l.For == listener {
 				found = l.Address
