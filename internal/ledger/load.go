@@ -41,7 +41,7 @@ func Keys(n int, projects ...string) []protocol.Key {
 // Names of the contents that the ledger reads back. All other contents are there
 // to look like logs and to be covered by the checksum.
 const (
-	fieldID   = "ledger_id"
+	fieldID   = "id"
 	fieldKey  = "ledger_key"
 	fieldSent = "ledger_sent" // what stands beside the contents, see sentWith
 	fieldCRC  = "ledger_crc"
