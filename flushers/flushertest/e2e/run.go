@@ -1,0 +1,168 @@
+package e2e
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	mathrand "math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/flushline/flushline/flushers"
+	"github.com/flushline/flushline/flushers/flushertest"
+	"github.com/flushline/flushline/internal/ledger"
+)
+
+// Run publishes, kills workers, and judges what the destination of h stored. A
+// failure says what was lost or came twice; h.Except means nothing here.
+func Run(t testing.TB, kind flushers.Kind, h flushertest.Harness) {
+	t.Helper()
+	rounds := 1
+	if os.Getenv("FLUSHLINE_LONG") != "" {
+		rounds = 10
+	}
+	runRounds(t, kind, h, rounds)
+}
+
+func runRounds(t testing.TB, kind flushers.Kind, h flushertest.Harness, rounds int) {
+	t.Helper()
+	if k := taskOfProcess(); k != nil {
+		if k.Test == t.Name() {
+			k.play(kind)
+		}
+		return // another test's process
+	}
+	r := newRun(t, kind, h)
+	r.program("check", r.checked)
+	r.program("setup", "-c", r.config)
+	stop := r.produce()
+	for range rounds {
+		for _, l := range r.round() {
+			l(r)
+		}
+	}
+	stop()
+	r.drained()
+	r.judge()
+}
+
+// run is one Run.
+type run struct {
+	testing.TB
+	kind    flushers.Kind
+	to      flushertest.Target
+	rng     *mathrand.Rand
+	broker  *broker
+	load    ledger.Load
+	path    string // of the journal
+	journal *ledger.Journal
+	dir     string
+	config  string // of the workers
+	checked string // the same, as users of the kind write it
+	lives   int
+	killed  int
+	held    int // messages that were not acknowledged when a worker was killed
+	open    int // groups that a worker may have stored and did not acknowledge
+	failed  int // groups that were in a Flush which failed
+}
+
+// keys are lanes over two projects: enough for several at a time, few enough for a
+// kind that opens something for each.
+var keys = ledger.Keys(12, "shop", "billing")
+
+func newRun(t testing.TB, kind flushers.Kind, h flushertest.Harness) *run {
+	t.Helper()
+	if kind.Durability == flushers.Enqueued {
+		t.Fatalf("the kind %s says Enqueued: it promises nothing that a kill could break", kind.Name)
+	}
+	r := &run{TB: t, kind: kind, rng: seeded(t), dir: t.TempDir(), to: h.Start(t)}
+	if r.to.Stored == nil {
+		t.Fatal("Target.Stored is missing: there is no verdict without a look at what is stored")
+	}
+	r.broker = startBroker(t)
+	r.load = ledger.Load{Run: runName(), Keys: keys, Logs: 3, Bytes: 100, Rate: 300, Start: time.Now()}
+	r.path = filepath.Join(r.dir, "journal")
+	var err error
+	if r.journal, err = ledger.OpenJournal(r.path); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.journal.Close() }) // each line was written when it was made
+	if err := r.writeConfigs(&r.kind, r.to.Options); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// runName keeps the ids of two runs at one destination apart.
+func runName() string {
+	var b [4]byte
+	_, _ = rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
+
+// seeded is the randomness of one run: printed, and taken from FLUSHLINE_SEED.
+func seeded(t testing.TB) *mathrand.Rand {
+	t.Helper()
+	seed := uint64(time.Now().UnixNano())
+	if s := os.Getenv("FLUSHLINE_SEED"); s != "" {
+		var err error
+		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
+			t.Fatalf("FLUSHLINE_SEED: %v", err)
+		}
+	}
+	t.Logf("FLUSHLINE_SEED=%d", seed)
+	return mathrand.New(mathrand.NewPCG(seed, 0))
+}
+
+// program runs a command of flushline that ends by itself.
+func (r *run) program(args ...string) {
+	r.Helper()
+	c := (&task{Args: args}).command(r)
+	if _, err := c.StdinPipe(); err != nil { // its end would be the end of the process
+		r.Fatal(err)
+	}
+	if out, err := c.CombinedOutput(); err != nil {
+		r.Fatalf("`flushline %s` failed with the Target's options: %v\n%s", args[0], err, out)
+	}
+}
+
+// backlog is how many messages may wait for a worker: a slow destination is not
+// buried in what it could never store in time.
+const backlog = 600
+
+// produce publishes in the background until the returned function is called.
+func (r *run) produce() (stop func()) {
+	ctx, cancel := context.WithCancel(r.Context())
+	done := make(chan error, 1)
+	go func() { done <- r.publish(ctx) }()
+	return func() {
+		r.Helper()
+		cancel()
+		if err := <-done; err != nil {
+			r.Fatal(err)
+		}
+	}
+}
+
+func (r *run) publish(ctx context.Context) error {
+	load := r.load
+	load.Groups = 50
+	send := ledger.ToNATS(r.broker.js, &load)
+	for ctx.Err() == nil {
+		at, err := r.broker.ask(r.Context())
+		if err != nil {
+			return err
+		}
+		if at.waiting > backlog {
+			<-time.After(50 * time.Millisecond)
+			continue
+		}
+		if err := ledger.ProduceTo(ctx, send, load, r.journal); err != nil {
+			return err
+		}
+	}
+	return nil
+}
