@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -145,45 +144,36 @@ func (in *input) wholeGroup(r io.Reader) (parcel, error) {
 	return parcel{group: g, from: in.name}, nil
 }
 
-// parsed is what one line holds: a log with its tags, or a whole group.
-type parsed struct {
-	log   *protocol.Log
-	tags  []*protocol.LogTag
-	group *protocol.LogGroup
-}
-
-type lineParser func(line []byte, now time.Time) (parsed, error)
+// lineParser makes groups of a line; logs that name no time take now.
+type lineParser func(line []byte, now time.Time) ([]*protocol.LogGroup, error)
 
 var lineParsers = map[string]lineParser{formatLines: textLine, formatJSON: jsonLine}
 
-func textLine(line []byte, now time.Time) (parsed, error) {
-	return parsed{log: &protocol.Log{
-		Time:     uint32(now.Unix()),
-		Contents: []*protocol.Log_Content{{Key: "content", Value: string(line)}},
-	}}, nil
+func textLine(line []byte, now time.Time) ([]*protocol.LogGroup, error) {
+	return groupsOf(line, protocol.FormatText, now)
 }
 
-// jsonLine takes an object of fields, or a LogGroup as JSON shows it: an object
-// with "Logs".
-func jsonLine(line []byte, now time.Time) (parsed, error) {
-	var shape struct {
-		Logs []json.RawMessage `json:"Logs"`
-	}
-	if bytes.Contains(line, []byte(`"Logs"`)) && json.Unmarshal(line, &shape) == nil && shape.Logs != nil {
-		g := new(protocol.LogGroup)
-		if err := json.Unmarshal(line, g); err != nil {
-			return parsed{}, fmt.Errorf("no LogGroup: %w", err)
-		}
-		return parsed{group: g}, nil
-	}
-	l, tags, err := protocol.ParseJSONLog(line)
+// jsonLine takes what a worker takes from a queue: a log in any of the shapes of
+// collectors, a LogGroup as JSON shows it, or an array of them.
+func jsonLine(line []byte, now time.Time) ([]*protocol.LogGroup, error) {
+	all, err := groupsOf(line, protocol.FormatJSON, now)
 	if err != nil {
-		return parsed{}, fmt.Errorf("%w; --format lines takes it as text", err)
+		return nil, fmt.Errorf("%w; --format lines takes it as text", err)
 	}
-	if l.Time == 0 {
-		l.Time = uint32(now.Unix())
+	return all, nil
+}
+
+func groupsOf(line []byte, f protocol.Format, now time.Time) ([]*protocol.LogGroup, error) {
+	p := protocol.Payload{Value: line, Format: f, Time: now}
+	_, found, err := p.Scan(nil, nil)
+	if err != nil {
+		return nil, err
 	}
-	return parsed{log: l, tags: tags}, nil
+	all := make([]*protocol.LogGroup, len(found))
+	for i := range found {
+		all[i] = found[i].Decode()
+	}
+	return all, nil
 }
 
 // logs packs lines into groups: in.lines each, fewer when tags change or when
@@ -234,19 +224,32 @@ func (k *linePack) add(text []byte) bool {
 	if len(bytes.TrimSpace(text)) == 0 {
 		return true
 	}
-	one, err := k.parse(text, time.Now())
-	switch {
-	case err != nil:
+	all, err := k.parse(text, time.Now())
+	if err != nil {
 		return k.fail(usage(fmt.Errorf("%s:%d: %w", k.in.name, k.line, err)))
-	case one.group != nil:
-		return k.flush() && k.yield(parcel{group: one.group, from: fmt.Sprintf("%s:%d", k.in.name, k.line)}, nil)
-	case !sameTags(k.group.LogTags, one.tags) && !k.flush():
+	}
+	whole := len(all) != 1 || bytes.Contains(text, []byte(`"Logs"`)) // perhaps LogGroups, which stay as they are
+	for _, g := range all {
+		if !k.addGroup(g, whole) {
+			return false
+		}
+	}
+	return true
+}
+
+// addGroup adds a single log to the group that is being collected if it fits
+// there, and passes on whole groups as they are.
+func (k *linePack) addGroup(g *protocol.LogGroup, whole bool) bool {
+	if whole || len(g.Logs) != 1 {
+		return k.flush() && k.yield(parcel{group: g, from: fmt.Sprintf("%s:%d", k.in.name, k.line)}, nil)
+	}
+	if !sameOrigin(&k.group, g) && !k.flush() {
 		return false
 	}
 	if len(k.group.Logs) == 0 {
-		k.first, k.group.LogTags = k.line, one.tags
+		k.first, k.group = k.line, protocol.LogGroup{Topic: g.Topic, Source: g.Source, LogTags: g.LogTags}
 	}
-	k.group.Logs = append(k.group.Logs, one.log)
+	k.group.Logs = append(k.group.Logs, g.Logs[0])
 	return len(k.group.Logs) < k.in.lines || k.flush()
 }
 
@@ -267,8 +270,9 @@ func (k *linePack) fail(err error) bool {
 	return false
 }
 
-func sameTags(a, b []*protocol.LogTag) bool {
-	return slices.EqualFunc(a, b, func(a, b *protocol.LogTag) bool { return *a == *b })
+func sameOrigin(a, b *protocol.LogGroup) bool {
+	return a.Topic == b.Topic && a.Source == b.Source &&
+		slices.EqualFunc(a.LogTags, b.LogTags, func(a, b *protocol.LogTag) bool { return *a == *b })
 }
 
 const idleFlush = 500 * time.Millisecond

@@ -50,10 +50,27 @@ func (s *Source) Deployment() string {
 	return ""
 }
 
-// Decode is how values are read when their headers do not say.
+// Decode is how values are read when their headers do not say, and how large they
+// may be.
 type Decode struct {
-	Type     string `option:"type" enum:"loggroup,loggrouplist" help:"What a value is when no content-type header says."`
-	Encoding string `option:"encoding" enum:"none,gzip,zstd,lz4,snappy" help:"How a value is compressed when no content-encoding header says."`
+	Format          string       `option:"format" enum:"auto,loggroup,loggrouplist,slspackage,slspackagelist,json,custom_single,custom_single_flatten,text" help:"What a value is when no content-type header says it. auto: the first bytes tell protobuf and JSON apart."`
+	Encoding        string       `option:"encoding" enum:"none,gzip,zstd,lz4,snappy" help:"How a value is compressed when no content-encoding header says it."`
+	MaxMessage      option.Bytes `option:"max_message" help:"Largest message of this source, as received; 0: limits.message."`
+	MaxDecompressed option.Bytes `option:"max_decompressed" help:"Largest message of this source after decompression, and once it is protobuf; 0: limits.decompressed."`
+}
+
+// Validate refuses sizes that let no message in.
+func (d *Decode) Validate() []option.Problem {
+	var problems []option.Problem
+	for _, s := range []struct {
+		path string
+		size option.Bytes
+	}{{"max_message", d.MaxMessage}, {"max_decompressed", d.MaxDecompressed}} {
+		if s.size != 0 && s.size < 1<<10 {
+			problems = append(problems, option.Errorf(s.path, "%s is %s: write at least 1KiB, or 0", s.path, s.size))
+		}
+	}
+	return problems
 }
 
 // Route sends the keys that match to each of its flushers. The first route that
@@ -135,6 +152,17 @@ type Limits struct {
 	LaneIdle     time.Duration `option:"lane_idle" min:"1s" help:"Stop an instance that had nothing to do for this long."`
 }
 
+// ofSource puts what the source says of its own messages in the place of what all
+// sources have.
+func (l *Limits) ofSource(d *Decode) {
+	if d.MaxMessage != 0 {
+		l.Message = d.MaxMessage
+	}
+	if d.MaxDecompressed != 0 {
+		l.Decompressed = d.MaxDecompressed
+	}
+}
+
 // Drain bounds a stop.
 type Drain struct {
 	Timeout time.Duration `option:"timeout" min:"1s" help:"How long a stop may take: what has not ended by then goes back to the queue."`
@@ -163,7 +191,7 @@ const (
 	whenBlockedPark = "park"
 )
 
-func defaultDecode() Decode { return Decode{Type: "loggroup", Encoding: "none"} }
+func defaultDecode() Decode { return Decode{Format: "auto", Encoding: "none"} }
 
 func defaultDeadLetter() DeadLetter { return DeadLetter{StopAfter: 1000} }
 

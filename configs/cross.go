@@ -36,13 +36,14 @@ func (l *loader) messageFits(root *option.Node, start option.Pos, c *Config) {
 	if c.Limits.Message <= c.Limits.InFlight/4 {
 		return
 	}
-	path := "limits.message"
+	limit := c.Source.messageLimit()
+	path := limit
 	if given(root, path) == (option.Pos{}) {
 		path = "limits.in_flight"
 	}
 	l.errorf(root.Place(start, path), path, fmt.Sprintf("message %s, or in_flight %s", c.Limits.InFlight/4, c.Limits.Message*4),
-		"limits.message %s is more than a quarter of limits.in_flight %s: one strand could not hold two messages",
-		c.Limits.Message, c.Limits.InFlight)
+		"%s %s is more than a quarter of limits.in_flight %s: one strand could not hold two messages",
+		limit, c.Limits.Message, c.Limits.InFlight)
 }
 
 // messageTaken compares what the server in the process lets in with what is read.
@@ -51,13 +52,14 @@ func (l *loader) messageTaken(root *option.Node, start option.Pos, c *Config) {
 	if c.Source.Embedded == nil || c.Source.Embedded.MaxPayload <= c.Limits.Message {
 		return
 	}
-	path := "limits.message"
+	limit := c.Source.messageLimit()
+	path := limit
 	if given(root, path) == (option.Pos{}) {
 		path = "source.embedded.max_payload"
 	}
 	l.errorf(root.Place(start, path), path, "raise the one or lower the other",
-		"limits.message %s is below source.embedded.max_payload %s: larger messages would be stored to become dead letters",
-		c.Limits.Message, c.Source.Embedded.MaxPayload)
+		"%s %s is below source.embedded.max_payload %s: larger messages would be stored to become dead letters",
+		limit, c.Limits.Message, c.Source.Embedded.MaxPayload)
 }
 
 // endsWithinDrain compares what an entry may take with what a stop allows.

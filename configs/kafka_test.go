@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/flushline/flushline/configs"
+	"github.com/flushline/flushline/protocol"
 	"github.com/flushline/flushline/queue/kafka"
 	"github.com/flushline/flushline/worker"
 )
@@ -50,7 +51,7 @@ func TestLoadReadsKafka(t *testing.T) {
 		{From: worker.KeySubject, Pattern: "logs.{project}"},
 		{From: worker.KeyMessageKey, Pattern: "{logstore}/*"},
 	}
-	if w.Deployment != "shop" || !slices.Equal(w.Payload.Key, rules) || w.Payload.ContentEncoding != "lz4" {
+	if w.Deployment != "shop" || !slices.Equal(w.Payload.Key, rules) || w.Payload.Encoding != protocol.EncodingLZ4 {
 		t.Errorf("worker %+v", w)
 	}
 }

@@ -118,6 +118,7 @@ func (l *loader) load(root *option.Node, dir string) *Config {
 	}
 	if b.Source != nil {
 		c.Source = l.source(b.Source, root.Get("source").Pos)
+		c.Limits.ofSource(&c.Source.Decode)
 	}
 	if b.Routes != nil {
 		c.Routes = l.routes(b.Routes, root.Get("routes").Pos)

@@ -31,7 +31,7 @@ source:
     user: flushline
     password: ${file:secret}
     key: [headers, {subject: "{project}.{logstore}"}, {tag: {config: __config__}}, category, {constant: {project: p}}]
-    decode: {type: loggrouplist, encoding: zstd}
+    decode: {format: loggrouplist, encoding: zstd, max_decompressed: 3MiB}
 routes:
   - name: pay
     match: {project: "pay*", config: c?}
@@ -102,7 +102,7 @@ func TestWorkerConfig(t *testing.T) {
 	want := worker.Config{
 		Deployment: "shop",
 		Payload: worker.Payload{
-			ContentType: protocol.TypeLogGroupList, ContentEncoding: "zstd",
+			Format: protocol.FormatLogGroupList, Encoding: protocol.EncodingZstd,
 			Key: []worker.KeyRule{
 				{From: worker.KeyHeaders},
 				{From: worker.KeySubject, Pattern: "{project}.{logstore}"},
@@ -112,7 +112,7 @@ func TestWorkerConfig(t *testing.T) {
 			},
 		},
 		Limits: worker.Limits{
-			InFlight: 64 << 20, Work: 32 << 20, Message: 1 << 20, Decompressed: 2 << 20, Window: 100, Lanes: 5, LaneIdle: time.Minute,
+			InFlight: 64 << 20, Work: 32 << 20, Message: 1 << 20, Decompressed: 3 << 20, Window: 100, Lanes: 5, LaneIdle: time.Minute,
 		},
 		DeadLetter: worker.DeadLetter{StopAfter: 7},
 		Drain:      12 * time.Second,
@@ -174,7 +174,7 @@ func TestDefaults(t *testing.T) {
 	}
 	rules := []worker.KeyRule{{From: worker.KeyHeaders}, {From: worker.KeySubject, Pattern: "logs.{project}.{logstore}.{config}"}}
 	if w.Deployment != "flushline" || !slices.Equal(w.Payload.Key, rules) ||
-		w.Payload.ContentType != protocol.TypeLogGroup || w.Payload.ContentEncoding != "none" || w.Drain != 25*time.Second {
+		w.Payload.Format != protocol.FormatAuto || w.Payload.Encoding != protocol.EncodingNone || w.Drain != 25*time.Second {
 		t.Errorf("%+v", w)
 	}
 	if config.Admin.Listen != "127.0.0.1:8480" || config.Metrics.Listen != "0.0.0.0:8481" || config.DeadLetter.StopAfter != 1000 || config.DeadLetter.None {

@@ -103,6 +103,19 @@ func (l *loader) source(n *option.Node, at option.Pos) Source {
 	return s
 }
 
+// messageLimit is the option that limits messages.
+func (s *Source) messageLimit() string {
+	switch {
+	case s.Decode.MaxMessage == 0:
+		return "limits.message"
+	case s.Kafka != nil:
+		return "source.kafka.decode.max_message"
+	case s.NATS != nil:
+		return "source.nats.decode.max_message"
+	}
+	return "source.embedded.decode.max_message"
+}
+
 // companions must not be one another, nor a stream that is read.
 func (l *loader) companions(at option.Pos, n *option.Node, consumers []nats.Consumer) {
 	taken := map[string]string{}

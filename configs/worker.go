@@ -7,10 +7,12 @@ import (
 	"github.com/flushline/flushline/worker"
 )
 
-// contentTypes are the names of Decode.Type.
-var contentTypes = map[string]string{
-	"loggroup":     protocol.TypeLogGroup,
-	"loggrouplist": protocol.TypeLogGroupList,
+// payload is how the engine reads values. Decoding has checked the names.
+func (s *Source) payload() worker.Payload {
+	p := worker.Payload{Key: s.Key}
+	p.Format, _ = protocol.ParseFormat(s.Decode.Format)
+	p.Encoding, _ = protocol.ParseEncoding(s.Decode.Encoding)
+	return p
 }
 
 // Worker is the engine's part of the configuration. The caller adds what a file
@@ -18,11 +20,7 @@ var contentTypes = map[string]string{
 func (c *Config) Worker() worker.Config {
 	w := worker.Config{
 		Deployment: c.Source.Deployment(),
-		Payload: worker.Payload{
-			ContentType:     contentTypes[c.Source.Decode.Type],
-			ContentEncoding: c.Source.Decode.Encoding,
-			Key:             c.Source.Key,
-		},
+		Payload:    c.Source.payload(),
 		Limits:     c.Limits.worker(),
 		DeadLetter: worker.DeadLetter{StopAfter: c.DeadLetter.StopAfter},
 		Drain:      c.Drain.Timeout,

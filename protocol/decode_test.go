@@ -177,7 +177,7 @@ func TestScanRefusesWithReasonAndByte(t *testing.T) {
 		{"32 02 0a 05", g, "this is no loggroup: a length goes beyond the end (byte 3 of 4)"},
 		{"09 00 00 00 00 00 00 00 00", l, "this is no loggrouplist: field 1 has wire type 1, which the .proto does not give it (byte 0 of 9)"},
 		{"0a 01", l, "this is no loggrouplist: a length goes beyond the end (byte 1 of 2)"},
-		{"00", 7, "Format(7) is no format of values"},
+		{"00", 99, "Format(99) is no format of values"},
 	} {
 		before := make([]protocol.Group, 1)
 		data := unhex(t, c.data)

@@ -39,10 +39,7 @@ func decompress(value []byte, e Encoding, lim *Limits) ([]byte, error) {
 	case err != nil:
 		return nil, undecodable("%v: %v", e, err)
 	}
-	if cap(body)-len(body) > len(body)/8 {
-		body = append(make([]byte, 0, len(body)), body...)
-	}
-	return body, nil
+	return fitted(body), nil
 }
 
 func tooLarge(bound int64, limit string, received int) error {

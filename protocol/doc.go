@@ -3,9 +3,10 @@
 //
 // # Two passes
 //
-// [Scan] runs once per message: it decompresses, checks the framing of every
-// field, counts and finds the groups, under [Limits]. Whether a value can be
-// decoded is decided there and nowhere else. [Group.Decode] runs later, where
+// [Payload.Scan] runs once per message: it decompresses, turns what is no LogGroup
+// protobuf (JSON, packages, text: see [Format]) into it, checks the framing of every
+// field, counts and finds the groups, under [Limits]. Whether a value can be decoded
+// is decided there and nowhere else. [Group.Decode] runs later, where
 // the group is needed: it fills exactly sized slabs whose strings alias the
 // scanned bytes, in at most six allocations, and cannot fail.
 //
@@ -21,7 +22,7 @@
 //
 // # Text
 //
-// [AppendJSONLog] writes logs as JSON, [ParseJSONLog] reads them, and
+// [AppendJSONLog] writes logs as JSON, in a form that [FormatJSON] reads, and
 // [Template] makes names of paths, topics and indexes out of a key, a host, the
 // log's time, tags and contents.
 package protocol

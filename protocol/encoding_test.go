@@ -244,10 +244,17 @@ func TestParseContentType(t *testing.T) {
 		"application/x-protobuf":  group,
 		"Application/X-Protobuf ; charset=utf-8 ; Type = \"LogGroupList\"": list,
 		"application/protobuf;type=loggroup":                               group,
-		"application/x-protobuf;type=slspackage":                           bad,
-		"application/json":                                                 bad,
-		"loggroup":                                                         bad,
-		";type=loggroup":                                                   bad,
+		"application/x-protobuf;type=SlsPackageList":                       protocol.FormatPackageList,
+		"application/json":                            protocol.FormatJSON,
+		"application/json; charset=utf-8":             protocol.FormatJSON,
+		"application/x-ndjson":                        protocol.FormatJSON,
+		"application/json;type=custom_single_flatten": protocol.FormatJSONFlat,
+		"Text/Plain; charset=us-ascii":                protocol.FormatText,
+		"application/json;type=loggroup":              bad,
+		"application/x-protobuf;type=json":            bad,
+		"text/html":                                   bad,
+		"loggroup":                                    bad,
+		";type=loggroup":                              bad,
 	} {
 		got, err := protocol.ParseContentType(s)
 		if want == bad && (err == nil || !strings.Contains(err.Error(), protocol.TypeLogGroupList)) {
@@ -257,7 +264,10 @@ func TestParseContentType(t *testing.T) {
 			t.Errorf("%q: got %v, %v, want %v", s, got, err, want)
 		}
 	}
-	for _, f := range []protocol.Format{group, list} {
+	for f := group; f < protocol.FormatAuto; f++ {
+		if got, err := protocol.ParseFormat(f.String()); err != nil || got != f {
+			t.Errorf("%v does not read its own name: %v, %v", f, got, err)
+		}
 		if got, err := protocol.ParseContentType(f.ContentType()); err != nil || got != f {
 			t.Errorf("%v does not read its own content type: %v, %v", f, got, err)
 		}

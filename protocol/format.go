@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -13,48 +14,98 @@ const (
 	FormatLogGroup Format = iota
 	// FormatLogGroupList is a LogGroupList.
 	FormatLogGroupList
+	// FormatPackage is an SlsLogPackage: a LogGroup that is compressed by itself.
+	FormatPackage
+	// FormatPackageList is an SlsLogPackageList.
+	FormatPackageList
+	// FormatJSON is one object, an array of objects, or lines of either. Each object
+	// is a LogGroup or a log in any of the shapes that collectors write; its members
+	// say which.
+	FormatJSON
+	// FormatJSONSingle is FormatJSON with logs of iLogtail's custom_single only.
+	FormatJSONSingle
+	// FormatJSONFlat is FormatJSON with flat logs only, whatever their members are
+	// called: iLogtail's custom_single_flatten, LoongCollector's native Kafka flusher.
+	FormatJSONFlat
+	// FormatText is one log, whose field "content" is the value.
+	FormatText
+	// FormatAuto is what the first bytes look like: LogGroup, list, package, package
+	// list or JSON. No value is taken for another one than it is; one that could be
+	// two is undecodable.
+	FormatAuto
 )
 
+var formatNames = [...]string{
+	"loggroup", "loggrouplist", "slspackage", "slspackagelist",
+	"json", "custom_single", "custom_single_flatten", "text", "auto",
+}
+
+// String is the format's name in configurations.
 func (f Format) String() string {
-	switch f {
-	case FormatLogGroup:
-		return "loggroup"
-	case FormatLogGroupList:
-		return "loggrouplist"
+	if f < 0 || int(f) >= len(formatNames) {
+		return fmt.Sprintf("Format(%d)", int(f))
 	}
-	return fmt.Sprintf("Format(%d)", int(f))
+	return formatNames[f]
 }
 
-// ContentType is the format's content-type header.
+// ParseFormat reads what String writes.
+func ParseFormat(name string) (Format, error) {
+	if i := slices.Index(formatNames[:], name); i >= 0 {
+		return Format(i), nil
+	}
+	return 0, fmt.Errorf("format %q is not known: use %s", name, strings.Join(formatNames[:], ", "))
+}
+
+// ContentType is the format's content-type header; empty for FormatAuto.
 func (f Format) ContentType() string {
-	if f == FormatLogGroupList {
-		return TypeLogGroupList
+	switch f {
+	case FormatLogGroup, FormatLogGroupList, FormatPackage, FormatPackageList:
+		return typeProtobuf + ";type=" + f.String()
+	case FormatJSON:
+		return typeJSON
+	case FormatJSONSingle, FormatJSONFlat:
+		return typeJSON + ";type=" + f.String()
+	case FormatText:
+		return typeText
 	}
-	return TypeLogGroup
+	return ""
 }
 
-// ParseContentType reads a content-type header. Empty, and protobuf without a
-// type parameter, mean LogGroup. Case, spaces, quotes and the order of
-// parameters do not matter; parameters other than type are ignored.
+// ParseContentType reads a content-type header: protobuf, JSON (also as lines:
+// application/x-ndjson) or text/plain. The parameter type says which message or
+// which JSON it is; without it protobuf is a LogGroup, and so is an empty header.
+// Case, spaces, quotes and the order of parameters do not matter; other parameters
+// are ignored.
 func ParseContentType(s string) (Format, error) {
 	switch s {
 	case "", TypeLogGroup:
 		return FormatLogGroup, nil
 	case TypeLogGroupList:
 		return FormatLogGroupList, nil
+	case typeJSON:
+		return FormatJSON, nil
 	}
 	media, params, _ := strings.Cut(s, ";")
-	switch media = strings.TrimSpace(media); {
-	case media == "" && strings.TrimSpace(params) == "":
-		return FormatLogGroup, nil
-	case !strings.EqualFold(media, "application/x-protobuf") && !strings.EqualFold(media, "application/protobuf"):
+	media, kind := strings.ToLower(strings.TrimSpace(media)), strings.ToLower(typeParam(params))
+	first, last := FormatLogGroup, FormatPackageList
+	switch media {
+	case "":
+		if strings.TrimSpace(params) == "" {
+			return FormatLogGroup, nil
+		}
+		return 0, unknownContentType(s)
+	case typeProtobuf, "application/protobuf":
+	case typeJSON, "application/x-ndjson":
+		first, last = FormatJSON, FormatJSONFlat
+	case typeText:
+		return FormatText, nil
+	default:
 		return 0, unknownContentType(s)
 	}
-	switch kind := typeParam(params); {
-	case kind == "", strings.EqualFold(kind, "loggroup"):
-		return FormatLogGroup, nil
-	case strings.EqualFold(kind, "loggrouplist"):
-		return FormatLogGroupList, nil
+	for f := first; f <= last; f++ {
+		if kind == f.String() || kind == "" {
+			return f, nil
+		}
 	}
 	return 0, unknownContentType(s)
 }
@@ -72,7 +123,11 @@ func typeParam(params string) string {
 }
 
 func unknownContentType(s string) error {
-	return fmt.Errorf("content-type %q is not known: use %s or %s", s, TypeLogGroup, TypeLogGroupList)
+	var known []string
+	for f := FormatLogGroup; f < FormatAuto; f++ {
+		known = append(known, f.ContentType())
+	}
+	return fmt.Errorf("content-type %q is not known: use %s", s, strings.Join(known, ", "))
 }
 
 // Encoding is how a value is compressed.

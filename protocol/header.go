@@ -9,8 +9,12 @@ const (
 	HeaderContentEncoding = "content-encoding"
 )
 
-// Content types of values.
+// Content types of values: see Format.ContentType.
 const (
+	typeProtobuf = "application/x-protobuf"
+	typeJSON     = "application/json"
+	typeText     = "text/plain"
+
 	TypeLogGroup     = "application/x-protobuf;type=loggroup"
 	TypeLogGroupList = "application/x-protobuf;type=loggrouplist"
 )

@@ -1,251 +1,182 @@
 package protocol
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"math"
-	"math/big"
-	"strings"
+	"sync"
 	"time"
 )
 
-// ParseJSONLog reads one JSON object as a log.
-//
-// What AppendJSONLog writes (custom_single: "contents" is an object, and beside
-// it stand at most "tags", "time" and "time_ns") is read as that; the tags are
-// returned apart. Any other object is flat: each member is a content, a string as
-// it is, null as empty, everything else as its JSON text.
-//
-// A flat log's time is the first of "__time__", "time" and "@timestamp" that
-// reads as one: RFC 3339, or a number of seconds, milliseconds, microseconds or
-// nanoseconds since 1970, told apart by size (seconds may have a fraction). That
-// member is no content then; "time_ns" beside it is the nanosecond part. A log
-// that names no time has Time 0, and the caller gives it one.
-func ParseJSONLog(line []byte) (*Log, []*LogTag, error) {
-	members, err := jsonMembers(line)
-	if err != nil {
-		return nil, nil, fmt.Errorf("couldn't read a JSON log: %w", err)
+// jsonReader turns JSON into a LogGroupList, in one walk and without memory of its
+// own for any of what it reads.
+type jsonReader struct {
+	lexer
+	logWriter
+
+	format Format
+	now    instant // of logs that name no time
+	max    int     // bytes of the list
+
+	tagged   []byte // the tail of the last log with tags
+	tagsAt   int    // where the tags it was made of begin in the input, and end
+	tagsEnd  int
+	pairs    []byte // while a tail is made
+	category []byte // of a LogGroup, with its other three strings
+	topic    []byte
+	source   []byte
+	machine  []byte
+}
+
+var jsonReaders = sync.Pool{New: func() any { return new(jsonReader) }}
+
+// readerKeep is how much memory of each kind a pooled reader may keep. Nobody is
+// charged for it.
+const readerKeep = 64 << 10
+
+// groupsOfJSON reads objects: one, an array of them, or lines with either. Each is
+// a log or a LogGroup. The result is a LogGroupList of at most max bytes; its
+// capacity exceeds its length by at most an eighth. If something is wrong, it says
+// what.
+func groupsOfJSON(value []byte, f Format, now time.Time, max int) (body []byte, wrong string) {
+	r, _ := jsonReaders.Get().(*jsonReader)
+	r.format, r.now, r.max = f, at(now.Unix(), 0), max
+	r.in, r.wrong, r.tagsAt, r.tagsEnd = value, "", 0, 0
+	r.text = r.text[:0]
+	pooled := r.out[:0]
+	if r.out = pooled; len(value) > readerKeep {
+		r.out = make([]byte, 0, min(len(value)+len(value)/16, max)+64)
 	}
-	if isSingle(members) {
-		l, tags, err := singleLog(members)
-		if err != nil {
-			return nil, nil, fmt.Errorf("couldn't read a JSON log: %w", err)
+	r.open = false
+	switch ok := r.read(); {
+	case !ok:
+		wrong = fmt.Sprintf("%s (byte %d of %d)", r.wrong, r.at, len(value))
+	case len(value) > readerKeep:
+		body = fitted(r.out)
+	default:
+		body = append(make([]byte, 0, len(r.out)), r.out...)
+	}
+	if r.in = nil; len(value) > readerKeep {
+		r.out = pooled
+	}
+	r.forget()
+	return body, wrong
+}
+
+// forget gives the reader back, without what is too large to keep.
+func (r *jsonReader) forget() {
+	r.category, r.topic, r.source, r.machine = nil, nil, nil, nil
+	for _, b := range [...]*[]byte{&r.out, &r.text, &r.tail, &r.moved, &r.tagged, &r.pairs} {
+		if cap(*b) > 2*readerKeep {
+			*b = nil
 		}
-		return l, tags, nil
 	}
-	return flatLog(members), nil, nil
+	jsonReaders.Put(r)
 }
 
-type jsonMember struct {
-	name  string
-	value json.RawMessage
-}
-
-// kind is the first byte of the value: { [ " n t f - or a digit.
-func (m *jsonMember) kind() byte { return m.value[0] }
-
-func (m *jsonMember) text() string {
-	switch m.kind() {
-	case 'n':
-		return ""
-	case '"':
-		var s string
-		_ = json.Unmarshal(m.value, &s) // jsonMembers has read it as valid
-		return s
-	case '{', '[':
-		var b bytes.Buffer
-		_ = json.Compact(&b, m.value)
-		return b.String()
-	}
-	return string(m.value)
-}
-
-// jsonMembers keeps order and duplicates, which a map would not.
-func jsonMembers(object []byte) ([]jsonMember, error) {
-	dec := json.NewDecoder(bytes.NewReader(object))
-	token, err := dec.Token()
-	switch {
-	case err == io.EOF:
-		return nil, errors.New("the line is empty")
-	case err != nil:
-		return nil, jsonError(dec, err)
-	case token != json.Delim('{'):
-		return nil, fmt.Errorf("a log is an object {...}, this begins with %.20q", bytes.TrimSpace(object))
-	}
-	var members []jsonMember
-	for dec.More() {
-		name, err := dec.Token()
-		if err != nil {
-			return nil, jsonError(dec, err)
+func (r *jsonReader) read() bool {
+	i := r.space(0)
+	for i < len(r.in) {
+		if r.in[i] == '[' {
+			i = r.array(i)
+		} else {
+			i = r.object(i)
 		}
-		m := jsonMember{name: name.(string)} // the decoder accepts nothing else here
-		if err := dec.Decode(&m.value); err != nil {
-			return nil, jsonError(dec, err)
+		if i < 0 {
+			return false
 		}
-		members = append(members, m)
-	}
-	if _, err := dec.Token(); err != nil {
-		return nil, jsonError(dec, err)
-	}
-	end := dec.InputOffset()
-	if rest := bytes.TrimSpace(object[end:]); len(rest) > 0 {
-		return nil, fmt.Errorf("more follows the object at byte %d: %.20q", end, rest)
-	}
-	return members, nil
-}
-
-func jsonError(dec *json.Decoder, err error) error {
-	var syntax *json.SyntaxError
-	switch {
-	case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF):
-		return fmt.Errorf("the object is cut off at byte %d", dec.InputOffset())
-	case errors.As(err, &syntax):
-		return fmt.Errorf("byte %d: %w", dec.InputOffset(), err)
-	}
-	return err
-}
-
-func isSingle(members []jsonMember) bool {
-	contents := false
-	for i := range members {
-		switch m := &members[i]; m.name {
-		case "contents":
-			contents = m.kind() == '{'
-			if !contents {
-				return false
-			}
-		case "tags":
-			if m.kind() != '{' && m.kind() != 'n' {
-				return false
-			}
-		case "time", "time_ns":
-		default:
+		end := i
+		if i = r.space(i); i < len(r.in) && !hasNewline(r.in[end:i]) {
+			r.fail(end, "more follows in the same line")
 			return false
 		}
 	}
-	return contents
+	r.closeGroup()
+	return r.fits(i) >= 0
 }
 
-func singleLog(members []jsonMember) (*Log, []*LogTag, error) {
-	l := &Log{}
-	var tags []*LogTag
-	for i := range members {
-		m := &members[i]
-		switch m.name {
-		case "contents", "tags":
-			inner, err := jsonMembers(orEmpty(m.value))
-			if err != nil {
-				return nil, nil, fmt.Errorf("%q: %w", m.name, err)
+func hasNewline(space []byte) bool {
+	for _, c := range space {
+		if c == '\n' {
+			return true
+		}
+	}
+	return false
+}
+
+// fits is i, or a failure if the list has become too large.
+func (r *jsonReader) fits(i int) int {
+	if len(r.out) > r.max {
+		return r.fail(i, fmt.Sprintf(`its logs become more than %d bytes (limit "decompressed")`, r.max))
+	}
+	return i
+}
+
+func (r *jsonReader) array(i int) int {
+	i = r.first(i)
+	if r.is(i) == ']' {
+		return i + 1
+	}
+	for more := true; more; {
+		if i = r.object(i); i < 0 {
+			return -1
+		}
+		if i, more = r.more(i, ']'); i < 0 {
+			return -1
+		}
+	}
+	return i
+}
+
+// other is what reading an object as one shape returns when it turns out to be of
+// another one.
+const other = -2
+
+// object reads a log or a LogGroup. A log that turns out not to have the shape of
+// its first member is read again as a flat one.
+func (r *jsonReader) object(i int) int {
+	if r.is(i) != '{' {
+		return r.unexpected(i, "an object {...}")
+	}
+	s := shapeFlat
+	switch r.format {
+	case FormatJSON:
+		if s = r.guess(i); s == shapeGroup {
+			if r.wrong == "" && r.isGroup(i) {
+				return r.logGroup(i)
 			}
-			for j := range inner {
-				if m.name == "tags" {
-					tags = append(tags, &LogTag{Key: inner[j].name, Value: inner[j].text()})
-				} else {
-					l.Contents = append(l.Contents, &Log_Content{Key: inner[j].name, Value: inner[j].text()})
-				}
-			}
-		case "time":
-			if !l.readTime(m) {
-				return nil, nil, fmt.Errorf(`"time" is %.40s: use seconds since 1970 or RFC 3339`, m.value)
-			}
+			s = shapeFlat
 		}
+		r.wrong = "" // reading it as what it is finds it again
+	case FormatJSONSingle:
+		s = shapeSingle
 	}
-	for i := range members {
-		if m := &members[i]; m.name == "time_ns" && !l.readTimeNs(m) {
-			return nil, nil, fmt.Errorf(`"time_ns" is %.40s: use the nanosecond part, 0 to 999999999`, m.value)
+	next := other
+	r.beginLog(len(r.in) - i)
+	switch s {
+	case shapeSingle:
+		next = r.single(i)
+	case shapeLog:
+		next = r.log(i)
+	}
+	if next == other {
+		if r.format == FormatJSONSingle {
+			return r.fail(i, `this object is not {"contents":{...},"tags":{...},"time":...}`)
 		}
+		r.dropLog()
+		r.beginLog(len(r.in) - i)
+		next = r.flat(i)
 	}
-	return l, tags, nil
+	r.text = r.text[:0]
+	if next < 0 {
+		return -1
+	}
+	return r.fits(next)
 }
 
-func orEmpty(v json.RawMessage) json.RawMessage {
-	if v[0] == 'n' {
-		return json.RawMessage("{}")
+// end completes a log that ends at i.
+func (r *jsonReader) end(i int, t instant, tail []byte) int {
+	if !t.given {
+		t.sec = r.now.sec
 	}
-	return v
-}
-
-func flatLog(members []jsonMember) *Log {
-	l := &Log{}
-	timed := l.timeMember(members)
-	for i := range members {
-		m := &members[i]
-		if i == timed || timed >= 0 && m.name == "time_ns" && l.readTimeNs(m) {
-			continue
-		}
-		l.Contents = append(l.Contents, &Log_Content{Key: m.name, Value: m.text()})
-	}
-	return l
-}
-
-// timeMember sets the log's time and returns which member gave it, or -1.
-func (l *Log) timeMember(members []jsonMember) int {
-	for _, name := range [...]string{"__time__", "time", "@timestamp"} {
-		for i := range members {
-			if members[i].name == name && l.readTime(&members[i]) {
-				return i
-			}
-		}
-	}
-	return -1
-}
-
-func (l *Log) readTime(m *jsonMember) bool {
-	text := m.text()
-	if m.kind() == '"' {
-		if t, err := time.Parse(time.RFC3339Nano, text); err == nil {
-			return l.setTime(t.Unix(), t.Nanosecond())
-		}
-	}
-	if m.kind() != '"' && m.kind() != '-' && (m.kind() < '0' || m.kind() > '9') {
-		return false
-	}
-	sec, nsec, ok := epoch(text)
-	return ok && l.setTime(sec, nsec)
-}
-
-func (l *Log) readTimeNs(m *jsonMember) bool {
-	var ns uint32
-	if json.Unmarshal(m.value, &ns) != nil || ns >= 1e9 || m.kind() == 'n' {
-		return false
-	}
-	l.TimeNs = &ns
-	return true
-}
-
-func (l *Log) setTime(sec int64, nsec int) bool {
-	if sec < 0 || sec > math.MaxUint32 {
-		return false
-	}
-	l.Time, l.TimeNs = uint32(sec), nil
-	if nsec != 0 {
-		ns := uint32(nsec)
-		l.TimeNs = &ns
-	}
-	return true
-}
-
-// epoch reads a number since 1970 whose unit follows from its size: eleven
-// digits of seconds are the year 5138.
-func epoch(text string) (sec int64, nsec int, ok bool) {
-	if len(text) > 40 || strings.ContainsAny(text, "eEpPxX_/") {
-		return 0, 0, false
-	}
-	v, ok := new(big.Rat).SetString(text)
-	if !ok || v.Sign() < 0 {
-		return 0, 0, false
-	}
-	scale := int64(1e9)
-	for limit := int64(1e11); scale > 1 && v.Cmp(big.NewRat(limit, 1)) >= 0; limit *= 1000 {
-		scale /= 1000
-	}
-	v.Mul(v, big.NewRat(scale, 1))
-	ns := new(big.Int).Quo(v.Num(), v.Denom())
-	if !ns.IsInt64() {
-		return 0, 0, false
-	}
-	return ns.Int64() / 1e9, int(ns.Int64() % 1e9), true
+	r.endLog(t, tail, len(r.in)-i)
+	return i
 }

@@ -26,35 +26,15 @@ type Group struct {
 	Unknown  int32 // fields that are passed over because the .proto does not have them
 }
 
-// Scan is pass one over a value as received. It decompresses, checks the framing
-// of all fields, counts, and appends what it learns of each LogGroup to groups.
-// No group is legal: an empty value, an empty list.
-//
-// The body is what the groups alias: value itself if e is EncodingNone, else
-// fresh memory whose capacity exceeds its length by at most an eighth. The error
-// is an *UndecodableError, and then body is nil and groups are as they came. lim
-// may be nil.
+// Scan is Payload.Scan for those who know the format and the encoding. The body is
+// what the groups alias: value itself if it is protobuf and e is EncodingNone, else
+// fresh memory whose capacity exceeds its length by at most an eighth. The error is
+// an *UndecodableError, and then body is nil and groups are as they came. lim may
+// be nil.
 func Scan(value []byte, f Format, e Encoding, lim *Limits, groups []Group) (body []byte, out []Group, err error) {
-	limits := lim.orDefaults()
-	body, err = decompress(value, e, &limits)
-	if err != nil {
-		return nil, groups, err
-	}
-	s := scanner{b: body, lim: limits}
-	switch {
-	case f == FormatLogGroupList:
-		out = s.list(groups)
-	case f != FormatLogGroup:
-		return nil, groups, undecodable("%v is no format of values", f)
-	case len(body) == 0:
-		return body, groups, nil
-	case s.group(0, len(body)):
-		out = append(groups, s.g)
-	}
-	if s.wrong != "" {
-		return nil, groups, undecodable("this is no %v: %s", f, s.reason(0))
-	}
-	return body, out, nil
+	p := Payload{Value: value, Format: f, Encoding: e}
+	b, out, err := p.Scan(lim, groups)
+	return b.Bytes, out, err
 }
 
 // scanner walks the body by absolute indexes, so that an error knows its byte.

@@ -72,9 +72,9 @@ type Batch struct {
 
 // Payload says how values are read where headers do not.
 type Payload struct {
-	ContentType     string    // "application/x-protobuf;type=loggroup"
-	ContentEncoding string    // "none"
-	Key             []KeyRule // nil: the headers alone
+	Format   protocol.Format   // where no content-type header says it
+	Encoding protocol.Encoding // where no content-encoding header says it
+	Key      []KeyRule         // nil: the headers alone
 }
 
 // Limits bound memory and data.
@@ -107,7 +107,6 @@ func (c *Config) setDefaults() {
 	def(&c.Limits.Lanes, 10000)
 	def(&c.Limits.LaneIdle, 10*time.Minute)
 	def(&c.DeadLetter.StopAfter, 1000)
-	def(&c.Payload.ContentType, protocol.TypeLogGroup)
 	if c.Payload.Key == nil {
 		c.Payload.Key = []KeyRule{{From: KeyHeaders}}
 	}

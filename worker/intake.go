@@ -133,17 +133,14 @@ func (s *strand) compact() {
 	s.msgs = kept
 }
 
-// tight says that decompressing now would overdraw the budget further.
+// tight says that decompressing now, or turning into protobuf, would overdraw the
+// budget further.
 func (s *strand) tight(d *queue.Delivery) bool {
 	if s.w.held.free.Load() >= 0 {
 		return false
 	}
-	enc, ok := d.Message().Header(protocol.HeaderContentEncoding)
-	if !ok {
-		enc = s.w.cfg.Payload.ContentEncoding
-	}
-	e, err := protocol.ParseEncoding(enc)
-	return err == nil && e != protocol.EncodingNone
+	p, err := s.w.payload(d.Message())
+	return err == nil && (p.Encoding != protocol.EncodingNone || p.Format.Rewritten(p.Value))
 }
 
 // awaitHeld waits until the held pool is no longer overdrawn, or the strand holds
@@ -156,7 +153,7 @@ func (s *strand) awaitHeld(ctx context.Context, waiting int) bool {
 	defer s.w.held.unwatch(s.wake)
 	defer s.waiting.Store(false)
 	for s.w.held.free.Load() < 0 && s.held.Load() > int64(waiting) {
-		s.setState(strandBudgetExhausted, "decompressing the next message would exceed `limits.in_flight`")
+		s.setState(strandBudgetExhausted, "decoding the next message would exceed `limits.in_flight`")
 		select {
 		case <-ctx.Done():
 			return false
@@ -168,11 +165,9 @@ func (s *strand) awaitHeld(ctx context.Context, waiting int) bool {
 
 // intake is pass one: it fixes the parts of a message.
 func (s *strand) intake(ctx context.Context, m *message) {
-	msg := m.d.Message()
-	format, encoding, err := s.w.payload(msg)
+	p, err := s.w.payload(m.d.Message())
 	if err == nil {
-		m.format, m.encoding = format, encoding
-		err = s.scan(m)
+		err = s.scan(m, &p)
 	}
 	switch {
 	case err != nil:
@@ -184,40 +179,39 @@ func (s *strand) intake(ctx context.Context, m *message) {
 	}
 }
 
-// payload says how a value is to be read.
-func (w *Worker) payload(m *queue.Message) (f protocol.Format, e protocol.Encoding, err error) {
-	f, e = w.format, w.encoding
-	if t, ok := m.Header(protocol.HeaderContentType); ok {
-		if f, err = protocol.ParseContentType(t); err != nil {
-			return f, e, err
+// payload says how a value is to be read. An empty header says nothing.
+func (w *Worker) payload(m *queue.Message) (p protocol.Payload, err error) {
+	p = protocol.Payload{Value: m.Value, Format: w.cfg.Payload.Format, Encoding: w.cfg.Payload.Encoding, Time: m.Time}
+	if t, _ := m.Header(protocol.HeaderContentType); t != "" {
+		if p.Format, err = protocol.ParseContentType(t); err != nil {
+			return p, err
 		}
 	}
-	if t, ok := m.Header(protocol.HeaderContentEncoding); ok {
-		e, err = protocol.ParseEncoding(t)
+	if t, _ := m.Header(protocol.HeaderContentEncoding); t != "" {
+		p.Encoding, err = protocol.ParseEncoding(t)
 	}
-	return f, e, err
+	return p, err
 }
 
-// scan finds the groups. Decompressed bytes are charged and replace those received.
-func (s *strand) scan(m *message) error {
-	value := m.d.Message().Value
-	if int64(len(value)) > s.w.cfg.Limits.Message {
-		return fmt.Errorf("the message has %d bytes, more than limits.message (%d)", len(value), s.w.cfg.Limits.Message)
+// scan finds the groups. What pass one made of the value is charged and replaces
+// the bytes received.
+func (s *strand) scan(m *message, p *protocol.Payload) error {
+	if int64(len(p.Value)) > s.w.cfg.Limits.Message {
+		return fmt.Errorf("the message has %d bytes, more than limits.message (%d)", len(p.Value), s.w.cfg.Limits.Message)
 	}
-	body, groups, err := protocol.Scan(value, m.format, m.encoding, &s.w.limits, m.group[:0])
+	body, groups, err := p.Scan(&s.w.limits, m.group[:0])
 	if err != nil {
 		return err
 	}
-	if m.encoding != protocol.EncodingNone {
-		grown := int64(len(body) - len(value))
+	if body.Fresh {
+		grown := int64(len(body.Bytes) - len(p.Value))
 		s.w.held.Charge(grown)
 		m.d.Charge(grown)
 		s.heldBytes.Add(grown)
 		s.largest = max(s.largest, m.d.Held())
-		m.d.SetValue(body)
-		m.encoding = protocol.EncodingNone
+		m.d.SetValue(body.Bytes)
 	}
-	m.groups = groups
+	m.groups, m.format = groups, body.Format
 	return nil
 }
 

@@ -253,11 +253,14 @@ func (w *Worker) letter(d *doomed) queue.Message {
 		v, _ := src.Header(key)
 		add(key, v)
 	}
-	if p.group != nil {
+	switch { // stored is what pass one made of it, whatever it was received as
+	case p.group != nil:
 		m.Value = p.group.Data
 		add(protocol.HeaderContentType, protocol.TypeLogGroup)
+	case p.m.readable():
+		add(protocol.HeaderContentType, p.m.format.ContentType())
 	}
-	if p.m.readable() { // it is stored as it stands, whatever the source's default is
+	if p.m.readable() {
 		add(protocol.HeaderContentEncoding, protocol.EncodingNone.String())
 	}
 	if p.lane != nil {
@@ -292,9 +295,7 @@ func ownHeader(key string, p *part) bool {
 		return true
 	}
 	switch k {
-	case protocol.HeaderContentType:
-		return p.group != nil
-	case protocol.HeaderContentEncoding:
+	case protocol.HeaderContentType, protocol.HeaderContentEncoding:
 		return p.m.readable()
 	case protocol.HeaderProject, protocol.HeaderLogstore, protocol.HeaderConfig:
 		return p.lane != nil

@@ -19,7 +19,7 @@ func TestLettersCanBeReadAgain(t *testing.T) {
 		s := checker.New()
 		undo := s.Fail(flushers.Permanent(errors.New("400")))
 		cfg := worker.Config{Routes: []worker.Route{routeOf("p", worker.Match{Project: "p"}, entryOf("out", s))}}
-		cfg.Payload.ContentEncoding = "gzip"
+		cfg.Payload.Encoding = protocol.EncodingGzip
 		r := start(t, memory.Config{}, cfg)
 		packed, err := protocol.Compress(nil, encode(t, group("1")), protocol.EncodingGzip)
 		if err != nil {

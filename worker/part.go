@@ -22,8 +22,7 @@ type message struct {
 	done  atomic.Bool  // settled: the strand's deque may drop it
 	stuck atomic.Bool  // a part can neither be flushed nor kept
 
-	format   protocol.Format   // of the value after decompression
-	encoding protocol.Encoding // of the value as it stands: only an undecodable one keeps its own
+	format protocol.Format // of the value once pass one has read it: protobuf
 
 	group  [1]protocol.Group // the usual message has one group toward one flusher entry
 	groups []protocol.Group

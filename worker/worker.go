@@ -3,7 +3,6 @@ package worker
 import (
 	"context"
 	"errors"
-	"fmt"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -22,12 +21,10 @@ var ErrDrainDeadline = errors.New("the drain deadline passed with a Flush unfini
 
 // Worker moves deliveries from sources to flushers.
 type Worker struct {
-	cfg      Config
-	format   protocol.Format
-	encoding protocol.Encoding
-	limits   protocol.Limits
-	keyer    *keyer
-	routes   []*route
+	cfg    Config
+	limits protocol.Limits
+	keyer  *keyer
+	routes []*route
 
 	held    *heldPool
 	work    *workPool
@@ -74,12 +71,6 @@ func New(cfg Config) (*Worker, error) {
 	w.letters = newLetters(w, cfg.DeadLetter.Sink)
 	w.limits = protocol.Limits{Decompressed: cfg.Limits.Decompressed}
 	var err error
-	if w.format, err = protocol.ParseContentType(cfg.Payload.ContentType); err != nil {
-		return nil, fmt.Errorf("payload content type: %w", err)
-	}
-	if w.encoding, err = protocol.ParseEncoding(cfg.Payload.ContentEncoding); err != nil {
-		return nil, fmt.Errorf("payload content encoding: %w", err)
-	}
 	if w.keyer, err = newKeyer(cfg.Payload.Key); err != nil {
 		return nil, err
 	}

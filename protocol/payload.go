@@ -1,0 +1,126 @@
+package protocol
+
+import (
+	"encoding/binary"
+	"time"
+)
+
+// Payload is the value of one message, and how it is to be read.
+type Payload struct {
+	Value    []byte
+	Format   Format
+	Encoding Encoding
+	Time     time.Time // of logs that name none: the broker's time of the message
+}
+
+// Body is a value after pass one: protobuf, which groups alias.
+type Body struct {
+	Bytes  []byte
+	Format Format // FormatLogGroup or FormatLogGroupList
+
+	// Fresh says that Bytes are no part of the value but memory of their own, whose
+	// capacity exceeds its length by at most an eighth.
+	Fresh bool
+}
+
+// Scan is pass one over a value as received. It decompresses, turns what is no
+// LogGroup protobuf into a LogGroupList, checks the framing of all fields, counts,
+// and appends what it learns of each LogGroup to groups. The same value gives the
+// same groups each time, except that logs without a time take Time's seconds.
+//
+// No group is legal: an empty value, an empty list. The error is an
+// *UndecodableError, and then groups are as they came. lim may be nil.
+func (p *Payload) Scan(lim *Limits, groups []Group) (body Body, out []Group, err error) {
+	limits := lim.orDefaults()
+	if body, err = p.body(&limits); err != nil {
+		return Body{}, groups, err
+	}
+	b := body.Bytes
+	s := scanner{b: b, lim: limits}
+	switch {
+	case body.Format == FormatLogGroupList:
+		out = s.list(groups)
+	case len(b) == 0:
+		return body, groups, nil
+	case s.group(0, len(b)):
+		out = append(groups, s.g)
+	}
+	if s.wrong != "" {
+		return Body{}, groups, undecodable("this is no %v: %s", p.Format.but(body.Format), s.reason(0))
+	}
+	return body, out, nil
+}
+
+// but names a format for an error: what auto took the value for.
+func (f Format) but(found Format) string {
+	if f == FormatAuto {
+		return found.String() + " (which its first bytes look like)"
+	}
+	return f.String()
+}
+
+// body is the value as protobuf.
+func (p *Payload) body(lim *Limits) (Body, error) {
+	b, err := decompress(p.Value, p.Encoding, lim)
+	if err != nil {
+		return Body{}, err
+	}
+	f := p.Format
+	if f == FormatAuto {
+		if f, err = detect(b); err != nil {
+			return Body{}, err
+		}
+	}
+	switch f {
+	case FormatLogGroup, FormatLogGroupList:
+		return Body{Bytes: b, Format: f, Fresh: p.Encoding != EncodingNone}, nil
+	}
+	wrong := ""
+	switch f {
+	case FormatPackage, FormatPackageList:
+		b, wrong = unpack(b, f, lim)
+	case FormatJSON, FormatJSONSingle, FormatJSONFlat:
+		b, wrong = groupsOfJSON(b, f, p.Time, int(lim.Decompressed))
+	case FormatText:
+		b = groupOfText(b, p.Time)
+	default:
+		return Body{}, undecodable("%v is no format of values", f)
+	}
+	if wrong != "" {
+		return Body{}, undecodable("this is no %v: %s", p.Format.but(f), wrong)
+	}
+	return Body{Bytes: b, Format: FormatLogGroupList, Fresh: true}, nil
+}
+
+// Rewritten says that a value of this format becomes protobuf in memory of its
+// own.
+func (f Format) Rewritten(value []byte) bool {
+	switch f {
+	case FormatLogGroup, FormatLogGroupList:
+		return false
+	case FormatAuto:
+		found, err := detect(value)
+		return err == nil && found.Rewritten(nil)
+	}
+	return true
+}
+
+// groupOfText is a list of one group with one log, whose content is the text.
+// Nothing makes no group.
+func groupOfText(text []byte, now time.Time) []byte {
+	if len(text) == 0 {
+		return nil
+	}
+	sec := uint64(at(now.Unix(), 0).sec)
+	log := 1 + sizeUvarint(sec) + sizeString(sizeString(len(textKey))+sizeString(len(text)))
+	group := sizeString(log) + len(plainTail)
+	b := make([]byte, 0, sizeString(group))
+	b = binary.AppendUvarint(append(b, tagGroups), uint64(group))
+	b = binary.AppendUvarint(append(b, tagLogs), uint64(log))
+	b = binary.AppendUvarint(append(b, tagTime), sec)
+	b = appendPair(b, tagContents, []byte(textKey), text)
+	return append(b, plainTail...)
+}
+
+// textKey is the key of a log that is a text, as iLogtail calls it.
+const textKey = "content"
