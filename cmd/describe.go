@@ -38,7 +38,7 @@ Exit codes: 0 done; 64 no such kind on this system.`,
 }
 
 func (p *program) flushersDescribe(name string, asYAML, asJSON bool) error {
-	k := p.kinds.Find(name)
+	k := p.kinds.Find(configs.KindName(name))
 	switch {
 	case k == nil:
 		hint := ""

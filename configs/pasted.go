@@ -83,7 +83,7 @@ func (l *loader) kind(n *option.Node, path string) *flushers.Kind {
 	if p == nil || p.Value.Text == "" {
 		return nil // decoding says so
 	}
-	name := kindName(p.Value.Text)
+	name := KindName(p.Value.Text)
 	kind := l.kinds.Find(name)
 	if kind == nil {
 		l.unknownKind(p.Value, path, name)
@@ -99,8 +99,9 @@ func (l *loader) kind(n *option.Node, path string) *flushers.Kind {
 	return kind
 }
 
-// kindName reads a type also as iLogtail writes it: flusher_http/ID#priority.
-func kindName(written string) string {
+// KindName is the kind that a type names, also as iLogtail writes it:
+// flusher_http/ID#priority.
+func KindName(written string) string {
 	name := strings.ToLower(written)
 	if short, ok := strings.CutPrefix(name, "flusher_"); ok {
 		end := strings.IndexAny(short+"/", "/#")

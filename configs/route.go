@@ -154,11 +154,41 @@ func (l *loader) entry(n *option.Node, route string, index int) *Entry {
 	if p, can := flusher.(flushers.Placed); can && ok {
 		e.place.path, e.place.format = p.Place()
 	}
+	if ok {
+		l.cutShort(e, flusher)
+	}
 	if kind.Durability == flushers.Enqueued && !b.AllowEnqueued {
 		l.errorf(n.Place(n.Pos, "type"), path, "write allow_enqueued: true in the entry to accept that",
 			"%s only hands data over: what it holds is lost with the process", kind.Name)
 	}
 	return e
+}
+
+// cutShort warns of a limit of the kind's own that the engine's makes useless.
+func (l *loader) cutShort(e *Entry, f flushers.Flusher) {
+	bounded, can := f.(flushers.Bounded)
+	if !can {
+		return
+	}
+	name, limit := bounded.Bound()
+	if pos := givenOption(e.options, f, name); limit > e.FlushTimeout && pos != (option.Pos{}) {
+		l.warnf(pos, e.path+"."+name, "lengthen flush_timeout, and drain.timeout with it, or shorten "+name,
+			"%s %s is longer than flush_timeout %s, which ends a call first",
+			name, option.FormatDuration(limit), option.FormatDuration(e.FlushTimeout))
+	}
+}
+
+// givenOption is where an option of a kind stands, under whatever name; the zero Pos
+// if it is not in the file.
+func givenOption(n *option.Node, f flushers.Flusher, name string) option.Pos {
+	for _, o := range option.Fields(f) {
+		for _, spelling := range append([]string{o.Name}, o.Aliases...) {
+			if p := n.Get(spelling); p != nil && o.Name == name {
+				return p.Value.Pos
+			}
+		}
+	}
+	return option.Pos{}
 }
 
 func hasOption(f flushers.Flusher, name string) bool {

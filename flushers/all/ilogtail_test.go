@@ -86,9 +86,10 @@ var parameters = []pasted{
 	}},
 	{kind: "http", keys: anURL + `` + "\n" + `Headers: {X-A: "%{tag.app}"}`, outcome: refused, says: "X-A has a template"},
 	{kind: "http", keys: anURL + "\n" + `Query: {db: "%{tag.db}"}`, outcome: refused, says: "write the query into url"},
-	{kind: "http", keys: anURL + "\nTimeout: 60s", outcome: honoured, check: func(f any, _ *configs.Entry) bool {
-		return f.(*http.Flusher).Timeout == time.Minute
+	{kind: "http", keys: anURL + "\nTimeout: 20s", outcome: honoured, check: func(f any, _ *configs.Entry) bool {
+		return f.(*http.Flusher).Timeout == 20*time.Second
 	}},
+	{kind: "http", keys: anURL + "\nTimeout: 60s", outcome: warned, says: "timeout 1m is longer than flush_timeout 20s, which ends a call first"},
 	{kind: "http", keys: anURL + "\nTimeout: 60000000000", outcome: refused, says: "60000000000 was nanoseconds: write 1m"},
 	{kind: "http", keys: anURL + "\nTimeout: 60", outcome: refused, says: "60 has no unit; write 60s"},
 	{kind: "http", keys: anURL + "\nRetry: {Enable: true, InitialDelay: 1s, MaxDelay: 30s}", outcome: honoured, check: func(_ any, e *configs.Entry) bool {

@@ -72,7 +72,7 @@ func newFlusher() *Flusher {
 // Flusher is one instance; its exported fields are the options.
 type Flusher struct {
 	Path        protocol.Template `option:"path,required" alias:"FilePath" help:"Template of the file's path below root; the host and a number are put before the extension." example:"archive/{project}/{logstore}/{date:2006-01-02}.jsonl"`
-	Root        string            `option:"root" help:"Directory that no file leaves, symbolic links included. It must exist. Without it an absolute path brings its own: what stands before its first placeholder, or its directory." example:"/var/lib/flushline"`
+	Root        string            `option:"root" help:"Directory that no file leaves, symbolic links included. It must exist. Without it an absolute path is taken apart: its directories before the first placeholder are the root." example:"/var/lib/flushline"`
 	Format      string            `option:"format" enum:"jsonl,loggroup" help:"jsonl: a JSON object a line and log, as iLogtail's custom_single. loggroup: frames with the LogGroup's protobuf, its key and its id, which backfill reads."`
 	Compression string            `option:"compression" enum:"none,gzip,zstd" help:"One member or frame for each Flush. Default: by the suffix of path, .gz or .zst; a path without one gets it."`
 	MaxSize     option.Bytes      `option:"max_size" alias:"MaxFileSize" min:"1" help:"A file that would become larger is closed and the next number begun. A Flush is never split."`

@@ -5,6 +5,7 @@ import (
 	nethttp "net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/flushline/flushline/option"
 	"github.com/flushline/flushline/protocol"
@@ -112,3 +113,6 @@ func headerValue(s string) string {
 	}
 	return b.String()
 }
+
+// Bound is the option that flush_timeout may make useless.
+func (f *Flusher) Bound() (name string, limit time.Duration) { return "timeout", f.Timeout }
