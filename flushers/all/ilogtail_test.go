@@ -90,6 +90,9 @@ var parameters = []pasted{
 		return f.(*http.Flusher).Timeout == 20*time.Second
 	}},
 	{kind: "http", keys: anURL + "\nTimeout: 60s", outcome: warned, says: "timeout 1m is longer than flush_timeout 20s, which ends a call first"},
+	{kind: "http", keys: anURL + "\nflush_timeout: 9s", outcome: honoured, check: func(_ any, e *configs.Entry) bool {
+		return e.FlushTimeout == 9*time.Second
+	}},
 	{kind: "http", keys: anURL + "\nTimeout: 60000000000", outcome: refused, says: "60000000000 was nanoseconds: write 1m"},
 	{kind: "http", keys: anURL + "\nTimeout: 60", outcome: refused, says: "60 has no unit; write 60s"},
 	{kind: "http", keys: anURL + "\nRetry: {Enable: true, InitialDelay: 1s, MaxDelay: 30s}", outcome: honoured, check: func(_ any, e *configs.Entry) bool {

@@ -442,7 +442,13 @@ func TestAnAbsolutePathBringsItsRoot(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop(t, f)
-	if files := tree(t, dir); len(files) != 1 {
+	files := tree(t, dir)
+	for name := range files {
+		if strings.Contains(name, "/") || !strings.HasPrefix(name, key.Project+".") {
+			t.Errorf("the file is %s below the path's own directory", name)
+		}
+	}
+	if len(files) != 1 {
 		t.Errorf("%d files below the path's own directory: %v", len(files), files)
 	}
 }
