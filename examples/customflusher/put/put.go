@@ -11,7 +11,7 @@ package put
 
 import (
 	"context"
-	"errors"
+	"crypto/rand"
 	"fmt"
 	"net/http"
 	"time"
@@ -47,6 +47,7 @@ type Flusher struct {
 	Concurrency int               `option:"concurrency" min:"1" max:"64" help:"Flush calls of one lane at a time. More than 1 gives up the order of a lane."`
 
 	key     protocol.Key
+	runtime context.Context
 	server  *server
 	release func()
 	stored  flushers.Counter
@@ -63,6 +64,7 @@ var (
 // is told by Flush, and the lane is there when it comes back.
 func (f *Flusher) Init(c flushers.Context) (err error) {
 	f.key = protocol.Key{Project: c.GetProject(), Logstore: c.GetLogstore(), Config: c.GetConfigName()}
+	f.runtime = c.GetRuntimeContext()
 	f.stored = c.Metrics().Counter("objects_total", "Objects that the server said it stored.")
 	f.server, f.release, err = f.connect(c)
 	return err
@@ -76,9 +78,17 @@ func (f *Flusher) IsReady(string, string, int64) bool {
 	return time.Now().UnixNano() >= f.server.awayUntil.Load()
 }
 
-// Flush cannot work without the IDs that FlushBatch gets; the worker calls that.
-func (f *Flusher) Flush(string, string, string, []*protocol.LogGroup) error {
-	return flushers.Misconfigured(errors.New("couldn't name the objects: only FlushBatch gets the groups' IDs"))
+// Flush is for callers without IDs. The worker is none: it calls FlushBatch, where a
+// repetition finds the same names.
+func (f *Flusher) Flush(project, logstore, config string, groups []*protocol.LogGroup) error {
+	b := &flushers.Batch{
+		Project: project, Logstore: logstore, Config: config,
+		Groups: groups, IDs: make([]protocol.ID, len(groups)), Attempt: 1,
+	}
+	for i := range b.IDs {
+		_, _ = rand.Read(b.IDs[i].Origin[:]) // it never fails
+	}
+	return f.FlushBatch(f.runtime, b)
 }
 
 // FlushBatch stores the groups one after the other.

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,54 +18,6 @@ import (
 	"github.com/flushline/flushline/option"
 	"github.com/flushline/flushline/protocol"
 )
-
-// shelf is a server that stores what it is sent, unless answer says otherwise.
-type shelf struct {
-	url string
-
-	mu      sync.Mutex
-	objects map[string]string
-	puts    int
-	answer  func(r *http.Request, body string) int // nil, or 0: store it
-}
-
-func newShelf(t *testing.T) *shelf {
-	t.Helper()
-	s := &shelf{objects: map[string]string{}}
-	server := httptest.NewServer(s)
-	t.Cleanup(server.Close)
-	s.url = server.URL
-	return s
-}
-
-func (s *shelf) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(r.Body)
-	if err != nil || r.Method != http.MethodPut {
-		http.Error(w, "want a whole PUT", http.StatusMethodNotAllowed)
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.puts++
-	if s.answer != nil {
-		if code := s.answer(r, string(body)); code != 0 {
-			http.Error(w, "told to", code)
-			return
-		}
-	}
-	s.objects[r.URL.Path] = string(body)
-	w.WriteHeader(http.StatusCreated)
-}
-
-func (s *shelf) stored() map[string]string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	out := map[string]string{}
-	for path, body := range s.objects {
-		out[path] = body
-	}
-	return out
-}
 
 // start makes an instance as the worker does: the kind's defaults, the options of
 // the entry, Init.
@@ -137,7 +88,7 @@ func TestTheAnswerDecidesWhatHappensNext(t *testing.T) {
 		403: flushers.ClassMisconfigured, 404: flushers.ClassMisconfigured, 409: flushers.ClassMisconfigured,
 	} {
 		s := newShelf(t)
-		s.answer = func(*http.Request, string) int { return code }
+		s.answers(code)()
 		f := start(t, key, map[string]any{"url": s.url})
 		if got := classOf(f.FlushBatch(t.Context(), batch("one")), 0); got != want {
 			t.Errorf("%d is classed as %s, want %s", code, got, want)

@@ -87,20 +87,26 @@ func (b *broker) ask(ctx context.Context) (standing, error) {
 	}, nil
 }
 
-// settled waits until the server has read what processes that have ended sent to it.
+// settled waits until the server has taken in what processes that have ended sent
+// to it: their connections are gone, and no acknowledgement is under way.
 func (b *broker) settled(t testing.TB) standing {
 	t.Helper()
 	const ours = 1
-	for deadline := time.Now().Add(30 * time.Second); b.srv.NumClients() > ours; <-time.After(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
+	before := -1
+	for deadline := time.Now().Add(30 * time.Second); ; <-time.After(20 * time.Millisecond) {
+		at, err := b.ask(t.Context())
+		switch {
+		case err != nil:
+			t.Fatal(err)
+		case b.srv.NumClients() > ours && time.Now().After(deadline):
 			t.Fatal("the nats-server still has a connection of a worker that has ended")
+		case b.srv.NumClients() > ours:
+		case at.acked == before:
+			return at
+		default:
+			before = at.acked
 		}
 	}
-	at, err := b.ask(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return at
 }
 
 // letters is how many parts became dead letters.
