@@ -106,16 +106,17 @@ examples: build custom ## Check every example configuration, and the program in 
 	@for f in configs/*.yaml; do bin/flushline check "$$f"; done
 
 # A module of its own, as a stranger would write it: `./...` of the root does not
-# see it. Its tests run `check` and `demo` of its program against a server.
+# see it.
 .PHONY: custom
-custom: $(GOLANGCI_LINT) ## Lint, vet, test, build and check examples/customflusher
+custom: $(GOLANGCI_LINT) ## Lint, vet, test, build, check and demo examples/customflusher
 	cd $(CUSTOM) && go mod tidy -diff || \
 		{ echo 'what the root requires has changed: run `go mod tidy` in $(CUSTOM)' >&2; exit 1; }
 	cd $(CUSTOM) && $(GOLANGCI_LINT) run -c $(CURDIR)/.golangci.yml ./...
 	cd $(CUSTOM) && for os in $(SYSTEMS); do GOOS=$$os go vet ./...; done
 	cd $(CUSTOM) && go test -race -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) ./...
 	cd $(CUSTOM) && go build -o $(CURDIR)/bin/ .
-	DAV_TOKEN=example bin/customflusher check $(CUSTOM)/flushline.yaml
+	cd $(CUSTOM) && go run ./try $(CURDIR)/bin/customflusher check flushline.yaml
+	cd $(CUSTOM) && go run ./try $(CURDIR)/bin/customflusher demo -c flushline.yaml --for 3s
 
 .PHONY: bench
 bench: ## Measure against the bare loop: ratios of one run, interleaved, medians
