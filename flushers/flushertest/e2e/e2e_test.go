@@ -9,6 +9,7 @@ import (
 
 	"github.com/flushline/flushline/flushers"
 	"github.com/flushline/flushline/flushers/flushertest"
+	"github.com/flushline/flushline/flushers/http"
 )
 
 func TestHonestFlushersPass(t *testing.T) {
@@ -16,6 +17,7 @@ func TestHonestFlushersPass(t *testing.T) {
 	for name, kind := range map[string]flushers.Kind{
 		"one whose copies come twice after a kill": carrierKind(flushers.None, honest),
 		"one that knows its groups":                namedKind(),
+		"one that is built in":                     http.Kind(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -34,6 +36,7 @@ func TestCheatsAreCaught(t *testing.T) {
 		"nil before it is stored":           {carrierKind(flushers.None, early), startSound, "logs are lost"},
 		"nil in spite of an error":          {carrierKind(flushers.None, drops), start, "logs are lost"},
 		"copies in spite of a claim":        {carrierKind(flushers.PerGroup, honest), startSound, "stored more often than once, at most 0 may be"},
+		"two copies of everything":          {carrierKind(flushers.None, doubles), startSound, "logs are stored more often than once"},
 		"Permanent for a depot that is ill": {carrierKind(flushers.None, condemns), start, "became dead letters"},
 		"other data than was flushed":       {carrierKind(flushers.None, scrambles), startSound, "stored otherwise than they were published"},
 	} {
