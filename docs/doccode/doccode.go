@@ -4,9 +4,11 @@
 //	// flushers/flusher.go
 //
 // and the rest stands in that file, which is compiled, linted and tested where it
-// lies: in the repository's module, or in that of an example. A quotation may leave out comments and empty lines, and with a line
-// "// ..." any lines between two pieces; it may not add or change any. A YAML block
-// is held to the same if its first line is "# path/of/file.yaml".
+// lies: in the repository's module, or in that of an example. A quotation may leave
+// out comments and empty lines, and with a line "// ..." any lines between two
+// pieces; it may not add or change any. A YAML block is held to the same if its first
+// line is "# path/of/file.yaml"; a name without a directory is what the reader calls
+// the file.
 package doccode
 
 import (
@@ -76,7 +78,7 @@ func (b *Block) Quoted() (string, error) {
 	switch {
 	case m == nil && golang:
 		return "", fmt.Errorf("line %d: the Go block names no file; begin it with the file it quotes, like // flushers/flusher.go", b.Line)
-	case m == nil:
+	case m == nil, !golang && !strings.Contains(m[1], "/"):
 		return "", nil
 	case golang != (m[2] == "go"):
 		return "", fmt.Errorf("line %d: a block of %s cannot quote %s", b.Line, b.Language, m[1])

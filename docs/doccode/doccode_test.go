@@ -148,6 +148,7 @@ func TestBlocksNameWhatTheyQuote(t *testing.T) {
 		"a Go block":            {fence + "go\n// p/p.go\npackage p\n" + fence, "p/p.go", ""},
 		"in a list":             {"- so:\n  " + fence + "go\n  // p/p.go\n  " + fence, "p/p.go", ""},
 		"a YAML block":          {fence + "yaml\n# configs/nats.yaml\n" + fence, "configs/nats.yaml", ""},
+		"the reader's file":     {fence + "yaml\n# flushline.yaml\n" + fence, "", ""},
 		"a free YAML block":     {fence + "yaml\nroutes: []\n" + fence, "", ""},
 		"a shell block":         {fence + "sh\n# make it\nmake\n" + fence, "", ""},
 		"a Go block of no file": {"\n\n" + fence + "go\npackage p\n" + fence, "", "line 3: the Go block names no file"},
