@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -50,7 +51,9 @@ func TestKafkaStories(t *testing.T) {
 	kafka := kafkabroker.Shared(t).Addr()
 	testscript.Run(t, stories("testdata/kafka", func(env *testscript.Env) error {
 		env.Setenv("KAFKA", kafka)
-		return nil
+		repository, err := filepath.Abs("..")
+		env.Setenv("REPOSITORY", repository)
+		return err
 	}))
 }
 
@@ -78,8 +81,10 @@ func stories(dir string, queue func(*testscript.Env) error) testscript.Params {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"answers":   answers,
 			"await":     await,
+			"collect":   collect,
 			"counts":    counts,
 			"exits":     exits,
+			"recipe":    recipe,
 			"stored":    stored,
 			"subst":     substitute,
 			"terminate": terminate,

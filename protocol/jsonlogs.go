@@ -3,36 +3,33 @@ package protocol
 // single reads custom_single.
 func (r *jsonReader) single(i int) int {
 	var contentsAt, tagsAt, timeAt, nsAt int
-	twice := ""
 	tail := plainTail
+	r.beginLog(len(r.in) - i)
 	i = r.first(i)
-	if r.is(i) == '}' {
-		return other
-	}
-	for more := true; more; {
+	for more := r.is(i) != '}'; more; {
 		name, v := r.member(i)
 		if v < 0 {
 			return -1
 		}
 		if s, _ := memberOf(name, r.in[v]); s != shapeSingle {
-			return other
+			return r.otherLog()
 		}
 		switch string(name) {
 		case "contents":
-			once(&contentsAt, v, &twice, "contents")
+			r.once(&contentsAt, v, "contents stands twice in a log")
 			i = r.contents(v)
 		case "tags":
-			once(&tagsAt, v, &twice, "tags")
+			r.once(&tagsAt, v, "tags stands twice in a log")
 			if r.in[v] == 'n' {
 				i = r.skip(v)
 				break
 			}
 			tail, i = r.tags(v)
 		case "time":
-			once(&timeAt, v, &twice, "time")
+			r.once(&timeAt, v, "time stands twice in a log")
 			i = r.skip(v)
 		default:
-			once(&nsAt, v, &twice, "time_ns")
+			r.once(&nsAt, v, "time_ns stands twice in a log")
 			i = r.skip(v)
 		}
 		if i < 0 {
@@ -43,41 +40,38 @@ func (r *jsonReader) single(i int) int {
 		}
 	}
 	if contentsAt == 0 {
-		return other
+		return r.otherLog()
 	}
-	if twice != "" {
-		return r.fail(i, twice+" stands twice in a log")
-	}
-	t, ok := r.singleTime(timeAt, nsAt)
-	if !ok {
-		return -1
-	}
-	return r.end(i, t, tail)
+	return r.end(i, r.singleTime(timeAt, nsAt), tail)
 }
 
-// once notes where a member stands, or that it did before.
-func once(member *int, i int, twice *string, name string) {
+// otherLog takes the log back.
+func (r *jsonReader) otherLog() int {
+	r.dropLog()
+	return other
+}
+
+// once keeps where a member stands.
+func (r *jsonReader) once(member *int, i int, twice string) {
 	if *member > 0 {
-		*twice = name
+		r.note(i, twice)
 	}
 	*member = i
 }
 
 // singleTime reads the members time and time_ns; 0 is an index of neither.
-func (r *jsonReader) singleTime(timeAt, nsAt int) (t instant, ok bool) {
+func (r *jsonReader) singleTime(timeAt, nsAt int) (t instant) {
 	if timeAt > 0 {
 		if t = r.instant(timeAt); !t.given {
-			r.fail(timeAt, `"time" is neither seconds since 1970 nor RFC 3339`)
-			return t, false
+			r.note(timeAt, `"time" is neither seconds since 1970 nor RFC 3339`)
 		}
 	}
 	if nsAt > 0 {
 		if t.ns, t.exact = r.below(nsAt, 1e9); !t.exact {
-			r.fail(nsAt, `"time_ns" is not the nanosecond part, 0 to 999999999`)
-			return t, false
+			r.note(nsAt, `"time_ns" is not the nanosecond part, 0 to 999999999`)
 		}
 	}
-	return t, true
+	return t
 }
 
 // contents appends the members of the object at i as contents.
@@ -171,31 +165,25 @@ func (r *jsonReader) tagTail(b []byte, topic, source tagSpan) []byte {
 
 // log reads a Log.
 func (r *jsonReader) log(i int) int {
-	var timeAt, nsAt int
-	made, wrong, wrongAt := false, "", 0
+	var timeAt, nsAt, valuesAt int
+	made := false
+	r.beginLog(len(r.in) - i)
 	i = r.first(i)
-	if r.is(i) == '}' {
-		return other
-	}
-	valuesAt := 0
-	for more := true; more; {
+	for more := r.is(i) != '}'; more; {
 		name, v := r.member(i)
 		if v < 0 {
 			return -1
 		}
 		s, makes := memberOf(name, r.in[v])
 		if s != shapeLog {
-			return other
+			return r.otherLog()
 		}
 		made = made || makes
 		switch {
 		case r.in[v] == 'n':
 			i = r.skip(v)
 		case string(name) == "Contents":
-			var ok bool
-			if i, ok = r.listed(&r.out, tagContents, v); !ok && wrong == "" {
-				wrong, wrongAt = `Contents holds something else than {"Key":"...","Value":"..."}`, v
-			}
+			i = r.listed(&r.out, tagContents, v)
 		case string(name) == "values":
 			valuesAt = v
 			i = r.skip(v)
@@ -214,118 +202,128 @@ func (r *jsonReader) log(i int) int {
 		}
 	}
 	if !made {
-		return other
+		return r.otherLog()
 	}
-	if wrong != "" {
-		return r.fail(wrongAt, wrong)
+	if valuesAt > 0 {
+		r.values(valuesAt)
 	}
-	if valuesAt > 0 && !r.values(valuesAt) {
-		return -1
-	}
-	t, ok := r.logTime(timeAt, nsAt)
-	if !ok {
-		return -1
-	}
-	return r.end(i, t, plainTail)
+	return r.end(i, r.logTime(timeAt, nsAt), plainTail)
 }
 
 // logTime reads the members Time and Time_ns; 0 is an index of neither.
-func (r *jsonReader) logTime(timeAt, nsAt int) (t instant, ok bool) {
+func (r *jsonReader) logTime(timeAt, nsAt int) (t instant) {
 	if timeAt > 0 {
 		if t.sec, t.given = r.below(timeAt, 1<<32); !t.given {
-			r.fail(timeAt, `"Time" is not a whole number of seconds since 1970`)
-			return t, false
+			r.note(timeAt, `"Time" is not a whole number of seconds since 1970`)
 		}
 	}
 	if nsAt > 0 {
 		if t.ns, t.exact = r.below(nsAt, 1<<32); !t.exact {
-			r.fail(nsAt, `"Time_ns" is not the nanosecond part`)
-			return t, false
+			r.note(nsAt, `"Time_ns" is not the nanosecond part`)
 		}
 	}
-	return t, true
+	return t
 }
 
-// listed appends a list of {"Key":"...","Value":"..."} as pairs. It is not ok if
-// there is something else in it, which is passed over.
-func (r *jsonReader) listed(dst *[]byte, tag byte, i int) (next int, ok bool) {
+// listed appends a list of {"Key":"...","Value":"..."} as pairs. What else is in it
+// is noted and passed over.
+func (r *jsonReader) listed(dst *[]byte, tag byte, i int) int {
 	i = r.first(i)
 	if r.is(i) == ']' {
-		return i + 1, true
+		return i + 1
 	}
-	ok = true
 	for more := true; more; {
 		r.text = r.text[:0]
-		switch from := i; r.is(i) {
-		case '{':
-			var key, value []byte
-			var pair bool
-			if key, value, i, pair = r.pair(i); pair {
-				*dst = appendPair(*dst, tag, key, value)
-			} else if ok = false; i == other {
-				i = r.skip(from)
+		from := i
+		key, value, next, ok := r.usualPair(i)
+		if !ok {
+			key, value, next = r.pair(i)
+		}
+		if i = next; i >= 0 {
+			*dst = appendPair(*dst, tag, key, value)
+		} else if i == other {
+			if r.is(from) != 'n' {
+				r.note(from, `this is not {"Key":"...","Value":"..."}`)
 			}
-		case 'n':
-			i = r.skip(i)
-		default:
-			ok = false
-			i = r.skip(i)
+			i = r.skip(from)
 		}
 		if i < 0 {
-			return -1, false
+			return -1
 		}
 		if i, more = r.more(i, ']'); i < 0 {
-			return -1, false
+			return -1
 		}
 	}
-	return i, ok
+	return i
 }
 
-// pair reads {"Key":"...","Value":"..."}.
-func (r *jsonReader) pair(i int) (key, value []byte, next int, ok bool) {
+// usualPair reads a pair as encoding/json writes it, without escapes. All others are
+// not ok.
+func (r *jsonReader) usualPair(i int) (key, value []byte, next int, ok bool) {
+	const before, between = `{"Key":"`, `","Value":"`
+	if len(r.in)-i < len(before) || string(r.in[i:i+len(before)]) != before {
+		return nil, nil, 0, false
+	}
+	i += len(before)
+	end, escaped := r.quoted(i)
+	if end < 0 || escaped || len(r.in)-end < len(between) || string(r.in[end:end+len(between)]) != between {
+		return nil, nil, 0, false
+	}
+	key, i = r.in[i:end], end+len(between)
+	end, escaped = r.quoted(i)
+	if end < 0 || escaped || r.is(end+1) != '}' {
+		return nil, nil, 0, false
+	}
+	return key, r.in[i:end], end + 2, true
+}
+
+// pair reads {"Key":"...","Value":"..."}; all else is other.
+func (r *jsonReader) pair(i int) (key, value []byte, next int) {
+	if r.is(i) != '{' {
+		return nil, nil, other
+	}
 	i = r.first(i)
 	if r.is(i) == '}' {
-		return nil, nil, i + 1, true
+		return nil, nil, i + 1
 	}
 	for more := true; more; {
 		name, v := r.member(i)
 		if v < 0 {
-			return nil, nil, -1, false
+			return nil, nil, -1
 		}
 		dst := &value
 		if string(name) == "Key" {
 			dst = &key
 		} else if string(name) != "Value" {
-			return nil, nil, other, false
+			return nil, nil, other
 		}
 		if c := r.in[v]; c != '"' && c != 'n' {
-			return nil, nil, other, false
+			return nil, nil, other
 		}
 		if *dst, i = r.value(v); i < 0 {
-			return nil, nil, -1, false
+			return nil, nil, -1
 		}
 		if i, more = r.more(i, '}'); i < 0 {
-			return nil, nil, -1, false
+			return nil, nil, -1
 		}
 	}
-	return key, value, i, true
+	return key, value, i
 }
 
 // values appends the list of strings at i, which was read before.
-func (r *jsonReader) values(i int) bool {
+func (r *jsonReader) values(i int) {
 	i = r.first(i)
 	for more := r.is(i) != ']'; more; {
 		r.text = r.text[:0]
 		if r.in[i] != '"' {
-			r.fail(i, `"values" holds something else than strings`)
-			return false
+			r.note(i, `"values" holds something else than strings`)
+			return
 		}
 		var s []byte
 		s, i = r.str(i)
 		r.out = appendBytes(r.out, tagValues, s)
 		i, more = r.more(i, ']')
 	}
-	return true
 }
 
 // flat reads an object of which each member is a content, except those that are
@@ -333,6 +331,7 @@ func (r *jsonReader) values(i int) bool {
 func (r *jsonReader) flat(i int) int {
 	var times [3]timeMember
 	var ns timeMember
+	r.beginLog(len(r.in) - i)
 	i = r.first(i)
 	more := r.is(i) != '}'
 	if !more {
@@ -401,87 +400,93 @@ func (r *jsonReader) flatTime(times *[3]timeMember, ns *timeMember) instant {
 	return instant{}
 }
 
-// logGroup reads an object that isGroup, as a group of its own.
+// logGroup reads a LogGroup, as a group of its own.
 func (r *jsonReader) logGroup(i int) int {
-	r.closeGroup()
-	r.openGroup(len(r.in) - i)
-	r.category, r.topic, r.source, r.machine = nil, nil, nil, nil
-	r.pairs, r.text = r.pairs[:0], r.text[:0]
-	var kept []byte
+	for k := range r.strings {
+		r.strings[k] = r.strings[k][:0]
+	}
+	r.pairs = r.pairs[:0]
+	r.beginOwnGroup(len(r.in) - i)
+	names, logs := 0, false
 	i = r.first(i)
 	for more := true; more; {
+		r.text = r.text[:0]
 		name, v := r.member(i)
 		if v < 0 {
 			return -1
 		}
-		switch field := string(name); {
-		case r.in[v] == 'n':
-			i = r.skip(v)
-		case field == "Logs":
-			i = r.groupLogs(v)
-		case field == "LogTags":
-			var ok bool
-			if i, ok = r.listed(&r.pairs, tagLogTags, v); i >= 0 && !ok {
-				i = r.fail(v, `LogTags holds something else than {"Key":"...","Value":"..."}`)
-			}
-		default:
-			var s []byte
-			if s, i = r.value(v); i < 0 {
-				return -1
-			}
-			kept = append(kept, s...)
-			*r.groupString(name) = kept[len(kept)-len(s):]
+		s, makes := memberOf(name, r.in[v])
+		if s != shapeGroup {
+			r.dropOwnGroup()
+			return other
 		}
-		r.text = r.text[:0]
-		if i < 0 {
+		names++
+		logs = logs || makes
+		if i = r.groupMember(name, v); i < 0 {
 			return -1
 		}
 		if i, more = r.more(i, '}'); i < 0 {
 			return -1
 		}
 	}
-	b := appendBytes(r.tail[:0], tagCategory, r.category)
-	b = appendBytes(b, tagTopic, r.topic)
-	b = appendBytes(b, tagSource, r.source)
-	b = appendBytes(b, tagMachineUUID, r.machine)
-	r.tail = append(b, r.pairs...)
-	r.closeGroup()
-	return r.fits(i)
+	if !logs && names < len(r.strings) { // without logs it has no Logs, but the strings
+		r.dropOwnGroup()
+		return other
+	}
+	r.tail = r.tail[:0]
+	for k, s := range r.strings {
+		r.tail = appendBytes(r.tail, byte(k)<<3+tagCategory, s)
+	}
+	r.tail = append(r.tail, r.pairs...)
+	r.endOwnGroup()
+	return i
 }
 
-func (r *jsonReader) groupString(name []byte) *[]byte {
+func (r *jsonReader) groupMember(name []byte, v int) int {
+	k := 0
 	switch string(name) {
-	case "Category":
-		return &r.category
+	case "Logs":
+		return r.groupLogs(v)
+	case "LogTags":
+		if r.in[v] == 'n' {
+			return r.skip(v)
+		}
+		return r.listed(&r.pairs, tagLogTags, v)
 	case "Topic":
-		return &r.topic
+		k = 1
 	case "Source":
-		return &r.source
+		k = 2
+	case "MachineUUID":
+		k = 3
 	}
-	return &r.machine
+	s, i := r.value(v)
+	if r.in[v] == '"' {
+		r.strings[k] = append(r.strings[k][:0], s...)
+	}
+	return i
 }
 
 // groupLogs reads the Logs of a LogGroup.
 func (r *jsonReader) groupLogs(i int) int {
+	if r.in[i] == 'n' {
+		return r.skip(i)
+	}
 	i = r.first(i)
 	if r.is(i) == ']' {
 		return i + 1
 	}
 	for more := true; more; {
-		switch r.is(i) {
-		case '{':
-			from := i
-			r.beginLog(len(r.in) - i)
-			if i = r.log(i); i == other {
-				i = r.fail(from, "Logs holds an object that is no Log")
-			}
-			i = min(i, r.fits(i))
-		case 'n':
-			i = r.skip(i)
-		default:
-			i = r.fail(i, "Logs holds something else than objects")
+		from, c := i, r.is(i)
+		if i = other; c == '{' {
+			i = r.log(from)
 		}
-		if i < 0 {
+		if i == other {
+			if c != 'n' {
+				r.note(from, "Logs holds something else than Logs")
+			}
+			i = r.skip(from)
+		}
+		if i < 0 || r.fits(i) < 0 {
 			return -1
 		}
 		if i, more = r.more(i, ']'); i < 0 {

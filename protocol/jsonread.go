@@ -16,14 +16,14 @@ type jsonReader struct {
 	now    instant // of logs that name no time
 	max    int     // bytes of the list
 
-	tagged   []byte // the tail of the last log with tags
-	tagsAt   int    // where the tags it was made of begin in the input, and end
-	tagsEnd  int
-	pairs    []byte // while a tail is made
-	category []byte // of a LogGroup, with its other three strings
-	topic    []byte
-	source   []byte
-	machine  []byte
+	odd   string // see note
+	oddAt int
+
+	tagged  []byte // the tail of the last log with tags
+	tagsAt  int    // where the tags it was made of begin in the input, and end
+	tagsEnd int
+	pairs   []byte    // while a tail is made
+	strings [4][]byte // Category, Topic, Source and MachineUUID of a LogGroup
 }
 
 var jsonReaders = sync.Pool{New: func() any { return new(jsonReader) }}
@@ -39,6 +39,7 @@ const readerKeep = 64 << 10
 func groupsOfJSON(value []byte, f Format, now time.Time, max int) (body []byte, wrong string) {
 	r, _ := jsonReaders.Get().(*jsonReader)
 	r.format, r.now, r.max = f, at(now.Unix(), 0), max
+	r.odd = ""
 	r.in, r.wrong, r.tagsAt, r.tagsEnd = value, "", 0, 0
 	r.text = r.text[:0]
 	pooled := r.out[:0]
@@ -63,8 +64,10 @@ func groupsOfJSON(value []byte, f Format, now time.Time, max int) (body []byte, 
 
 // forget gives the reader back, without what is too large to keep.
 func (r *jsonReader) forget() {
-	r.category, r.topic, r.source, r.machine = nil, nil, nil, nil
-	for _, b := range [...]*[]byte{&r.out, &r.text, &r.tail, &r.moved, &r.tagged, &r.pairs} {
+	for _, b := range [...]*[]byte{
+		&r.out, &r.text, &r.tail, &r.moved, &r.tagged, &r.pairs, &r.before.tail,
+		&r.strings[0], &r.strings[1], &r.strings[2], &r.strings[3],
+	} {
 		if cap(*b) > 2*readerKeep {
 			*b = nil
 		}
@@ -127,49 +130,60 @@ func (r *jsonReader) array(i int) int {
 }
 
 // other is what reading an object as one shape returns when it turns out to be of
-// another one.
+// another one. What was written of it is taken back then.
 const other = -2
 
-// object reads a log or a LogGroup. A log that turns out not to have the shape of
-// its first member is read again as a flat one.
+// object reads a log or a LogGroup: as what its first member belongs to, and if that
+// was wrong as a flat log.
 func (r *jsonReader) object(i int) int {
 	if r.is(i) != '{' {
 		return r.unexpected(i, "an object {...}")
 	}
-	s := shapeFlat
-	switch r.format {
-	case FormatJSON:
-		if s = r.guess(i); s == shapeGroup {
-			if r.wrong == "" && r.isGroup(i) {
-				return r.logGroup(i)
-			}
-			s = shapeFlat
-		}
-		r.wrong = "" // reading it as what it is finds it again
-	case FormatJSONSingle:
-		s = shapeSingle
-	}
 	next := other
-	r.beginLog(len(r.in) - i)
-	switch s {
+	switch r.shape(i) {
 	case shapeSingle:
 		next = r.single(i)
 	case shapeLog:
 		next = r.log(i)
+	case shapeGroup:
+		next = r.logGroup(i)
+	case shapeFlat:
 	}
-	if next == other {
-		if r.format == FormatJSONSingle {
-			return r.fail(i, `this object is not {"contents":{...},"tags":{...},"time":...}`)
-		}
-		r.dropLog()
-		r.beginLog(len(r.in) - i)
+	switch {
+	case next != other:
+	case r.format == FormatJSONSingle:
+		return r.fail(i, `this object is not {"contents":{...},"tags":{...},"time":...}`)
+	default:
+		r.odd = ""
 		next = r.flat(i)
 	}
-	r.text = r.text[:0]
-	if next < 0 {
+	switch r.text = r.text[:0]; {
+	case next < 0:
 		return -1
+	case r.odd != "":
+		return r.fail(r.oddAt, r.odd)
 	}
 	return r.fits(next)
+}
+
+func (r *jsonReader) shape(i int) shape {
+	switch r.format {
+	case FormatJSONSingle:
+		return shapeSingle
+	case FormatJSONFlat:
+		return shapeFlat
+	}
+	s := r.guess(i)
+	r.wrong = "" // who reads the object finds it again
+	return s
+}
+
+// note keeps what is wrong with an object that is no mistake of JSON's: it is one
+// only if the object has the shape that it is read as, which shows at its end.
+func (r *jsonReader) note(at int, odd string) {
+	if r.odd == "" {
+		r.oddAt, r.odd = at, odd
+	}
 }
 
 // end completes a log that ends at i.

@@ -13,8 +13,9 @@ const (
 // An object has a shape other than flat if all of its members belong to that one,
 // by name and kind of value and in whatever order, and one that makes it is there.
 
-// guess is the shape that the first member of the object at i belongs to. Only an
-// object without members, or with a foreign one first, is flat for sure.
+// guess is the shape that the first member of the object at i belongs to. The
+// object is read as that until a member is not of it; only one without members, or
+// with a foreign one first, is flat for sure.
 func (r *jsonReader) guess(i int) shape {
 	if i = r.first(i); r.is(i) == '}' {
 		return shapeFlat
@@ -27,32 +28,6 @@ func (r *jsonReader) guess(i int) shape {
 	}
 	s, _ := memberOf(name, r.in[v])
 	return s
-}
-
-// isGroup walks the whole object: what is written of a group cannot be taken back.
-func (r *jsonReader) isGroup(i int) bool {
-	names, logs := 0, false
-	i = r.first(i)
-	for more := true; more; {
-		mark := len(r.text)
-		name, v := r.member(i)
-		if r.text = r.text[:mark]; v < 0 {
-			return false
-		}
-		s, makes := memberOf(name, r.in[v])
-		if s != shapeGroup {
-			return false
-		}
-		names++
-		logs = logs || makes
-		if i = r.skip(v); i < 0 {
-			return false
-		}
-		if i, more = r.more(i, '}'); i < 0 {
-			return false
-		}
-	}
-	return logs || names >= 4 // without logs it has no Logs, but the four strings
 }
 
 // memberOf is the shape that a member belongs to, and whether it makes an object

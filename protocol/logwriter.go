@@ -14,14 +14,19 @@ import (
 type logWriter struct {
 	out []byte
 
-	open      bool
-	groupAt   int // where the group's head begins
-	groupRoom int // and how long it is
-	logs      int // in the group
-	logAt     int // where the head of the log that is being written begins
+	openGroup           // the last one
+	before    openGroup // while a group of its own is written, the one before it
+	logAt     int       // where the head of the log that is being written begins
+	moved     []byte
+}
 
-	tail  []byte // of the open group
-	moved []byte
+// openGroup is a group to which logs are appended.
+type openGroup struct {
+	open bool
+	at   int // where its head begins
+	room int // and how long that is
+	logs int
+	tail []byte
 }
 
 // logRoom is the usual head of a log: tag, a length of two bytes, tag and five
@@ -31,11 +36,37 @@ const logRoom = 9
 // plainTail is that of logs without topic, source and tags.
 var plainTail = []byte{tagCategory, 0, tagTopic, 0, tagSource, 0, tagMachineUUID, 0}
 
-// openGroup begins a group of about size bytes.
-func (w *logWriter) openGroup(size int) {
+// beginGroup begins a group of about size bytes.
+func (w *logWriter) beginGroup(size int) {
 	w.open, w.logs = true, 0
-	w.groupAt, w.groupRoom = len(w.out), 1+sizeUvarint(uint64(size))
-	w.out = append(w.out, make([]byte, w.groupRoom)...)
+	w.at, w.room = len(w.out), 1+sizeUvarint(uint64(size))
+	w.out = append(w.out, make([]byte, w.room)...)
+}
+
+// beginOwnGroup begins a group that shares nothing, behind the open one, which stays
+// as it is until endOwnGroup or dropOwnGroup.
+func (w *logWriter) beginOwnGroup(size int) {
+	w.before, w.openGroup = w.openGroup, w.before
+	w.beginGroup(size)
+}
+
+// dropOwnGroup takes back what was written since beginOwnGroup.
+func (w *logWriter) dropOwnGroup() {
+	w.out = w.out[:w.at]
+	w.before, w.openGroup = w.openGroup, w.before
+}
+
+// endOwnGroup closes the group, and before it the one that was open.
+func (w *logWriter) endOwnGroup() {
+	at := w.at
+	w.closeGroup()
+	w.before, w.openGroup = w.openGroup, w.before
+	if w.open {
+		w.moved = append(w.moved[:0], w.out[at:]...)
+		w.out = w.out[:at]
+		w.closeGroup()
+		w.out = append(w.out, w.moved...)
+	}
 }
 
 // closeGroup completes the open group, if there is one.
@@ -45,10 +76,10 @@ func (w *logWriter) closeGroup() {
 	}
 	w.open = false
 	w.out = append(w.out, w.tail...)
-	size := uint64(len(w.out) - w.groupAt - w.groupRoom)
-	w.makeRoom(w.groupAt, w.groupRoom, 1+sizeUvarint(size))
-	w.out[w.groupAt] = tagGroups
-	binary.PutUvarint(w.out[w.groupAt+1:], size)
+	size := uint64(len(w.out) - w.at - w.room)
+	w.makeRoom(w.at, w.room, 1+sizeUvarint(size))
+	w.out[w.at] = tagGroups
+	binary.PutUvarint(w.out[w.at+1:], size)
 }
 
 // makeRoom turns the room for a head at i into one of another length.
@@ -64,7 +95,7 @@ func (w *logWriter) makeRoom(i, is, want int) {
 // beginLog begins a log; left is about how much input there is, from it on.
 func (w *logWriter) beginLog(left int) {
 	if !w.open {
-		w.openGroup(left)
+		w.beginGroup(left)
 	}
 	w.logAt = len(w.out)
 	w.out = append(w.out, 0, 0, 0, 0, 0, 0, 0, 0, 0)
@@ -96,7 +127,7 @@ func (w *logWriter) endLog(t instant, tail []byte, left int) {
 		w.moved = append(w.moved[:0], w.out[w.logAt:]...)
 		w.out = w.out[:w.logAt]
 		w.closeGroup()
-		w.openGroup(left)
+		w.beginGroup(left)
 		w.tail = append(w.tail[:0], tail...)
 		w.out = append(w.out, w.moved...)
 	}

@@ -35,18 +35,9 @@ func (p *Payload) Scan(lim *Limits, groups []Group) (body Body, out []Group, err
 	if body, err = p.body(&limits); err != nil {
 		return Body{}, groups, err
 	}
-	b := body.Bytes
-	s := scanner{b: b, lim: limits}
-	switch {
-	case body.Format == FormatLogGroupList:
-		out = s.list(groups)
-	case len(b) == 0:
-		return body, groups, nil
-	case s.group(0, len(b)):
-		out = append(groups, s.g)
-	}
-	if s.wrong != "" {
-		return Body{}, groups, undecodable("this is no %v: %s", p.Format.but(body.Format), s.reason(0))
+	out, wrong := scan(body.Bytes, body.Format, &limits, groups)
+	if wrong != "" {
+		return Body{}, groups, undecodable("this is no %v: %s", p.Format.but(body.Format), wrong)
 	}
 	return body, out, nil
 }

@@ -32,9 +32,37 @@ type Group struct {
 // an *UndecodableError, and then body is nil and groups are as they came. lim may
 // be nil.
 func Scan(value []byte, f Format, e Encoding, lim *Limits, groups []Group) (body []byte, out []Group, err error) {
-	p := Payload{Value: value, Format: f, Encoding: e}
-	b, out, err := p.Scan(lim, groups)
-	return b.Bytes, out, err
+	if f != FormatLogGroup && f != FormatLogGroupList {
+		p := Payload{Value: value, Format: f, Encoding: e}
+		b, out, err := p.Scan(lim, groups)
+		return b.Bytes, out, err
+	}
+	limits := lim.orDefaults()
+	if body, err = decompress(value, e, &limits); err != nil {
+		return nil, groups, err
+	}
+	out, wrong := scan(body, f, &limits, groups)
+	if wrong != "" {
+		return nil, groups, undecodable("this is no %v: %s", f, wrong)
+	}
+	return body, out, nil
+}
+
+// scan walks protobuf: a LogGroup or a list of them.
+func scan(b []byte, f Format, lim *Limits, groups []Group) (out []Group, wrong string) {
+	s := scanner{b: b, lim: *lim}
+	switch {
+	case f == FormatLogGroupList:
+		out = s.list(groups)
+	case len(b) == 0:
+		return groups, ""
+	case s.group(0, len(b)):
+		out = append(groups, s.g)
+	}
+	if s.wrong != "" {
+		return nil, s.reason(0)
+	}
+	return out, ""
 }
 
 // scanner walks the body by absolute indexes, so that an error knows its byte.

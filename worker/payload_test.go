@@ -123,31 +123,45 @@ func TestLettersOfOtherFormats(t *testing.T) {
 	})
 }
 
-// Protobuf made of JSON may be larger than what was received: it is charged, and a
-// strand waits with the next message as it waits with compressed ones.
+// Protobuf made of JSON may be larger than what was received: it is charged.
 func TestJSONThatGrowsIsCharged(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := checker.New()
 		s.SetReady(false)
 		cfg := fromTags(s)
+		cfg.Payload.Key = []worker.KeyRule{{From: worker.KeyConstant, Parts: protocol.Key{Project: "p", Logstore: "l", Config: "c"}}}
 		cfg.Limits.InFlight, cfg.Limits.Message = 4<<20, 1<<20
 		r := start(t, memory.Config{}, cfg)
-		// "":0, becomes 12 05 0a 00 12 01 30: 5 bytes are 7 then
-		value := `{"contents":{` + strings.TrimSuffix(strings.Repeat(`"":0,`, 100_000), ",") + `},"tags":{"project":"a"}}`
-		for range 20 {
+		value := "[" + strings.Repeat("{},", 100_000) + "{}]" // 3 bytes become 9: a log with a Time
+		for range 40 {
 			r.q.Publish(queue.Message{Value: []byte(value)})
 		}
 		time.Sleep(time.Minute)
-		p := r.w.Status().Pools[0]
-		if p.Used <= p.Limit/2 || p.Used > p.Limit+int64(len(value)) {
-			t.Errorf("%d bytes of %d are used", p.Used, p.Limit)
+		if p := r.w.Status().Pools[0]; p.Used <= p.Limit/2 || p.Used > p.Limit+3*int64(len(value)) {
+			t.Errorf("%d bytes of %d are used, and a message has %d", p.Used, p.Limit, len(value))
 		}
 		s.SetReady(true)
-		r.acked(20)
+		r.acked(40)
 		r.mustStop()
 		r.drained()
-		if st := s.Stats(); st.Groups != 20 {
-			t.Errorf("%d groups of 20", st.Groups)
+		if st := s.Stats(); st.Groups != 40 {
+			t.Errorf("%d groups of 40", st.Groups)
 		}
+	})
+}
+
+// A log that names no time has that of the broker.
+func TestLogsWithoutATimeHaveTheBrokers(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := checker.New()
+		r := start(t, memory.Config{}, fromTags(s))
+		time.Sleep(time.Hour)
+		published := time.Now()
+		r.q.Publish(queue.Message{Value: []byte(tagged("a", "1")), Time: published})
+		r.acked(1)
+		if got := s.Groups()[0].Logs[0].Time; got != uint32(published.Unix()) {
+			t.Errorf("the log's time is %d, the broker's %d", got, published.Unix())
+		}
+		r.mustStop()
 	})
 }

@@ -4,7 +4,8 @@
 // loop that does nothing but the same pull requests, two-pass decode and
 // acknowledgements. Both run as processes of their own against a server in a third
 // one, in turn (A B A B), with the same GOGC and GOMEMLIMIT. What counts are the
-// ratios of medians; the absolute figures say how noisy the machine was.
+// ratios of medians; the absolute figures say how noisy the machine was. What needs
+// no broker ("payload": JSON in against encoding/json) runs in this process.
 //
 //	go run ./test/bench                  everything
 //	go run ./test/bench -short           fewer messages and rounds
@@ -59,7 +60,7 @@ type suite struct {
 // bench runs all cases and says whether every bound was kept.
 func bench(short bool, only string) (bool, error) {
 	ok := true
-	for _, s := range []suite{{"nats", natsSuite}, {"kafka", kafkaSuite}} {
+	for _, s := range []suite{{"nats", natsSuite}, {"kafka", kafkaSuite}, {"payload", payloadSuite}} {
 		kept, err := s.bench(short, only)
 		if err != nil {
 			return false, fmt.Errorf("%s: %w", s.name, err)
