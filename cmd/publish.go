@@ -42,10 +42,10 @@ message counts as published only when the stream, or all replicas of the partiti
 that are in sync, have confirmed it. Groups too large for a message are split; gzip
 and zstd files are decompressed.
 
-Formats: lines (a log a line), json (an object a line; one with "Logs" is a
-LogGroup), frames (what the file flusher writes with format: loggroup; key and id
-are kept), loggroup (one protobuf LogGroup a file). auto tells the first three
-apart.
+Formats: lines (a log a line), json (what a worker reads: each line a log or a
+LogGroup as collectors write them, or an array of these), frames (what the file
+flusher writes with format: loggroup; key and id are kept), loggroup (one protobuf
+LogGroup a file). auto tells the first three apart.
 
 Exit codes: 0 all published; 64 usage, configuration or input; 69 the queue does
 not take it; 75 interrupted.`,

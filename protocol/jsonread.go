@@ -186,6 +186,12 @@ func (r *jsonReader) note(at int, odd string) {
 	}
 }
 
+// otherLog takes the log back.
+func (r *jsonReader) otherLog() int {
+	r.dropLog()
+	return other
+}
+
 // end completes a log that ends at i.
 func (r *jsonReader) end(i int, t instant, tail []byte) int {
 	if !t.given {

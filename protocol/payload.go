@@ -37,13 +37,13 @@ func (p *Payload) Scan(lim *Limits, groups []Group) (body Body, out []Group, err
 	}
 	out, wrong := scan(body.Bytes, body.Format, &limits, groups)
 	if wrong != "" {
-		return Body{}, groups, undecodable("this is no %v: %s", p.Format.but(body.Format), wrong)
+		return Body{}, groups, undecodable("this is no %v: %s", p.Format.label(body.Format), wrong)
 	}
 	return body, out, nil
 }
 
-// but names a format for an error: what auto took the value for.
-func (f Format) but(found Format) string {
+// label names a format for an error: with auto, what it took the value for.
+func (f Format) label(found Format) string {
 	if f == FormatAuto {
 		return found.String() + " (which its first bytes look like)"
 	}
@@ -78,7 +78,7 @@ func (p *Payload) body(lim *Limits) (Body, error) {
 		return Body{}, undecodable("%v is no format of values", f)
 	}
 	if wrong != "" {
-		return Body{}, undecodable("this is no %v: %s", p.Format.but(f), wrong)
+		return Body{}, undecodable("this is no %v: %s", p.Format.label(f), wrong)
 	}
 	return Body{Bytes: b, Format: FormatLogGroupList, Fresh: true}, nil
 }

@@ -197,7 +197,7 @@ func (w *Worker) payload(m *queue.Message) (p protocol.Payload, err error) {
 // the bytes received.
 func (s *strand) scan(m *message, p *protocol.Payload) error {
 	if int64(len(p.Value)) > s.w.cfg.Limits.Message {
-		return fmt.Errorf("the message has %d bytes, more than limits.message (%d)", len(p.Value), s.w.cfg.Limits.Message)
+		return fmt.Errorf("the message has %d bytes, more than %d (limits.message, or decode.max_message of the source)", len(p.Value), s.w.cfg.Limits.Message)
 	}
 	body, groups, err := p.Scan(&s.w.limits, m.group[:0])
 	if err != nil {

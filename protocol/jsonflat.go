@@ -1,0 +1,75 @@
+package protocol
+
+// flat reads an object of which each member is a content, except those that are
+// its time.
+func (r *jsonReader) flat(i int) int {
+	var times [3]timeMember
+	var ns timeMember
+	r.beginLog(len(r.in) - i)
+	i = r.first(i)
+	more := r.is(i) != '}'
+	if !more {
+		i++
+	}
+	for more {
+		r.text = r.text[:0]
+		name, v := r.member(i)
+		if v < 0 {
+			return -1
+		}
+		var value []byte
+		if value, i = r.value(v); i < 0 {
+			return -1
+		}
+		start := len(r.out)
+		r.out = appendPair(r.out, tagContents, name, value)
+		if len(name) <= len("@timestamp") {
+			r.timeMember(&times, &ns, string(name), v, start)
+		}
+		if i, more = r.more(i, '}'); i < 0 {
+			return -1
+		}
+	}
+	return r.end(i, r.flatTime(&times, &ns), plainTail)
+}
+
+// timeMember is a member of a flat log that reads as a time, and the content it is
+// until it is known that it is the time.
+type timeMember struct {
+	instant
+	from, to int
+}
+
+// timeNames are tried in this order.
+var timeNames = [3]string{"__time__", "time", "@timestamp"}
+
+func (r *jsonReader) timeMember(times *[3]timeMember, ns *timeMember, name string, v, start int) {
+	for k := range times {
+		if name == timeNames[k] && !times[k].given {
+			times[k] = timeMember{r.instant(v), start, len(r.out)}
+		}
+	}
+	if name == "time_ns" && !ns.given {
+		ns.ns, ns.given = r.below(v, 1e9)
+		ns.from, ns.to = start, len(r.out)
+	}
+}
+
+// flatTime finds the log's time and takes its members out of the contents.
+func (r *jsonReader) flatTime(times *[3]timeMember, ns *timeMember) instant {
+	for k := range times {
+		t := &times[k]
+		if !t.given {
+			continue
+		}
+		if !ns.given {
+			r.cut(t.from, t.to)
+			return t.instant
+		}
+		t.ns, t.exact = ns.ns, true
+		r.cut(max(t.from, ns.from), max(t.to, ns.to))
+		r.cut(min(t.from, ns.from), min(t.to, ns.to))
+		return t.instant
+	}
+	return instant{}
+}
