@@ -3,7 +3,7 @@ package protocol
 // flat reads an object of which each member is a content, except those that are
 // its time.
 func (r *jsonReader) flat(i int) int {
-	var times [3]timeMember
+	var times [timeNs]timeMember
 	var ns timeMember
 	r.beginLog(len(r.in) - i)
 	i = r.first(i)
@@ -23,8 +23,12 @@ func (r *jsonReader) flat(i int) int {
 		}
 		start := len(r.out)
 		r.out = appendPair(r.out, tagContents, name, value)
-		if len(name) <= len("@timestamp") {
-			r.timeMember(&times, &ns, string(name), v, start)
+		switch k := timeRank(name); {
+		case k == timeNs && !ns.given:
+			ns = timeMember{from: start, to: len(r.out)}
+			ns.ns, ns.given = r.below(v, 1e9)
+		case k < timeNs && !times[k].given:
+			times[k] = timeMember{r.instant(v), start, len(r.out)}
 		}
 		if i, more = r.more(i, '}'); i < 0 {
 			return -1
@@ -40,23 +44,27 @@ type timeMember struct {
 	from, to int
 }
 
-// timeNames are tried in this order.
-var timeNames = [3]string{"__time__", "time", "@timestamp"}
+// timeNs is the rank of the nanosecond part, beside any of the times before it.
+const timeNs = 3
 
-func (r *jsonReader) timeMember(times *[3]timeMember, ns *timeMember, name string, v, start int) {
-	for k := range times {
-		if name == timeNames[k] && !times[k].given {
-			times[k] = timeMember{r.instant(v), start, len(r.out)}
-		}
+// timeRank says in which order a member is tried as the time: a rank above timeNs
+// is never.
+func timeRank(name []byte) int {
+	switch string(name) {
+	case "__time__":
+		return 0
+	case "time":
+		return 1
+	case "@timestamp":
+		return 2
+	case "time_ns":
+		return timeNs
 	}
-	if name == "time_ns" && !ns.given {
-		ns.ns, ns.given = r.below(v, 1e9)
-		ns.from, ns.to = start, len(r.out)
-	}
+	return timeNs + 1
 }
 
 // flatTime finds the log's time and takes its members out of the contents.
-func (r *jsonReader) flatTime(times *[3]timeMember, ns *timeMember) instant {
+func (r *jsonReader) flatTime(times *[timeNs]timeMember, ns *timeMember) instant {
 	for k := range times {
 		t := &times[k]
 		if !t.given {
