@@ -18,10 +18,15 @@ func cloneGroup(g *protocol.LogGroup) *protocol.LogGroup {
 		Source: strings.Clone(g.Source), MachineUUID: strings.Clone(g.MachineUUID),
 	}
 	for _, t := range g.LogTags {
+		if t == nil {
+			continue
+		}
 		out.LogTags = append(out.LogTags, &protocol.LogTag{Key: strings.Clone(t.Key), Value: strings.Clone(t.Value)})
 	}
 	for _, l := range g.Logs {
-		out.Logs = append(out.Logs, cloneLog(l))
+		if l != nil {
+			out.Logs = append(out.Logs, cloneLog(l))
+		}
 	}
 	return out
 }
@@ -36,6 +41,9 @@ func cloneLog(l *protocol.Log) *protocol.Log {
 		out.TimeNs = &ns
 	}
 	for _, c := range l.Contents {
+		if c == nil {
+			continue
+		}
 		out.Contents = append(out.Contents, &protocol.Log_Content{Key: strings.Clone(c.Key), Value: strings.Clone(c.Value)})
 	}
 	return out

@@ -256,12 +256,19 @@ func hashGroup(h *maphash.Hash, g *protocol.LogGroup) {
 	}
 	write(g.Category, g.Topic, g.Source, g.MachineUUID)
 	for _, t := range g.LogTags {
-		write(t.Key, t.Value)
+		if t != nil {
+			write(t.Key, t.Value)
+		}
 	}
 	for _, l := range g.Logs {
+		if l == nil {
+			continue
+		}
 		maphash.WriteComparable(h, l.Time)
 		for _, c := range l.Contents {
-			write(c.Key, c.Value)
+			if c != nil {
+				write(c.Key, c.Value)
+			}
 		}
 		write(l.Values...)
 	}
