@@ -53,19 +53,26 @@ func (s *splitter) lines(i int, g *protocol.LogGroup) error {
 	}
 	paths := make([]string, len(g.Logs))
 	perLog := s.f.Path.Uses("content") || s.f.Path.Uses("tag")
+	last := -1 // the log before
 	for n, l := range g.Logs {
-		if n > 0 && l.Time == g.Logs[n-1].Time && !perLog {
-			paths[n] = paths[n-1]
+		if l == nil {
 			continue
 		}
-		var err error
-		if paths[n], err = s.f.render(g, l); err != nil {
-			return err
+		if last >= 0 && l.Time == g.Logs[last].Time && !perLog {
+			paths[n] = paths[last]
+		} else {
+			var err error
+			if paths[n], err = s.f.render(g, l); err != nil {
+				return err
+			}
 		}
+		last = n
 	}
 	for n, l := range g.Logs {
-		p := s.piece(paths[n], i)
-		p.data = append(protocol.AppendJSONLog(p.data, g, l), '\n')
+		if l != nil {
+			p := s.piece(paths[n], i)
+			p.data = append(protocol.AppendJSONLog(p.data, g, l), '\n')
+		}
 	}
 	return nil
 }
