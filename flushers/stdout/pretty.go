@@ -12,6 +12,9 @@ import (
 // what holds for the whole group.
 func appendPretty(dst []byte, key protocol.Key, g *protocol.LogGroup) []byte {
 	for _, l := range g.Logs {
+		if l == nil {
+			continue
+		}
 		dst = appendTime(dst, l)
 		separator := byte(' ')
 		for _, s := range [...]string{key.Project, key.Logstore, key.Config} {
@@ -19,8 +22,9 @@ func appendPretty(dst []byte, key protocol.Key, g *protocol.LogGroup) []byte {
 			separator = '/'
 		}
 		for _, c := range l.Contents {
-			dst = append(dst, ' ')
-			dst = appendPair(dst, c.Key, c.Value)
+			if c != nil {
+				dst = appendPair(append(dst, ' '), c.Key, c.Value)
+			}
 		}
 		for _, v := range l.Values {
 			dst = append(dst, ' ')
@@ -51,7 +55,9 @@ func appendGroup(dst []byte, g *protocol.LogGroup) []byte {
 	add("topic", g.Topic)
 	add("source", g.Source)
 	for _, t := range g.LogTags {
-		add(t.Key, t.Value)
+		if t != nil {
+			add(t.Key, t.Value)
+		}
 	}
 	if open == " " {
 		dst = append(dst, ']')
