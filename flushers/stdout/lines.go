@@ -23,21 +23,39 @@ func newLines(out io.Writer) *lines {
 	return l
 }
 
-// write waits for its turn while ctx lives. The write itself cannot be cut off.
-func (l *lines) write(ctx context.Context, b []byte) error {
+// write waits for its turn, and for the write, while ctx lives. The write itself
+// cannot be cut off: it may go on when ctx has ended, and b is free only when done
+// was called.
+func (l *lines) write(ctx context.Context, b []byte, done func()) error {
 	if len(b) == 0 {
+		done()
 		return nil
 	}
 	select {
 	case <-l.turn:
 	case <-ctx.Done():
+		done()
 		return ctx.Err()
 	}
-	l.since.Store(time.Now().UnixNano())
-	defer func() {
+	written := make(chan error, 1)
+	go func() {
+		l.since.Store(time.Now().UnixNano())
+		err := l.put(b)
 		l.since.Store(0)
+		done()
 		l.turn <- struct{}{}
+		written <- err
 	}()
+	select {
+	case err := <-written:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// put is for who has the turn.
+func (l *lines) put(b []byte) error {
 	if l.torn {
 		if _, err := l.out.Write([]byte{'\n'}); err != nil {
 			return err

@@ -74,7 +74,8 @@ func (f *Flusher) Flush(project, logstore, config string, groups []*protocol.Log
 }
 
 // FlushBatch prints the batch in one write, so that the lines of two lanes never
-// mix. Its error is plain: the lines may be there in part and come again.
+// mix. Its error is plain: the lines may be there in part, or be written later by a
+// pipe that was blocked, and come again.
 func (f *Flusher) FlushBatch(ctx context.Context, b *flushers.Batch) error {
 	buf := buffers.Get().(*[]byte)
 	*buf = (*buf)[:0]
@@ -86,10 +87,11 @@ func (f *Flusher) FlushBatch(ctx context.Context, b *flushers.Batch) error {
 			*buf = protocol.AppendJSONLines(*buf, g)
 		}
 	}
-	err := f.lines.write(ctx, *buf)
-	if cap(*buf) <= keepBuffer {
-		buffers.Put(buf)
-	}
+	err := f.lines.write(ctx, *buf, func() {
+		if cap(*buf) <= keepBuffer {
+			buffers.Put(buf)
+		}
+	})
 	if err != nil {
 		return fmt.Errorf("couldn't write to the standard output: %w", err)
 	}
