@@ -61,7 +61,7 @@ func breakable(b *bench) string {
 // options are the Target's, with others laid over them.
 func (b *bench) options(over map[string]any) *option.Node {
 	all := map[string]any{}
-	for _, m := range []map[string]any{b.to.Options, over} {
+	for _, m := range []map[string]any{b.to.Options, over} { // later ones win
 		for k, v := range m {
 			all[k] = v
 		}
@@ -123,6 +123,15 @@ func (b *bench) stored(when string, once bool, samples ...*sample) {
 				b.Errorf("%s: the log %s is stored %d times, want once", when, id, n)
 			}
 		}
+	}
+}
+
+// nowStored is stored for what holds before Stop, which is nothing for a kind that
+// only enqueues.
+func (b *bench) nowStored(when string, once bool, samples ...*sample) {
+	b.Helper()
+	if durable(b) == "" {
+		b.stored(when, once, samples...)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -47,6 +48,9 @@ func kindOf(f func() flushers.Flusher) flushers.Kind {
 func newHonest() flushers.Flusher { return &honest{} }
 
 func (f *honest) Init(c flushers.Context) error {
+	if u, err := url.Parse(f.URL); err != nil || u.Host == "" {
+		return flushers.Misconfigured(fmt.Errorf("%q is no URL with a host", f.URL))
+	}
 	f.runtime = c.GetRuntimeContext()
 	v, release, err := c.Shared(f.URL, func() (io.Closer, error) {
 		return &conns{client: http.Client{Transport: &http.Transport{}}}, nil

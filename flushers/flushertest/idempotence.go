@@ -7,6 +7,9 @@ import (
 )
 
 func idempotent(b *bench) string {
+	if why := durable(b); why != "" {
+		return why
+	}
 	if b.kind.Idempotence == flushers.None {
 		return "the kind declares no idempotence: whatever is flushed again may be stored again"
 	}

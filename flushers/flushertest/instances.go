@@ -58,9 +58,7 @@ func (b *bench) flushTogether(what string, lanes []*life) {
 			b.Fatalf("%s: Flush failed although the destination is well: %v", what, err)
 		}
 	}
-	if durable(b) == "" {
-		b.stored(what, true, all...)
-	}
+	b.nowStored(what, true, all...)
 }
 
 // flushOne is flush for several goroutines: the bench is not touched.
@@ -112,14 +110,12 @@ func successorOfAHangingOne(b *bench) {
 		b.Error("a group is refused for good although the destination is well")
 	}
 	one.cancel()
-	if err := <-done; err == nil && durable(b) == "" {
-		b.stored("a late Flush returned nil", false, stuck)
+	if err := <-done; err == nil {
+		b.nowStored("a late Flush returned nil", false, stuck)
 	}
 	one.setUrgent(false)
 	_ = one.stop()
-	if durable(b) == "" {
-		b.stored("the successor of a hanging instance flushed", false, next)
-	}
+	b.nowStored("the successor of a hanging instance flushed", false, next)
 	again := b.group(1)
 	b.deliver(two, again)
 	two.mustStop()

@@ -2,6 +2,7 @@ package flushertest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,9 +16,7 @@ import (
 const leakPatience = 10 * time.Second
 
 func stopLeavesNothing(b *bench) {
-	batch := b.groups(6)
-	b.leaks("after Stop", b.delegate(&task{Play: "live twice"}, batch))
-	b.stored("after Stop", true, batch...)
+	b.leaks("after Stop", b.delegate(&task{Play: "live twice"}, b.groups(6)))
 }
 
 func failedInitLeavesNothing(b *bench) {
@@ -26,7 +25,7 @@ func failedInitLeavesNothing(b *bench) {
 		report := b.delegate(&task{Play: "fail Init", Options: b.options(over), MustFail: true}, nil)
 		b.leaks(fmt.Sprintf("after Init failed with %v", over), report)
 	}
-	if b.to.Break == nil || b.to.Heal == nil {
+	if b.Failed() || b.to.Break == nil || b.to.Heal == nil {
 		return
 	}
 	b.to.Break()
@@ -34,7 +33,7 @@ func failedInitLeavesNothing(b *bench) {
 	b.to.Heal()
 	s := b.group(1)
 	if dead := b.deliver(b.begin(), s); len(dead) == 0 {
-		b.stored("after Init had failed before", false, s)
+		b.nowStored("after Init had failed before", false, s)
 	}
 }
 
@@ -92,7 +91,7 @@ func (c *child) live(samples []*sample) (*life, error) {
 		}
 	}
 	l.setUrgent(true)
-	if err := l.stop(); err != nil {
+	if err := errors.Join(l.tryStop()); err != nil {
 		return nil, fmt.Errorf("couldn't stop: %w", err)
 	}
 	l.cancel()
@@ -125,19 +124,21 @@ func (c *child) failInit() error {
 			if c.MustFail {
 				return fmt.Errorf("the Init succeeds with options of Target.InitFails")
 			}
-			if err := l.stop(); err != nil {
+			if err := errors.Join(l.tryStop()); err != nil {
 				return fmt.Errorf("couldn't stop: %w", err)
 			}
 		}
 		shared.giveBack()
-		c.sayWhatIsLeft(l, before)
+		if c.sayWhatIsLeft(l, before) {
+			break
+		}
 	}
 	c.say("done", "")
 	return nil
 }
 
 // sayWhatIsLeft waits for what an instance opened to end, and says what does not.
-func (c *child) sayWhatIsLeft(l *life, before map[string]string) {
+func (c *child) sayWhatIsLeft(l *life, before map[string]string) bool {
 	var left []string
 	for end := time.Now().Add(leakPatience); ; time.Sleep(20 * time.Millisecond) {
 		left = append(goroutines(l.label), opened(before)...)
@@ -148,6 +149,7 @@ func (c *child) sayWhatIsLeft(l *life, before map[string]string) {
 	for _, what := range left {
 		c.say("left", what)
 	}
+	return len(left) > 0
 }
 
 // goroutines are those that calls into one instance started, each in one line.

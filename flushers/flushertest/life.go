@@ -46,7 +46,7 @@ func (b *bench) beginIn(p *Process, key protocol.Key) *life {
 	}
 	b.Cleanup(func() {
 		if !l.stopped && !b.Failed() { // after a failure a call may still be inside
-			_ = l.stop()
+			_ = l.stop() // what it returns is another property's
 		}
 		l.cancel()
 	})
@@ -107,14 +107,23 @@ func (l *life) setUrgent(flag bool) {
 	}
 }
 
+// stop returns what Stop does. A Stop that panics or hangs fails the test.
 func (l *life) stop() error {
 	l.tb.Helper()
-	l.stopped = true
-	var err error
-	if e := l.call("Stop", otherLimit, func() { err = l.f.Stop() }); e != nil {
-		return e
+	broken, err := l.tryStop()
+	if broken != nil {
+		l.tb.Fatal(broken)
 	}
 	return err
+}
+
+func (l *life) tryStop() (broken, err error) {
+	l.stopped = true
+	var result error // not to be read before the call has returned
+	if broken = l.call("Stop", otherLimit, func() { result = l.f.Stop() }); broken != nil {
+		return broken, nil
+	}
+	return nil, result
 }
 
 // mustStop fails the test if Stop does.

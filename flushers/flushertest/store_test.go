@@ -22,7 +22,9 @@ type store struct {
 	known   map[string]bool // ids of the groups that it has
 	once    bool            // a known group is not stored again
 	whole   bool            // a poisoned group refuses its whole request
-	answer  func(w http.ResponseWriter)
+
+	timeless bool // no time is kept
+	answer   func(w http.ResponseWriter)
 }
 
 // request is what the kinds post.
@@ -89,7 +91,11 @@ func (s *store) take(g group) {
 	}
 	s.known[g.ID] = true
 	for _, l := range g.Logs {
-		s.records = append(s.records, flushertest.Record{Time: time.Unix(l.Time, l.Ns), Fields: l.Fields})
+		r := flushertest.Record{Time: time.Unix(l.Time, l.Ns), Fields: l.Fields}
+		if s.timeless {
+			r.Time = time.Time{}
+		}
+		s.records = append(s.records, r)
 	}
 }
 
@@ -129,12 +135,13 @@ func start(sort func(*store)) func(testing.TB) flushertest.Target {
 		tb.Cleanup(server.Close)
 		p := flushertest.NewProxy(tb, server.Listener.Addr().String())
 		return flushertest.Target{
-			Options: map[string]any{"url": "http://" + p.Addr()},
-			Stored:  s.stored,
-			Break:   p.Break,
-			Heal:    func() { s.set(nil); p.Heal() },
-			Hang:    p.Hang,
-			Poison:  spoil,
+			Options:   map[string]any{"url": "http://" + p.Addr()},
+			Stored:    s.stored,
+			Break:     p.Break,
+			Heal:      func() { s.set(nil); p.Heal() },
+			Hang:      p.Hang,
+			Poison:    spoil,
+			InitFails: []map[string]any{{"url": "nowhere"}},
 			Answers: map[flushers.Class]func(){
 				flushers.ClassRetry:         s.answers(http.StatusBadGateway),
 				flushers.ClassRetryAfter:    s.answers(http.StatusTooManyRequests, "Retry-After: 1"),

@@ -40,9 +40,7 @@ func (b *bench) recovers(s *sample) {
 		b.Errorf("what could not be stored before is refused for good although the destination is well")
 		return
 	}
-	if durable(b) == "" {
-		b.stored("after the destination was healed", false, s)
-	}
+	b.nowStored("after the destination was healed", false, s)
 }
 
 func (b *bench) answersWith(class flushers.Class) {
@@ -61,6 +59,9 @@ func (b *bench) answersWith(class flushers.Class) {
 }
 
 func poisonable(b *bench) string {
+	if why := durable(b); why != "" {
+		return why
+	}
 	if b.to.Poison == nil {
 		return "Target.Poison is not given: the destination refuses no group for what it holds"
 	}
