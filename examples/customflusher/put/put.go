@@ -36,6 +36,7 @@ func Kind() flushers.Kind {
 		Atomic:        false,             // a failed Flush may have stored some groups
 		NoRetain:      true,              // the request carries a copy
 		TestedAgainst: "net/http servers on loopback",
+		Docs:          docs(),
 	}
 }
 
