@@ -16,14 +16,15 @@ const canStop = runtime.GOOS != "windows"
 // patience bounds each wait for a worker whose destination is well.
 const patience = time.Minute
 
-// round is one worker's life after the other, in no fixed order.
-func (r *run) round() []func(*run) {
-	lives := []func(*run){(*run).dieAnyTime, (*run).dieAnyTime}
+// life is what happens to one worker.
+type life func(*run)
+
+// round is all that can happen, in no fixed order.
+func (r *run) round() []life {
+	r.Helper()
+	lives := []life{(*run).dieAnyTime, (*run).dieAnyTime}
 	for _, m := range []moment{beforeFlush, insideFlush, afterNil, afterTold, afterTold} {
-		lives = append(lives, func(r *run) {
-			r.Helper()
-			r.dieAt(m)
-		})
+		lives = append(lives, dieAt(m))
 	}
 	if r.to.Break != nil && r.to.Heal != nil {
 		lives = append(lives, (*run).liveThroughTrouble)
@@ -101,15 +102,17 @@ func (r *run) dieAnyTime() {
 }
 
 // dieAt is kill -9 at a moment of a Flush.
-func (r *run) dieAt(m moment) {
-	r.Helper()
-	w := r.begin(death{Moment: m, After: r.sometime(), Part: r.rng.Float64()})
-	select {
-	case <-w.Ended():
-	case <-time.After(patience):
-		r.Fatalf("%s did not come to a Flush within %s", w.Name, patience)
+func dieAt(m moment) life {
+	return func(r *run) {
+		r.Helper()
+		w := r.begin(death{Moment: m, After: r.sometime(), Part: r.rng.Float64()})
+		select {
+		case <-w.Ended():
+		case <-time.After(patience):
+			r.Fatalf("%s did not come to a Flush within %s", w.Name, patience)
+		}
+		r.buried(w, string(m))
 	}
-	r.buried(w, string(m))
 }
 
 // buried takes down what a killed worker leaves behind.

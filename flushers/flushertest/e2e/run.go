@@ -24,10 +24,17 @@ func Run(t testing.TB, kind flushers.Kind, h flushertest.Harness) {
 	if os.Getenv("FLUSHLINE_LONG") != "" {
 		rounds = 10
 	}
-	runRounds(t, kind, h, rounds)
+	runLives(t, kind, h, func(r *run) []life {
+		var lives []life
+		for range rounds {
+			lives = append(lives, r.round()...)
+		}
+		return lives
+	})
 }
 
-func runRounds(t testing.TB, kind flushers.Kind, h flushertest.Harness, rounds int) {
+// runLives is Run with the lives of the workers that come before the last.
+func runLives(t testing.TB, kind flushers.Kind, h flushertest.Harness, lives func(*run) []life) {
 	t.Helper()
 	if k := taskOfProcess(); k != nil {
 		if k.Test == t.Name() {
@@ -39,10 +46,8 @@ func runRounds(t testing.TB, kind flushers.Kind, h flushertest.Harness, rounds i
 	r.program("check", r.checked)
 	r.program("setup", "-c", r.config)
 	stop := r.produce()
-	for range rounds {
-		for _, l := range r.round() {
-			l(r)
-		}
+	for _, l := range lives(r) {
+		l(r)
 	}
 	stop()
 	r.drained()
