@@ -13,12 +13,9 @@ func (r *jsonReader) flat(i int) int {
 	}
 	for more {
 		r.text = r.text[:0]
-		name, v := r.member(i)
-		if v < 0 {
-			return -1
-		}
-		var value []byte
-		if value, i = r.value(v); i < 0 {
+		var name, value []byte
+		var v int
+		if name, value, v, i = r.pairAt(i); i < 0 {
 			return -1
 		}
 		start := len(r.out)

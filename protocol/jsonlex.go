@@ -76,6 +76,25 @@ func (x *lexer) member(i int) (name []byte, value int) {
 	return name, i
 }
 
+// pairAt reads the member at i with its value as a text (see value), and says where the
+// value begins. The usual member, "name":"value" without escapes and white space, is
+// read at once.
+func (x *lexer) pairAt(i int) (name, value []byte, at, next int) {
+	if x.is(i) == '"' {
+		n, escaped := x.quoted(i + 1)
+		if v := n + 3; n > 0 && !escaped && v < len(x.in) && x.in[n+1] == ':' && x.in[n+2] == '"' {
+			if next, escaped = x.quoted(v); next > 0 && !escaped {
+				return x.in[i+1 : n], x.in[v:next], v - 1, next + 1
+			}
+		}
+	}
+	if name, at = x.member(i); at < 0 {
+		return nil, nil, -1, -1
+	}
+	value, next = x.value(at)
+	return name, value, at, next
+}
+
 // first is the index of the first member or element of what opens at i, or of the
 // bracket that closes it at once.
 func (x *lexer) first(i int) int { return x.space(i + 1) }

@@ -76,12 +76,8 @@ func (r *jsonReader) contents(i int) int {
 	}
 	for more := true; more; {
 		r.text = r.text[:0]
-		name, v := r.member(i)
-		if v < 0 {
-			return -1
-		}
-		var value []byte
-		if value, i = r.value(v); i < 0 {
+		var name, value []byte
+		if name, value, _, i = r.pairAt(i); i < 0 {
 			return -1
 		}
 		r.out = appendPair(r.out, tagContents, name, value)
@@ -108,12 +104,8 @@ func (r *jsonReader) tags(i int) (tail []byte, next int) {
 	}
 	for more {
 		r.text = r.text[:0]
-		name, v := r.member(i)
-		if v < 0 {
-			return nil, -1
-		}
-		var value []byte
-		if value, i = r.value(v); i < 0 {
+		var name, value []byte
+		if name, value, _, i = r.pairAt(i); i < 0 {
 			return nil, -1
 		}
 		start := len(r.pairs)
