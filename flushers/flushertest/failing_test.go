@@ -45,6 +45,7 @@ func failingCheats() []cheat {
 		{"refuses a batch for one group", partly(refuseAll), partial, "which has nothing wrong", nil},
 		{"wraps a PartialError into a class", partly(func(_ *bent, e *flushers.PartialError) error { return flushers.Permanent(e) }), partial, "a PartialError within an error of class permanent", nil},
 		{"names the group at which it stopped only", bend(func(f *bent) { f.flush = stopAtFirst }), partial, "a PartialError does not name the group: the log", nil},
+		{"declares Atomic and names what failed", with(bend(asIs), declareAtomic), partial, "a PartialError says that groups of a failed Flush are stored", nil},
 
 		{"declares Atomic and stores a part", with(bend(func(f *bent) { f.flush = failAfterPart }), declareAtomic), atomic, "Flush of an atomic kind failed, and the log", nil},
 		{"declares Atomic and fails after it stored", with(bend(func(f *bent) { f.flush = failAfterAll }), declareAtomic), atomic, "Flush of an atomic kind failed, and the log", nil},
