@@ -72,9 +72,27 @@ func (f *bytesOnly) FlushBatch(ctx context.Context, b *flushers.Batch) error {
 	return f.honest.FlushBatch(ctx, &decoded)
 }
 
-func enqueueForStop(f *bent, _ context.Context, b *flushers.Batch) error {
-	f.queue = append(f.queue, f.copied(b))
+// enqueueForStop keeps what is small: Stop has five seconds.
+func enqueueForStop(f *bent, ctx context.Context, b *flushers.Batch) error {
+	r := f.copied(b)
+	if isLarge(r) {
+		return f.post(ctx, r)
+	}
+	f.queue = append(f.queue, r)
 	return nil
+}
+
+func isLarge(r *request) bool {
+	if len(r.Groups) > 100 {
+		return true
+	}
+	for i := range r.Groups {
+		g := &r.Groups[i]
+		if len(g.Logs) > 100 || len(g.Logs) > 0 && isLong(&g.Logs[0]) {
+			return true
+		}
+	}
+	return false
 }
 
 func postAtStop(f *bent) error {
