@@ -58,6 +58,7 @@ var (
 	_ flushers.BatchFlusher = (*Flusher)(nil)
 	_ flushers.Concurrent   = (*Flusher)(nil)
 	_ flushers.Hinter       = (*Flusher)(nil)
+	_ flushers.Bounded      = (*Flusher)(nil)
 	_ option.Validator      = (*Flusher)(nil)
 )
 
@@ -117,6 +118,9 @@ func (f *Flusher) FlushBatch(ctx context.Context, b *flushers.Batch) error {
 
 // BatchHint keeps a Flush of one request a group well below flush_timeout.
 func (f *Flusher) BatchHint() flushers.Hint { return flushers.Hint{Groups: 64} }
+
+// Bound has a timeout warned about that flush_timeout would cut.
+func (f *Flusher) Bound() (name string, limit time.Duration) { return "timeout", f.Timeout }
 
 // Concurrent is asked once, after Init.
 func (f *Flusher) Concurrent() int { return f.Concurrency }
