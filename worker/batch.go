@@ -127,7 +127,7 @@ func (l *lane) limitsLocked() (groups int, bytes, size int64, wait time.Duration
 	def(&bytes, batchBytes)
 	// Of what is free only half: a batch that never fits what dead destinations
 	// leave would wait with them.
-	size = max(0, min(l.w.work.limit/8, l.w.work.free.Load()/2-callBytes))
+	size = max(0, min(l.w.work.limit/8, l.w.work.free.Load()/2-l.entry.callBytes()))
 	return groups, bytes, size, wait
 }
 

@@ -7,9 +7,9 @@ import (
 // attempt carries one batch through work bytes, IsReady and Flush. False: the
 // token went elsewhere.
 func (l *lane) attempt(r *runner, b *batch, turn bool) bool {
-	need := b.size + callBytes
-	if l.entry.Kind.Raw {
-		need = callBytes
+	need := l.entry.callBytes()
+	if !l.entry.Kind.Raw {
+		need += b.size
 	}
 	if !l.w.work.take(l.entry, need, turn) {
 		// The batch goes back first: from enter on somebody else may run the lane.
@@ -102,8 +102,15 @@ func (l *lane) landed(r *runner, c *call, began time.Time, v *verdict) bool {
 // noteTime decides whether the lane's calls are quick enough to share a runner.
 func (l *lane) noteTime(took time.Duration) {
 	l.took += (took - l.took) / 4
-	if slow := l.took > quickCall; slow != l.slow.Load() {
+	slow := l.took > quickCall
+	if slow != l.slow.Load() {
 		l.slow.Store(slow)
+	}
+	if l.fresh.Load() { // the entry's next new lane begins as this one turned out
+		l.fresh.Store(false)
+		if slow != l.entry.slow.Load() {
+			l.entry.slow.Store(slow)
+		}
 	}
 }
 

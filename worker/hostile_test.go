@@ -184,10 +184,10 @@ func (a *arena) leave() {
 // and loses nothing.
 func TestAHostileCallCostsItsLaneOnly(t *testing.T) {
 	ways := map[string]func(h *hostile){
-		"hangs":            func(h *hostile) { <-h.a.calm },
-		"panics":           func(*hostile) { panic("hostile") },
-		"ends goroutine":   func(*hostile) { runtime.Goexit() },
-		"takes ten second": func(*hostile) { time.Sleep(10 * time.Second) },
+		"hangs":             func(h *hostile) { <-h.a.calm },
+		"panics":            func(*hostile) { panic("hostile") },
+		"ends goroutine":    func(*hostile) { runtime.Goexit() },
+		"takes ten seconds": func(*hostile) { time.Sleep(10 * time.Second) },
 	}
 	// Where a call is made while another is supervised, that one is named.
 	named := map[string]string{
@@ -208,10 +208,10 @@ func TestAHostileCallCostsItsLaneOnly(t *testing.T) {
 					a.othersFlush(100 * time.Second) // long enough to be idle, and stopped
 					a.publishBad(10, 20)
 					a.othersFlush(100 * time.Second)
-					if way == "takes ten second" && (method == "New" || call == "Init" || call == "Flush") {
+					if way == "takes ten seconds" && (method == "New" || call == "Init" || call == "Flush") {
 						call = "" // it may
 					}
-					if way == "takes ten second" && call == "IsReady" {
+					if way == "takes ten seconds" && call == "IsReady" {
 						call = "" // it counts as false
 						a.lane(worker.LaneUnready)
 					}

@@ -50,6 +50,7 @@ type lane struct {
 	call     *call
 	askAgain time.Duration // until IsReady is asked again
 	slow     atomic.Bool   // runs on a goroutine of its own
+	fresh    atomic.Bool   // no Flush of it has returned yet
 	renew    atomic.Bool   // an instance was spent
 	workTurn bool          // it was woken from the line for work bytes
 	deaf     bool          // a SetUrgent was abandoned: it is not called again
@@ -102,6 +103,7 @@ type lane struct {
 func newLane(w *Worker, e *entry, key protocol.Key, now time.Time) *lane {
 	l := &lane{w: w, entry: e, key: key, hash: key.LogstoreKey(), since: now}
 	l.first.lane, l.call = l, &l.first
+	l.fresh.Store(true)
 	return l
 }
 

@@ -119,6 +119,7 @@ type entry struct {
 	errors    [errorClasses]atomic.Int64
 	seconds   *histogram
 
+	slow       atomic.Bool // the last lane whose calls were judged was slow
 	complaints complaints
 	batches    sync.Pool // of *batch that nobody refers to
 

@@ -59,7 +59,7 @@ func (rs *runners) schedule(lanes []*lane) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	for _, l := range lanes {
-		if l.slow.Load() {
+		if l.ownRunner() {
 			rs.spawnLocked(&runner{own: true}, l.run)
 			continue
 		}
@@ -104,7 +104,7 @@ func (rs *runners) serve(r *runner) {
 			return
 		case x.gen != 0 && !l.wakeUp(x.gen):
 			continue
-		case l.slow.Load():
+		case l.ownRunner():
 			rs.spawn(&runner{own: true}, l.run)
 			continue
 		}
@@ -113,6 +113,13 @@ func (rs *runners) serve(r *runner) {
 			return
 		}
 	}
+}
+
+// ownRunner says that the lane does not share a runner: its calls are slow, or it has
+// made none and the calls of its entry's other lanes are. Thousands of lanes that came
+// together would else each hold up a shared runner until the watcher finds them.
+func (l *lane) ownRunner() bool {
+	return l.slow.Load() || l.entry.slow.Load() && l.fresh.Load()
 }
 
 // spawn runs f on a goroutine that idle waits for, as a runner.
@@ -229,6 +236,7 @@ func (rs *runners) watch() {
 			}
 			r.detached.Store(true)
 			rs.removeLocked(r)
+			c.lane.entry.slow.Store(true)
 			c.arm(c.left(now))
 		}
 		rs.staffLocked()

@@ -5,9 +5,19 @@ import (
 	"sync/atomic"
 )
 
-// callBytes is what a running Flush costs beside its decoded groups: a stack, a
-// request. It bounds how many calls run at once.
-const callBytes = 16 << 10
+// What a running Flush costs beside its decoded groups. It bounds how many calls run
+// at once.
+const (
+	callBytes = 16 << 10 // a stack, a request, its share of a connection
+	joinBytes = 4 << 10  // of a kind that Joins: a stack; what it waits for is shared
+)
+
+func (e *entry) callBytes() int64 {
+	if e.Kind.Joins {
+		return joinBytes
+	}
+	return callBytes
+}
 
 // workPool is the budget for decoded data inside Flush. A flusher entry may start
 // a Flush only while what it holds is below what is free, so a dead destination
