@@ -157,14 +157,18 @@ func TestMemoryIsBoundUnlessTheEnvironmentSaysOtherwise(t *testing.T) {
 	t.Cleanup(func() { debug.SetMemoryLimit(limit); debug.SetGCPercent(percent) })
 
 	debug.SetMemoryLimit(math.MaxInt64)
-	boundMemory(func(string) (string, bool) { return "given", true }, 1<<30)
+	if got := boundMemory(func(string) (string, bool) { return "given", true }, 1<<30); got != 0 {
+		t.Errorf("GOGC was given and a worker may go up to %d", got)
+	}
 	if got := debug.SetMemoryLimit(-1); got != math.MaxInt64 {
 		t.Errorf("GOMEMLIMIT was given and the limit became %d", got)
 	}
 	if got := debug.SetGCPercent(100); got != 100 {
 		t.Errorf("GOGC was given and became %d", got)
 	}
-	boundMemory(func(string) (string, bool) { return "", false }, 1<<30)
+	if got := boundMemory(func(string) (string, bool) { return "", false }, 1<<30); got != gcPercent {
+		t.Errorf("a worker may go up to %d, want %d", got, gcPercent)
+	}
 	if got := debug.SetMemoryLimit(-1); got != 1<<30+64<<20 {
 		t.Errorf("limit %d, want the budget and 64 MiB", got)
 	}

@@ -10,12 +10,14 @@ const (
 
 // boundMemory tells the garbage collector what the pools allow, so that rare
 // collections cannot grow the process beyond its budget. Who sets GOMEMLIMIT or
-// GOGC keeps what was set.
-func boundMemory(env func(string) (string, bool), budget int64) {
+// GOGC keeps what was set. It returns up to which GOGC a worker may go.
+func boundMemory(env func(string) (string, bool), budget int64) (percent int) {
 	if v, ok := env("GOMEMLIMIT"); !ok || v == "" {
 		debug.SetMemoryLimit(budget + memoryHeadroom)
 	}
 	if v, ok := env("GOGC"); !ok || v == "" {
 		debug.SetGCPercent(gcPercent)
+		return gcPercent
 	}
+	return 0
 }

@@ -52,8 +52,7 @@ func (p *program) runWorker(ctx context.Context, path string) error {
 	for i := range report.Problems {
 		log.Warn(report.Line(&report.Problems[i]))
 	}
-	boundMemory(p.env, memoryBudget(cfg))
-	s := &service{cfg: cfg, log: log}
+	s := &service{cfg: cfg, log: log, gcPercent: boundMemory(p.env, memoryBudget(cfg))}
 	return s.run(ctx)
 }
 
@@ -70,6 +69,8 @@ type service struct {
 	cfg   *configs.Config
 	log   *zap.Logger
 	stage stage
+
+	gcPercent int // see worker.Config.GCPercent
 
 	// beside runs next to the worker, which stops when it returns; nil: nothing
 	// does. Then the first signal calls endBeside and the second stops the worker.
@@ -151,7 +152,7 @@ func (s *service) listen(ctx context.Context) (adminAddr string, wait func() err
 
 func (s *service) workerConfig(q *queues) worker.Config {
 	c := s.cfg.Worker()
-	c.Version, c.Host, c.Logger = Version, hostName(), s.log
+	c.Version, c.Host, c.Logger, c.GCPercent = Version, hostName(), s.log, s.gcPercent
 	c.Crash = crash(s.log, os.Exit)
 	c.DeadLetter.Sink = q.letters
 	if s.beside != nil {

@@ -135,12 +135,14 @@ func (w *Worker) sweep(ctx context.Context) {
 	defer rest.Stop()
 	press := time.NewTicker(time.Second)
 	defer press.Stop()
+	pace := newPacer(w.cfg.GCPercent, setGCPercent)
 	var seen int64
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case now := <-press.C: // intake closes them too, but may be what waits
+			pace.look()
 			w.closeBatches()
 			for _, s := range w.strandList() {
 				s.look(now)
