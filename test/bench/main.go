@@ -97,5 +97,7 @@ func natsSuite(short bool) ([]benchCase, func(), error) {
 	for _, c := range speedCases(short) {
 		cases = append(cases, benchCase{c.name, func() (bool, error) { return c.run(srv) }})
 	}
+	cases = append(cases, fanoutCases(srv, short)...)
+	cases = append(cases, commitCases(srv, short)...)
 	return cases, srv.stop, nil
 }

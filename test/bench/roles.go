@@ -30,6 +30,10 @@ func runRole(name string) error {
 		return measure(runRaw)
 	case "worker":
 		return measure(runWorker)
+	case "worker-two":
+		return measure(runWorkerTwo)
+	case "commit":
+		return runCommit()
 	case "memory":
 		return runMemory()
 	case "kafka-raw":

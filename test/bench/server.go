@@ -130,12 +130,7 @@ func (s *benchServer) publish(l load) error {
 		return err
 	}
 	for i := range l.Messages {
-		m := nats.NewMsg(subject)
-		m.Data = body
-		m.Header.Set("x-log-project", "bench")
-		m.Header.Set("x-log-logstore", fmt.Sprintf("store-%d", i%l.Keys))
-		m.Header.Set("x-log-config", "c")
-		if _, err := js.PublishMsgAsync(m, jetstream.WithStallWait(time.Minute)); err != nil {
+		if _, err := js.PublishMsgAsync(keyed(l, body, i), jetstream.WithStallWait(time.Minute)); err != nil {
 			return err
 		}
 	}
@@ -145,6 +140,16 @@ func (s *benchServer) publish(l load) error {
 	case <-time.After(5 * time.Minute):
 		return errors.New("the server did not confirm what was published")
 	}
+}
+
+// keyed is message i of a load.
+func keyed(l load, body []byte, i int) *nats.Msg {
+	m := nats.NewMsg(strings.ToLower(l.Stream))
+	m.Data = body
+	m.Header.Set("x-log-project", "bench")
+	m.Header.Set("x-log-logstore", fmt.Sprintf("store-%d", i%l.Keys))
+	m.Header.Set("x-log-config", "c")
+	return m
 }
 
 // sample is a LogGroup of about n bytes: ten fields of 20 to 40 bytes a log.
