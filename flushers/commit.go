@@ -315,10 +315,18 @@ func misfit(p *PartialError, n int) error {
 	}
 	for i, why := range p.Failed {
 		if i < 0 || i >= n || why == nil {
-			return fmt.Errorf("the joined write says that item %d of %d failed, with the error %v", i, n, why)
+			return fmt.Errorf("the joined write says that item %d of %d failed, and why: %s", i, n, text(why))
 		}
 	}
 	return nil
+}
+
+// text keeps only what an error says: its class is not believed either.
+func text(err error) string {
+	if err == nil {
+		return "nothing"
+	}
+	return err.Error()
 }
 
 func (g *GroupCommit[T]) call(ctx context.Context, items []T) (err error) {
