@@ -80,14 +80,15 @@ func (l *lane) abandon(c *call, seen uint64) bool {
 		return true
 	}
 	m, inst, b := c.which(), c.inst, c.batch
+	limit := time.Duration(c.limit.Load())
 	l.entry.errors[flushers.ClassTimeout].Add(1)
 	inst.users.Add(1)
 	inst.spent.Store(true)
 	l.renew.Store(true)
 	inst.cancel(errCallAbandoned)
-	v := &verdict{class: flushers.ClassTimeout, text: fmt.Sprintf("%s did not return within %s and is abandoned", m, m.limit(l.entry))}
+	v := &verdict{class: flushers.ClassTimeout, text: fmt.Sprintf("%s did not return within %s and is abandoned", m, limit)}
 	l.log().Warn("a call into the flusher is abandoned; a new instance takes over", zap.Stringer("call", m),
-		zap.Duration("limit", m.limit(l.entry)), zap.Int("hanging_calls_of_the_lane", l.abandoned))
+		zap.Duration("limit", limit), zap.Int("hanging_calls_of_the_lane", l.abandoned))
 	switch {
 	case m == callSetUrgent: // once is enough of a drain's time
 		l.deaf = true

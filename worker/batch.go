@@ -117,7 +117,7 @@ func (b *batch) oldest() time.Time {
 // the natural ones. Decoded, a batch never takes more than an eighth of the work
 // pool, nor more than half of what is free, unless it is one group.
 func (l *lane) limitsLocked() (groups int, bytes, size int64, wait time.Duration) {
-	groups, bytes, wait = l.entry.Batch.Groups, l.entry.Batch.Bytes, l.entry.Batch.Wait
+	groups, bytes, wait = l.version.Batch.Groups, l.version.Batch.Bytes, l.version.Batch.Wait
 	if l.inst != nil {
 		def(&groups, l.inst.hint.Groups)
 		def(&bytes, l.inst.hint.Bytes)
@@ -127,7 +127,7 @@ func (l *lane) limitsLocked() (groups int, bytes, size int64, wait time.Duration
 	def(&bytes, batchBytes)
 	// Of what is free only half: a batch that never fits what dead destinations
 	// leave would wait with them.
-	size = max(0, min(l.w.work.limit/8, l.w.work.free.Load()/2-l.entry.callBytes()))
+	size = max(0, min(l.w.work.limit/8, l.w.work.free.Load()/2-l.version.callBytes()))
 	return groups, bytes, size, wait
 }
 
@@ -137,10 +137,10 @@ func (l *lane) fullLocked() bool {
 }
 
 // batchWaitLocked is how long the queue may still wait for a fuller batch. Nothing
-// waits while the process or a strand ends, nor once it was closed.
+// waits while the process, a strand or the entry ends, nor once it was closed.
 func (l *lane) batchWaitLocked(now time.Time) time.Duration {
 	_, _, _, wait := l.limitsLocked()
-	if wait <= 0 || l.closed || l.fullLocked() || l.w.hasten() {
+	if wait <= 0 || l.closed || l.fullLocked() || l.w.hasten() || l.entry.isLeaving() {
 		return 0
 	}
 	return wait - now.Sub(l.head.m.received)
@@ -171,7 +171,7 @@ func (l *lane) formLocked() *batch {
 // decode runs pass two, or hands on the bytes for kinds that want those only.
 func (b *batch) decode(inst *instance) {
 	n := len(b.parts)
-	kind := &b.lane.entry.Kind
+	kind := &inst.version.Kind
 	if inst.batcher != nil {
 		b.raw, b.ids = make([][]byte, n), make([]protocol.ID, n)
 		for i, p := range b.parts {

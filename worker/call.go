@@ -33,14 +33,14 @@ const (
 	flushGrace = time.Second
 )
 
-func (m method) limit(e *entry) time.Duration {
+func (m method) limit(v *version) time.Duration {
 	switch m {
 	case callInit:
 		return initLimit
 	case callIsReady:
 		return readyLimit
 	case callFlush:
-		return e.FlushTimeout + flushGrace
+		return v.FlushTimeout + flushGrace
 	}
 	return otherLimit
 }
@@ -52,6 +52,7 @@ func (m method) limit(e *entry) time.Duration {
 type call struct {
 	started atomic.Int64  // when the running call began, in Unix nanoseconds
 	method  atomic.Uint32 // which it is
+	limit   atomic.Int64  // nanoseconds it may take, by the version it was made of
 	state   atomic.Uint64 // counts: odd while a call runs, so that nobody takes the next one for it
 	turn    uint64        // the caller's own view of state
 	timer   atomic.Pointer[time.Timer]
@@ -67,12 +68,14 @@ func isRunning(state uint64) bool { return state&1 != 0 }
 // the call turns slow; a runner of its own arms it at once.
 func (c *call) begin(r *runner, m method, now time.Time) time.Time {
 	c.method.Store(uint32(m))
+	limit := m.limit(c.inst.version)
+	c.limit.Store(int64(limit))
 	c.started.Store(now.UnixNano())
 	c.turn++
 	c.state.Store(c.turn)
 	r.call.Store(c)
 	if !r.shared() {
-		c.arm(m.limit(c.lane.entry))
+		c.arm(limit)
 	}
 	return now
 }
@@ -94,7 +97,7 @@ func (c *call) which() method { return method(c.method.Load()) }
 
 // left is how long the running call may still take.
 func (c *call) left(now int64) time.Duration {
-	return c.which().limit(c.lane.entry) - time.Duration(now-c.started.Load())
+	return time.Duration(c.limit.Load() + c.started.Load() - now)
 }
 
 // arm has the call looked at after d. A timer left over from an earlier call finds

@@ -61,6 +61,10 @@ type Entry struct {
 	// decoded block. It is called for each lane, and again for each replacement.
 	New func() flushers.Flusher
 
+	// Digest stands for what New fills in: a reload leaves the lanes of an entry
+	// alone if kind, Digest and the fields below are as before. Empty: always other.
+	Digest string
+
 	Batch        Batch
 	RetryInitial time.Duration // 500ms; grows by 1.5 with 50 % jitter
 	RetryMax     time.Duration // 30s
@@ -118,14 +122,14 @@ func (c *Config) setDefaults() {
 	if c.Logger == nil {
 		c.Logger = zap.NewNop()
 	}
-	for i := range c.Routes {
-		for j := range c.Routes[i].Flushers {
-			e := &c.Routes[i].Flushers[j]
-			def(&e.RetryInitial, 500*time.Millisecond)
-			def(&e.RetryMax, 30*time.Second)
-			def(&e.FlushTimeout, 20*time.Second)
-		}
-	}
+}
+
+// withDefaults is a copy: the caller's routes stay as they are.
+func (e Entry) withDefaults() Entry {
+	def(&e.RetryInitial, 500*time.Millisecond)
+	def(&e.RetryMax, 30*time.Second)
+	def(&e.FlushTimeout, 20*time.Second)
+	return e
 }
 
 func def[T comparable](field *T, value T) {

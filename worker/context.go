@@ -17,14 +17,16 @@ func (inst *instance) GetProject() string                 { return inst.lane.key
 func (inst *instance) GetLogstore() string                { return inst.lane.key.Logstore }
 func (inst *instance) GetRuntimeContext() context.Context { return inst.ctx }
 func (inst *instance) Logger() *zap.Logger                { return inst.lane.log() }
-func (inst *instance) Metrics() flushers.Metrics          { return inst.entry.kindMetrics() }
+func (inst *instance) Metrics() flushers.Metrics {
+	return entryKindMetrics{inst.entry, inst.version.Kind.Name}
+}
 
 // Shared remembers the release, so that an instance that failed Init or forgot it
 // holds nothing back.
 func (inst *instance) Shared(key string, open func() (io.Closer, error)) (io.Closer, func(), error) {
-	v, release, err := inst.lane.w.shared.Get(inst.entry.Kind.Name+"\x00"+key, open)
+	v, release, err := inst.lane.w.shared.Get(inst.version.Kind.Name+"\x00"+key, open)
 	if err != nil {
-		return nil, nil, fmt.Errorf("couldn't open what instances of %s share: %w", inst.entry.Kind.Name, err)
+		return nil, nil, fmt.Errorf("couldn't open what instances of %s share: %w", inst.version.Kind.Name, err)
 	}
 	inst.mu.Lock()
 	over := inst.done
@@ -34,12 +36,12 @@ func (inst *instance) Shared(key string, open func() (io.Closer, error)) (io.Clo
 	inst.mu.Unlock()
 	if over {
 		release()
-		return nil, nil, fmt.Errorf("couldn't share a value of %s: %w", inst.entry.Kind.Name, errInstanceOver)
+		return nil, nil, fmt.Errorf("couldn't share a value of %s: %w", inst.version.Kind.Name, errInstanceOver)
 	}
 	return v, release, nil
 }
 
 func (l *lane) log() *zap.Logger {
-	return l.w.cfg.Logger.With(zap.String("route", l.entry.route.name), zap.String("flusher", l.entry.Name),
+	return l.w.cfg.Logger.With(zap.String("route", l.entry.route), zap.String("flusher", l.entry.flusher),
 		zap.String("project", l.key.Project), zap.String("logstore", l.key.Logstore), zap.String("config", l.key.Config))
 }

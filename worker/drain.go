@@ -20,7 +20,7 @@ func (s *strand) finish(ctx context.Context) {
 	case errors.As(cause, &end):
 		reason, deadline, lost = end.Reason, end.Deadline, end.Lost
 	case cause == nil: // io.EOF or a terminal error, with nothing left to wait for
-		deadline = time.Now().Add(s.w.cfg.Drain)
+		deadline = time.Now().Add(s.w.drain())
 	}
 	s.ending.Store(true)
 	s.w.ending.Add(1)
@@ -123,7 +123,7 @@ func (p *part) blocked(now time.Time) bool {
 	p.lane.mu.Lock()
 	defer p.lane.mu.Unlock()
 	switch p.lane.state {
-	case unready, backingOff, misconfigured, wedged, holding:
+	case unready, backingOff, misconfigured, wedged, holding, paused:
 		return now.Sub(p.lane.since) >= blockedAfter
 	}
 	return false

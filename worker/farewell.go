@@ -55,7 +55,7 @@ func (inst *instance) stopNow(urgent bool) {
 // returns.
 func (inst *instance) bid(m method, f func() *verdict) {
 	w := watch{inst: inst, m: m}
-	w.timer = time.AfterFunc(m.limit(inst.entry), w.giveUp)
+	w.timer = time.AfterFunc(m.limit(inst.version), w.giveUp)
 	v := exit(m)
 	defer func() {
 		w.returned()
@@ -82,7 +82,7 @@ func (w *watch) giveUp() {
 	inst.entry.abandoned.Add(1)
 	inst.lane.w.abandoned.Add(1)
 	inst.lane.log().Warn("a call into the flusher did not return in time; its instance is left behind",
-		zap.Stringer("call", w.m), zap.Duration("limit", w.m.limit(inst.entry)))
+		zap.Stringer("call", w.m), zap.Duration("limit", w.m.limit(inst.version)))
 	inst.over()
 }
 

@@ -7,8 +7,8 @@ import (
 // attempt carries one batch through work bytes, IsReady and Flush. False: the
 // token went elsewhere.
 func (l *lane) attempt(r *runner, b *batch, turn bool) bool {
-	need := l.entry.callBytes()
-	if !l.entry.Kind.Raw {
+	need := l.version.callBytes()
+	if !l.version.Kind.Raw {
 		need += b.size
 	}
 	if !l.w.work.take(l.entry, need, turn) {
@@ -117,7 +117,7 @@ func (l *lane) noteTime(took time.Duration) {
 // flightEnded schedules a lane that waited for a concurrent flight to end.
 func (l *lane) flightEnded() {
 	l.mu.Lock()
-	run := !l.scheduled && !l.gone && (l.head != nil || len(l.retry) > 0)
+	run := !l.scheduled && !l.gone && (l.head != nil || len(l.retry) > 0 || l.outdated())
 	if run {
 		l.scheduled = true
 	} else if !l.scheduled {

@@ -124,10 +124,8 @@ func (w *Worker) eachGuard(do func(scope, name string, g *guard)) {
 	for _, s := range w.sourceList() {
 		do("source", s.name, &s.guard)
 	}
-	for _, r := range w.routes {
-		for _, e := range r.entries {
-			do("flusher", e.name(), &e.guard)
-		}
+	for _, e := range w.table.Load().all() {
+		do("flusher", e.name(), &e.guard)
 	}
 	for _, l := range w.laneList() {
 		do("lane", l.entry.name()+" "+l.key.String(), &l.guard)

@@ -17,6 +17,7 @@ type instance struct {
 	f       flushers.Flusher
 	batcher flushers.BatchFlusher // nil: Flush
 	entry   *entry
+	version *version
 	lane    *lane
 
 	ctx    context.Context
@@ -44,7 +45,7 @@ var (
 
 func newInstance(l *lane) *instance {
 	inst := &instance{
-		entry: l.entry, lane: l, concurrent: 1, stopped: make(chan struct{}),
+		entry: l.entry, version: l.version, lane: l, concurrent: 1, stopped: make(chan struct{}),
 	}
 	inst.users.Store(1)
 	inst.ctx, inst.cancel = context.WithCancelCause(l.w.hard)
@@ -63,7 +64,7 @@ func (inst *instance) init() (v *verdict) {
 		}
 	}()
 	defer contain(callInit, &v)
-	inst.f = inst.entry.New()
+	inst.f = inst.version.New()
 	inst.batcher, _ = inst.f.(flushers.BatchFlusher)
 	if v := judge(inst.f.Init(inst), 0); v != nil {
 		return v
@@ -89,7 +90,7 @@ func (inst *instance) ask() (v *verdict) {
 		hint := h.BatchHint()
 		inst.hint = flushers.Hint{
 			Groups: max(0, hint.Groups), Bytes: max(0, hint.Bytes),
-			Wait: min(max(0, hint.Wait), inst.lane.w.cfg.Drain), // as the option is
+			Wait: min(max(0, hint.Wait), inst.lane.w.drain()), // as the option is
 		}
 		inst.bounded("BatchHint", hint != inst.hint, zap.Any("said", hint), zap.Any("taken_as", inst.hint))
 	}
@@ -116,7 +117,7 @@ func (inst *instance) flush(b *batch, began time.Time) (v *verdict) {
 	if inst.batcher == nil {
 		return judge(inst.f.Flush(k.Project, k.Logstore, k.Config, b.groups), n)
 	}
-	ctx := &timeout{parent: inst.ctx, limit: began.Add(inst.entry.FlushTimeout)}
+	ctx := &timeout{parent: inst.ctx, limit: began.Add(inst.version.FlushTimeout)}
 	defer ctx.end()
 	return judge(inst.batcher.FlushBatch(ctx, &flushers.Batch{
 		Project: k.Project, Logstore: k.Logstore, Config: k.Config,

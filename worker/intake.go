@@ -44,12 +44,17 @@ func (h host) Serve(ctx context.Context, q queue.Strand) error {
 // consume fetches and hands out until the strand ends; a bounded one after what it
 // held has ended.
 func (s *strand) consume(ctx context.Context) error {
+	defer s.cutFetch()
 	for {
 		room, ok := s.awaitRoom(ctx)
 		if !ok {
 			return nil
 		}
-		ds, err := s.q.Fetch(ctx, room)
+		fetching := s.fetchContext(ctx)
+		if s.pausedBy() != nil {
+			continue
+		}
+		ds, err := s.q.Fetch(fetching, room)
 		s.take(ctx, ds)
 		switch {
 		case err == nil:
@@ -59,6 +64,8 @@ func (s *strand) consume(ctx context.Context) error {
 		case errors.Is(err, io.EOF):
 			s.awaitSettled(ctx, drain{})
 			err = nil
+		case fetching.Err() != nil: // cut short by a pause
+			continue
 		}
 		return err
 	}
@@ -70,6 +77,8 @@ func (s *strand) take(ctx context.Context, ds []*queue.Delivery) {
 	if len(ds) == 0 {
 		return
 	}
+	s.adopt()
+	defer s.using.Store(nil)
 	now := time.Now()
 	s.compact()
 	s.begin(ds)
@@ -219,7 +228,7 @@ func (s *strand) scan(m *message, p *protocol.Payload) error {
 func (s *strand) routeGroups(ctx context.Context, m *message) {
 	msg := m.d.Message()
 	base := s.w.keyer.ofMessage(msg)
-	only, notOurs, err := s.w.onlyTo(msg)
+	only, notOurs, err := s.onlyTo(msg)
 	switch {
 	case notOurs:
 		s.skip(m, "not_ours")
@@ -252,7 +261,7 @@ func (s *strand) routeGroups(ctx context.Context, m *message) {
 				s.stage(&t.slots[j], m.newPart(g, indexes.at(i)))
 			}
 		}
-		if only != nil && only.route != t.route {
+		if only != nil && only.route != t.route.name {
 			p := m.newPart(g, indexes.at(i))
 			lost = append(lost, doomed{p, ReasonUnknownTarget, fmt.Errorf("%s no longer goes to %s", key, only.name()), 0})
 		}
@@ -374,16 +383,16 @@ func (s *strand) lose(lost []doomed) {
 }
 
 // onlyTo reads x-flushline-to: a record meant for one flusher entry.
-func (w *Worker) onlyTo(m *queue.Message) (only *entry, notOurs bool, err error) {
+func (s *strand) onlyTo(m *queue.Message) (only *entry, notOurs bool, err error) {
 	to, ok := m.Header(queue.HeaderTo)
 	if !ok {
 		return nil, false, nil
 	}
 	deployment, rest, _ := strings.Cut(to, "/")
-	if deployment != w.cfg.Deployment {
+	if deployment != s.w.cfg.Deployment {
 		return nil, true, nil
 	}
-	for _, r := range w.routes {
+	for _, r := range s.table.routes {
 		for _, e := range r.entries {
 			if e.name() == rest {
 				return e, false, nil

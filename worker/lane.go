@@ -25,11 +25,12 @@ const (
 	workWait
 	wedged
 	holding
+	paused
 )
 
 var laneStates = [...]string{
 	LaneIdle, LaneQueued, LaneBatching, LaneStarting, LaneFlushing, LaneUnready,
-	LaneBackoff, LaneMisconfigured, LaneWorkWait, LaneWedged, LaneHolding,
+	LaneBackoff, LaneMisconfigured, LaneWorkWait, LaneWedged, LaneHolding, LanePaused,
 }
 
 func (s laneState) String() string { return laneStates[s] }
@@ -42,8 +43,9 @@ type lane struct {
 	// not in the processor's cache, and each line of it that a wake-up touches
 	// costs more than the code.
 
-	w     *Worker
-	entry *entry
+	w       *Worker
+	entry   *entry
+	version *version // of the entry: that which inst is of. Written by the token's holder, under mu
 
 	// Of whoever holds the token, here and below.
 	inst     *instance
@@ -90,7 +92,7 @@ type lane struct {
 	guard     guard
 
 	// Of the token's holder, seldom.
-	before   *instance // has to be stopped before the next Init
+	before   *instance // has to be stopped before the next Init; under mu
 	opening  *batchBackoff
 	looked   time.Time     // when it took its last batch
 	ended    time.Time     // when its last call returned
@@ -101,7 +103,7 @@ type lane struct {
 }
 
 func newLane(w *Worker, e *entry, key protocol.Key, now time.Time) *lane {
-	l := &lane{w: w, entry: e, key: key, hash: key.LogstoreKey(), since: now}
+	l := &lane{w: w, entry: e, version: e.newest.Load(), key: key, hash: key.LogstoreKey(), since: now}
 	l.first.lane, l.call = l, &l.first
 	l.fresh.Store(true)
 	return l
@@ -168,6 +170,9 @@ func (l *lane) waitLocked(s laneState, why string, d time.Duration) {
 }
 
 func (l *lane) waitFromLocked(now time.Time, s laneState, why string, d time.Duration) {
+	if l.outdated() {
+		d = 0 // the reload that made it so may have looked before the wait began
+	}
 	l.setLocked(s, why, now)
 	l.waiting = true
 	l.waitGen++

@@ -59,7 +59,7 @@ func (w *Worker) evictLocked(n int, before time.Time) []*lane {
 }
 
 func (l *lane) evictableLocked() bool {
-	return !l.scheduled && l.state == idle && len(l.dying) == 0 && l.abandoned == 0
+	return !l.scheduled && l.state == idle && len(l.dying) == 0 && l.abandoned == 0 && l.followsLocked()
 }
 
 // retire marks an idle lane as gone and leaves its counts with the entry, in one
@@ -90,6 +90,20 @@ func (l *lane) retire() bool {
 	return true
 }
 
+// followsLocked says that the lane waits for no older instance to stop: a lane of
+// the same key could not know of it.
+func (l *lane) followsLocked() bool {
+	if l.before == nil {
+		return true
+	}
+	select {
+	case <-l.before.stopped:
+		return true
+	default:
+		return false
+	}
+}
+
 // stopInstances stops what idle lanes had open. A lane of the same key that comes
 // meanwhile waits for it before its Init.
 func (w *Worker) stopInstances(lanes []*lane) {
@@ -100,7 +114,7 @@ func (w *Worker) stopInstances(lanes []*lane) {
 		}
 		e := l.entry
 		w.runners.spawnPlain(func() {
-			inst.stop(false, farewell)
+			inst.stop(e.isLeaving(), farewell)
 			e.mu.Lock()
 			defer e.mu.Unlock()
 			if e.stopping[l.key] == inst {
@@ -147,6 +161,7 @@ func (w *Worker) sweep(ctx context.Context) {
 			for _, s := range w.strandList() {
 				s.look(now)
 			}
+			w.reap()
 		case <-rest.C:
 			seen = w.giveMemoryBack(seen)
 		case now := <-t.C:

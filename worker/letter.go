@@ -75,7 +75,7 @@ func (ls *letters) add(ds []doomed) {
 	}
 	ls.mu.Lock()
 	for _, d := range ds {
-		if d.p.guardedBy(ls.w.cfg.DeadLetter.StopAfter, d.reason+": "+d.err.Error()) {
+		if !d.unguarded() && d.p.guardedBy(int(ls.w.stopAfter.Load()), d.reason+": "+d.err.Error()) {
 			ls.held = append(ls.held, d)
 		} else {
 			ls.pending = append(ls.pending, d)
@@ -96,7 +96,7 @@ func (ls *letters) resume() {
 
 // run puts letters until ctx ends.
 func (ls *letters) run(ctx context.Context) {
-	wait := newBackoff(&entry{Entry: Entry{RetryInitial: 500 * time.Millisecond, RetryMax: 30 * time.Second}})
+	wait := newBackoff(500*time.Millisecond, 30*time.Second)
 	for {
 		ds := ls.take()
 		if len(ds) == 0 {
@@ -311,7 +311,7 @@ func letterSubject(p *part) string {
 	}
 	k := &p.lane.key
 	return strings.Join([]string{
-		p.lane.entry.route.name, p.lane.entry.Name, encodeToken(k.Project), encodeToken(k.Logstore), encodeToken(k.Config),
+		p.lane.entry.route, p.lane.entry.flusher, encodeToken(k.Project), encodeToken(k.Logstore), encodeToken(k.Config),
 	}, ".")
 }
 

@@ -64,7 +64,10 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	for i, s := range sn.sources {
 		collectParts(n, s.name, "", "", lostOf(s))
 		for e, totals := range sn.byEntry {
-			collectParts(n, s.name, e.route.name, e.Name, totals[i].tally)
+			collectParts(n, s.name, e.route, e.flusher, totals[i].tally)
+		}
+		if i < len(sn.departed) {
+			collectParts(n, s.name, departedRoute, "", sn.departed[i])
 		}
 		g(descInFlight, float64(sn.bySource[i].inFlight), s.name)
 		n(descMessages, s.messages.Load(), s.name, "received")
@@ -76,27 +79,29 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		g(descBytesLimit, float64(p.Limit), p.Name)
 	}
 	c.collectStrands(sn, g, n)
-	for _, r := range c.w.routes {
-		for _, e := range r.entries {
-			for _, state := range laneStates {
-				g(descLanes, float64(sn.states[e][state]), r.name, e.Name, state)
-			}
-			buckets, count, sum := e.seconds.cumulative()
-			fixed := make(map[float64]uint64, len(buckets))
-			for le, v := range buckets {
-				fixed[le] = v
-			}
-			ch <- prometheus.MustNewConstHistogram(descSeconds, count, sum, fixed, r.name, e.Name)
-			for class := flushers.ClassNone + 1; class < errorClasses; class++ {
-				n(descErrors, e.errors[class].Load(), r.name, e.Name, class.String())
-			}
-			g(descAbandoned, float64(e.abandoned.Load()), r.name, e.Name)
+	for _, e := range sn.entries {
+		for _, state := range laneStates {
+			g(descLanes, float64(sn.states[e][state]), e.route, e.flusher, state)
 		}
+		buckets, count, sum := e.seconds.cumulative()
+		fixed := make(map[float64]uint64, len(buckets))
+		for le, v := range buckets {
+			fixed[le] = v
+		}
+		ch <- prometheus.MustNewConstHistogram(descSeconds, count, sum, fixed, e.route, e.flusher)
+		for class := flushers.ClassNone + 1; class < errorClasses; class++ {
+			n(descErrors, e.errors[class].Load(), e.route, e.flusher, class.String())
+		}
+		g(descAbandoned, float64(e.abandoned.Load()), e.route, e.flusher)
 	}
 	n(descLate, c.w.late.Load())
 	n(descDefects, queue.Misuse())
 	c.w.kinds.collect(ch)
 }
+
+// departedRoute is the label route of what entries counted that are gone: no entry
+// has an empty label flusher beside it.
+const departedRoute = "removed"
 
 func lostOf(s *source) tally {
 	s.lost.mu.Lock()
@@ -143,10 +148,12 @@ type kindValue struct{ v atomic.Int64 }
 func (v *kindValue) Add(n int64) { v.v.Add(n) }
 func (v *kindValue) Set(n int64) { v.v.Store(n) }
 
-// entryKindMetrics is the flushers.Metrics of one flusher entry.
-type entryKindMetrics struct{ e *entry }
-
-func (e *entry) kindMetrics() flushers.Metrics { return entryKindMetrics{e} }
+// entryKindMetrics is the flushers.Metrics of one flusher entry, while it is of a
+// kind.
+type entryKindMetrics struct {
+	e    *entry
+	kind string
+}
 
 func (m entryKindMetrics) Counter(name, help string) flushers.Counter {
 	return m.get(name, help, prometheus.CounterValue)
@@ -159,7 +166,7 @@ func (m entryKindMetrics) Gauge(name, help string) flushers.Gauge {
 var notInNames = regexp.MustCompile(`[^a-z0-9_]`)
 
 func (m entryKindMetrics) get(name, help string, kind prometheus.ValueType) *kindValue {
-	family := "flusher_" + m.e.Kind.Name + "_" + notInNames.ReplaceAllString(strings.ToLower(name), "_")
+	family := "flusher_" + m.kind + "_" + notInNames.ReplaceAllString(strings.ToLower(name), "_")
 	k := &m.e.w.kinds
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -169,13 +176,24 @@ func (m entryKindMetrics) get(name, help string, kind prometheus.ValueType) *kin
 	if _, known := k.families[family]; !known {
 		k.families[family] = kindFamily{strings.ToValidUTF8(help, "?"), kind}
 	}
-	id := kindMetric{family, m.e.route.name, m.e.Name}
+	id := kindMetric{family, m.e.route, m.e.flusher}
 	v := k.values[id]
 	if v == nil {
 		v = &kindValue{}
 		k.values[id] = v
 	}
 	return v
+}
+
+// forget drops what instances of an entry counted that is gone.
+func (k *kindMetrics) forget(e *entry) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for id := range k.values {
+		if id.route == e.route && id.flusher == e.flusher {
+			delete(k.values, id)
+		}
+	}
 }
 
 func (k *kindMetrics) collect(ch chan<- prometheus.Metric) {

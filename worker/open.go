@@ -11,13 +11,29 @@ import (
 // ensure has the lane an instance that was told what it has to know. False: the
 // token went elsewhere.
 func (l *lane) ensure(r *runner) bool {
-	if l.renew.Load() && !l.letGo() {
-		return false
+	for l.renew.Load() || l.outdated() || l.inst == nil || l.w.pauses.Load() != nil || l.entry.isLeaving() {
+		switch {
+		case l.renew.Load():
+			if !l.letGo() {
+				return false
+			}
+			continue
+		case l.outdated():
+			if !l.adopt() {
+				return false
+			}
+			continue
+		case l.expelled(), l.paused():
+			return false
+		}
+		if l.inst == nil && !l.open(r) {
+			return false
+		}
+		if !l.renew.Load() && !l.outdated() {
+			break
+		}
 	}
-	if l.inst == nil && !l.open(r) {
-		return false
-	}
-	if l.w.urgent.Load() && !l.inst.urgent.Load() {
+	if (l.w.urgent.Load() || l.entry.isLeaving()) && !l.inst.urgent.Load() {
 		return l.setInstance(l.inst) && l.hurry(r)
 	}
 	return true
@@ -145,7 +161,7 @@ func (l *lane) setInstance(inst *instance) bool {
 
 func (l *lane) openFailed(v *verdict) {
 	if l.opening == nil {
-		l.opening = newBackoff(l.entry)
+		l.opening = newBackoff(l.version.RetryInitial, l.version.RetryMax)
 	}
 	// The wheel's turns are shorter than these waits: open looks at notBefore.
 	state, wait := backingOff, l.opening.next()

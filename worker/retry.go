@@ -18,12 +18,12 @@ const (
 // minutes in silence.
 type batchBackoff struct{ b backoff.ExponentialBackOff }
 
-func newBackoff(e *entry) *batchBackoff {
+func newBackoff(first, most time.Duration) *batchBackoff {
 	bb := &batchBackoff{b: backoff.ExponentialBackOff{
-		InitialInterval:     e.RetryInitial,
+		InitialInterval:     first,
 		Multiplier:          1.5,
 		RandomizationFactor: 0.5,
-		MaxInterval:         e.RetryMax,
+		MaxInterval:         most,
 		MaxElapsedTime:      0,
 		Stop:                backoff.Stop,
 		Clock:               backoff.SystemClock,
@@ -66,7 +66,7 @@ func (l *lane) retryWaitLocked(now time.Time) time.Duration {
 func (l *lane) retryLocked(b *batch, d time.Duration) time.Duration {
 	if d < 0 {
 		if b.backoff == nil {
-			b.backoff = newBackoff(l.entry)
+			b.backoff = newBackoff(l.version.RetryInitial, l.version.RetryMax)
 		}
 		d = b.backoff.next()
 	}

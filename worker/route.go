@@ -21,49 +21,47 @@ type route struct {
 	entries []*entry
 }
 
-// newRoutes checks what the engine relies on; package configs says it better and
+// checkRoutes checks what the engine relies on; package configs says it better and
 // earlier to people.
-func newRoutes(w *Worker, cfg []Route) ([]*route, error) {
+func checkRoutes(cfg []Route) error {
 	if len(cfg) == 0 {
-		return nil, fmt.Errorf("no routes: nothing could be delivered")
+		return fmt.Errorf("no routes: nothing could be delivered")
 	}
-	var routes []*route
 	seen := map[string]bool{}
 	for i := range cfg {
 		c := &cfg[i]
 		if !nameRule.MatchString(c.Name) || seen[c.Name] {
-			return nil, fmt.Errorf("route %d: the name %q must match %s and be unique", i, c.Name, nameRule)
+			return fmt.Errorf("route %d: the name %q must match %s and be unique", i, c.Name, nameRule)
 		}
 		seen[c.Name] = true
-		r := &route{name: c.Name}
-		for j, p := range [3]string{c.Match.Project, c.Match.Logstore, c.Match.Config} {
-			r.match[j] = newPattern(p)
-		}
 		if len(c.Flushers) == 0 {
-			return nil, fmt.Errorf("route %s: no flushers", c.Name)
+			return fmt.Errorf("route %s: no flushers", c.Name)
 		}
+		names := map[string]bool{}
 		for j := range c.Flushers {
 			e := &c.Flushers[j]
-			if !nameRule.MatchString(e.Name) || r.find(e.Name) != nil {
-				return nil, fmt.Errorf("route %s: the flusher name %q must match %s and be unique", c.Name, e.Name, nameRule)
+			if !nameRule.MatchString(e.Name) || names[e.Name] {
+				return fmt.Errorf("route %s: the flusher name %q must match %s and be unique", c.Name, e.Name, nameRule)
 			}
+			names[e.Name] = true
 			if e.New == nil {
-				return nil, fmt.Errorf("route %s, flusher %s: no constructor", c.Name, e.Name)
+				return fmt.Errorf("route %s, flusher %s: no constructor", c.Name, e.Name)
 			}
-			r.entries = append(r.entries, newEntry(w, r, *e))
-		}
-		routes = append(routes, r)
-	}
-	return routes, nil
-}
-
-func (r *route) find(name string) *entry {
-	for _, e := range r.entries {
-		if e.Name == name {
-			return e
 		}
 	}
 	return nil
+}
+
+// newRoute is a route that goes to entries that live already, or begin to.
+func newRoute(cfg *Route, entry func(route string, cfg Entry) *entry) *route {
+	r := &route{name: cfg.Name}
+	for j, p := range [3]string{cfg.Match.Project, cfg.Match.Logstore, cfg.Match.Config} {
+		r.match[j] = newPattern(p)
+	}
+	for j := range cfg.Flushers {
+		r.entries = append(r.entries, entry(cfg.Name, cfg.Flushers[j].withDefaults()))
+	}
+	return r
 }
 
 func (r *route) matches(project, logstore, config string) bool {
@@ -106,12 +104,19 @@ func (p pattern) matches(s string) bool {
 // errorClasses is how many classes of errors there are.
 const errorClasses = flushers.ClassPanic + 1
 
-// entry is one flusher of a route: its lanes share a wheel, limits and counters.
+// version is one configuration of a flusher entry. A reload that changes the entry
+// makes a newer one, which lanes adopt between two calls.
+type version struct{ Entry }
+
+// entry is one flusher of a route, which are its identity: its lanes share a wheel,
+// limits and counters, whatever reloads change about it.
 type entry struct {
-	Entry
-	route *route
-	w     *Worker
-	wheel *wheel
+	route, flusher string
+	w              *Worker
+	wheel          *wheel
+
+	newest  atomic.Pointer[version]
+	leaving atomic.Int32 // staying, draining or expelling
 
 	work      atomic.Int64 // bytes of the work pool its calls hold
 	abandoned atomic.Int32 // calls that outlasted their limit and have not returned
@@ -130,12 +135,13 @@ type entry struct {
 	inLine []*lane // for work bytes; under the work pool's lock
 }
 
-func newEntry(w *Worker, r *route, cfg Entry) *entry {
-	e := &entry{Entry: cfg, route: r, w: w}
+func newEntry(w *Worker, route string, cfg Entry) *entry {
+	e := &entry{route: route, flusher: cfg.Name, w: w}
+	e.newest.Store(&version{cfg})
 	e.wheel = newWheel(w.runners.wake)
 	e.seconds = &histogram{}
 	return e
 }
 
 // name is route/flusher, as in x-flushline-to.
-func (e *entry) name() string { return e.route.name + "/" + e.Name }
+func (e *entry) name() string { return e.route + "/" + e.flusher }

@@ -26,15 +26,14 @@ func (w *Worker) Status() *Status {
 			Released: s.givenBack.Load(), Counts: sn.bySource[i].export(),
 		})
 	}
-	for _, r := range w.routes {
-		for _, e := range r.entries {
-			st.Flushers = append(st.Flushers, sn.flusherStatus(e))
-		}
+	for _, e := range sn.entries {
+		st.Flushers = append(st.Flushers, sn.flusherStatus(e))
 	}
 	st.Lanes = sn.busy()
 	for _, s := range sn.strands {
 		st.Strands = append(st.Strands, s.status(sn))
 	}
+	st.Paused = w.pauseStatus()
 	w.eachGuard(func(scope, name string, g *guard) {
 		if gs, ok := g.status(scope, name); ok {
 			st.Stopped = append(st.Stopped, gs)
@@ -47,7 +46,9 @@ func (w *Worker) Status() *Status {
 type snapshot struct {
 	sources  []*source
 	strands  []*strand
+	entries  []*entry
 	bySource []total
+	departed []tally            // by source: of entries that are gone
 	byEntry  map[*entry][]total // by source
 	states   map[*entry]map[string]int64
 	lanes    []LaneStatus
@@ -72,6 +73,7 @@ func (w *Worker) snapshot() *snapshot {
 	defer w.mu.Unlock()
 	sn := &snapshot{
 		sources: append([]*source(nil), w.sources...), strands: append([]*strand(nil), w.strands...),
+		entries: w.table.Load().all(),
 		byEntry: map[*entry][]total{}, states: map[*entry]map[string]int64{}, load: map[*strand][]load{},
 	}
 	sn.bySource = make([]total, len(sn.sources))
@@ -81,14 +83,17 @@ func (w *Worker) snapshot() *snapshot {
 		s.lost.mu.Unlock()
 		_ = i
 	}
-	for _, r := range w.routes {
-		for _, e := range r.entries {
-			sn.byEntry[e] = make([]total, len(sn.sources))
-			sn.states[e] = map[string]int64{}
-			e.mu.Lock()
-			sn.merge(e, e.retired)
-			e.mu.Unlock()
-		}
+	for _, e := range sn.entries {
+		sn.byEntry[e] = make([]total, len(sn.sources))
+		sn.states[e] = map[string]int64{}
+		e.mu.Lock()
+		sn.merge(e, e.retired)
+		e.mu.Unlock()
+	}
+	sn.merge(nil, w.departed)
+	for i := range w.departed {
+		sn.departed = append(sn.departed, tally{})
+		sn.departed[i].merge(&w.departed[i])
 	}
 	for _, l := range w.lanes {
 		sn.visit(l)
@@ -169,7 +174,7 @@ func (l *lane) liveLocked() []*part {
 
 func (l *lane) statusLocked(live []*part) LaneStatus {
 	ls := LaneStatus{
-		Route: l.entry.route.name, Flusher: l.entry.Name,
+		Route: l.entry.route, Flusher: l.entry.flusher,
 		Project: l.key.Project, Logstore: l.key.Logstore, Config: l.key.Config,
 		State: l.state.String(), Why: l.why, Since: l.since, Parts: len(live), Abandoned: l.abandoned,
 	}
@@ -222,7 +227,8 @@ func (ls *LaneStatus) blocked() bool {
 
 func (sn *snapshot) flusherStatus(e *entry) FlusherStatus {
 	fs := FlusherStatus{
-		Route: e.route.name, Flusher: e.Name, Kind: e.Kind.Name, Lanes: sn.states[e],
+		Route: e.route, Flusher: e.flusher, Kind: e.newest.Load().Kind.Name, Lanes: sn.states[e],
+		Leaving:   leavingNames[e.leaving.Load()],
 		Abandoned: int64(e.abandoned.Load()),
 	}
 	var sum total

@@ -22,6 +22,7 @@ type Status struct {
 	Lanes    []LaneStatus    `json:"lanes"` // those that hold parts, blocked ones first; at most MaxLanes
 	Pools    []PoolStatus    `json:"pools"`
 	Stopped  []GuardStatus   `json:"stopped,omitempty"` // what waits for `flushline resume`
+	Paused   []PauseStatus   `json:"paused,omitempty"`  // by `flushline pause`
 
 	LateFlushes int64 `json:"late_flushes"` // results that came after their part was released
 	Defects     int64 `json:"defects"`      // second settlements; zero or a bug
@@ -84,8 +85,9 @@ type FlusherStatus struct {
 	Kind      string           `json:"kind"`
 	Lanes     map[string]int64 `json:"lanes"` // by state
 	Counts    Counts           `json:"parts"`
-	Errors    map[string]int64 `json:"errors,omitempty"` // failed calls by class
-	Abandoned int64            `json:"abandoned_calls"`  // not returned yet
+	Errors    map[string]int64 `json:"errors,omitempty"`  // failed calls by class
+	Abandoned int64            `json:"abandoned_calls"`   // not returned yet
+	Leaving   string           `json:"leaving,omitempty"` // drain or dead_letter: a reload removed it while it held parts
 }
 
 // LaneStatus answers "why does this not move".
@@ -121,6 +123,7 @@ const (
 	LaneWedged        = "wedged"                    // too many abandoned calls
 	LaneHolding       = "dead_lettering_everything" // waits for `flushline resume`
 	LaneLettering     = "dead_lettering"            // waits for the dead letter queue
+	LanePaused        = "paused"                    // by `flushline pause`
 )
 
 // PoolStatus is one byte pool.

@@ -38,18 +38,22 @@ type strand struct {
 	halted    atomic.Pointer[string] // why it must not go on
 	stuck     atomic.Int64           // messages that keep it from ever settling all
 	ending    atomic.Bool
+	using     atomic.Pointer[table] // while it hands out messages; see adopt
 
 	// Of the goroutine that serves.
 	msgs    []*message // not settled, and some that are
 	slab    []message
+	table   *table // that targets are of
 	targets targets
 	touched []*slot
 	largest int64 // bytes of the largest message seen
 
-	mu    sync.Mutex
-	state string
-	why   string
-	since time.Time // of state
+	mu       sync.Mutex
+	fetching context.Context // of Fetch; a pause ends it
+	cut      context.CancelFunc
+	state    string
+	why      string
+	since    time.Time // of state
 
 	shown      string    // the state that people see: the queue's may be in front
 	shownSince time.Time //
@@ -92,6 +96,27 @@ func (s *strand) halt(why string, p *part) {
 	poke(s.wake)
 }
 
+// fetchContext is what Fetch runs under: it ends with the strand, or for a pause.
+// Whoever takes one looks at the pauses afterwards.
+func (s *strand) fetchContext(ctx context.Context) context.Context {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fetching == nil || s.fetching.Err() != nil {
+		s.fetching, s.cut = context.WithCancel(ctx)
+	}
+	return s.fetching
+}
+
+// cutFetch ends a Fetch under way: what it has received waits in the strand. The
+// pause is stored before.
+func (s *strand) cutFetch() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cut != nil {
+		s.cut()
+	}
+}
+
 // The states of a strand that the worker adds to the source's own.
 const (
 	strandFetching        = "fetching"
@@ -101,6 +126,7 @@ const (
 	strandLanesExhausted  = "lanes_exhausted"
 	strandStopped         = "stopped"
 	strandDraining        = "draining"
+	strandPaused          = "paused"
 )
 
 func (s *strand) setState(state, why string) {
@@ -116,6 +142,9 @@ func (s *strand) setState(state, why string) {
 func (s *strand) room() (queue.Room, string, string) {
 	if why := s.halted.Load(); why != nil {
 		return queue.Room{}, strandStopped, *why
+	}
+	if p := s.pausedBy(); p != nil {
+		return queue.Room{}, strandPaused, p.why()
 	}
 	window := int64(s.w.cfg.Limits.Window)
 	left := window - s.held.Load()

@@ -59,7 +59,7 @@ func (s *strand) target(ctx context.Context, key protocol.Key) *target {
 		clear(s.targets.of)
 		s.targets.n = 0
 	}
-	t := s.w.route(clone(key))
+	t := s.table.route(clone(key))
 	t.next = s.targets.of[h]
 	s.targets.of[h] = t
 	s.targets.n++
@@ -67,9 +67,9 @@ func (s *strand) target(ctx context.Context, key protocol.Key) *target {
 }
 
 // route makes the target of a key: the first route that matches, or none.
-func (w *Worker) route(key protocol.Key) *target {
+func (tb *table) route(key protocol.Key) *target {
 	t := &target{key: key}
-	for _, r := range w.routes {
+	for _, r := range tb.routes {
 		if !r.matches(key.Project, key.Logstore, key.Config) {
 			continue
 		}

@@ -12,8 +12,8 @@ const (
 	joinBytes = 4 << 10  // of a kind that Joins: a stack; what it waits for is shared
 )
 
-func (e *entry) callBytes() int64 {
-	if e.Kind.Joins {
+func (v *version) callBytes() int64 {
+	if v.Kind.Joins {
 		return joinBytes
 	}
 	return callBytes

@@ -24,7 +24,7 @@ type Worker struct {
 	cfg    Config
 	limits protocol.Limits
 	keyer  *keyer
-	routes []*route
+	table  atomic.Pointer[table] // written under mu
 
 	held    *heldPool
 	work    *workPool
@@ -48,10 +48,17 @@ type Worker struct {
 	started time.Time
 	state   atomic.Pointer[string]
 
-	mu      sync.Mutex
-	lanes   map[laneID]*lane
-	sources []*source
-	strands []*strand
+	drainFor  atomic.Int64 // a time.Duration
+	stopAfter atomic.Int64
+	pauses    atomic.Pointer[[]pause] // nil: nothing is paused
+
+	reloading sync.Mutex // one reload at a time
+
+	mu       sync.Mutex
+	lanes    map[laneID]*lane
+	sources  []*source
+	strands  []*strand
+	departed []tally // by source: what entries had counted that are gone
 }
 
 // laneID is one key toward one flusher entry.
@@ -65,6 +72,8 @@ func New(cfg Config) (*Worker, error) {
 	cfg.setDefaults()
 	w := &Worker{cfg: cfg, lanes: map[laneID]*lane{}, hurry: make(chan struct{}), started: time.Now()}
 	w.setState("starting")
+	w.drainFor.Store(int64(cfg.Drain))
+	w.stopAfter.Store(int64(cfg.DeadLetter.StopAfter))
 	w.hard, w.endHard = context.WithCancelCause(context.Background())
 	w.held, w.work = newHeldPool(cfg.Limits.InFlight), newWorkPool(cfg.Limits.Work)
 	w.runners = &runners{most: max(1, runtime.GOMAXPROCS(0)), crash: w.crash}
@@ -74,9 +83,10 @@ func New(cfg Config) (*Worker, error) {
 	if w.keyer, err = newKeyer(cfg.Payload.Key); err != nil {
 		return nil, err
 	}
-	if w.routes, err = newRoutes(w, cfg.Routes); err != nil {
+	if err := checkRoutes(cfg.Routes); err != nil {
 		return nil, err
 	}
+	w.table.Store(firstTable(w, cfg.Routes))
 	return w, nil
 }
 
@@ -129,15 +139,17 @@ var errStopped = errors.New("the worker stopped")
 // beginStop turns everything urgent and returns the end that strands see.
 func (w *Worker) beginStop() *queue.End {
 	w.setState("draining")
-	w.cfg.Logger.Info("stopping: finishing what is held", zap.Duration("at_most", w.cfg.Drain))
+	w.cfg.Logger.Info("stopping: finishing what is held", zap.Duration("at_most", w.drain()))
 	w.urgent.Store(true)
 	w.wakeLanes()
 	w.letters.hasten()
-	return &queue.End{Reason: queue.Stopping, Deadline: time.Now().Add(w.cfg.Drain)}
+	return &queue.End{Reason: queue.Stopping, Deadline: time.Now().Add(w.drain())}
 }
 
 // Hurry skips what is left of the drain (a second signal).
 func (w *Worker) Hurry() { w.hurryOnce.Do(func() { close(w.hurry) }) }
+
+func (w *Worker) drain() time.Duration { return time.Duration(w.drainFor.Load()) }
 
 func (w *Worker) setState(s string) { w.state.Store(&s) }
 
@@ -149,10 +161,8 @@ func (w *Worker) hasten() bool { return w.urgent.Load() || w.ending.Load() > 0 }
 
 // wakeLanes wakes every lane that waits on a wheel.
 func (w *Worker) wakeLanes() {
-	for _, r := range w.routes {
-		for _, e := range r.entries {
-			e.wheel.wakeAll()
-		}
+	for _, e := range w.table.Load().all() {
+		e.wheel.wakeAll()
 	}
 }
 
