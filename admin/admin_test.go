@@ -3,6 +3,8 @@ package admin_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -29,6 +31,10 @@ type fakeWorker struct {
 	status  worker.Status
 	resumed []string
 	stuck   chan struct{} // Status waits for its close, if not nil
+
+	paused  []worker.Target
+	changes *worker.Changes
+	refuses error
 }
 
 func (f *fakeWorker) Status() *worker.Status {
@@ -39,6 +45,17 @@ func (f *fakeWorker) Status() *worker.Status {
 }
 
 func (f *fakeWorker) Resume() []string { return f.resumed }
+
+func (f *fakeWorker) Reload() (*worker.Changes, error) { return f.changes, f.refuses }
+
+func (f *fakeWorker) Pause(t worker.Target) error {
+	f.paused = append(f.paused, t)
+	return f.refuses
+}
+
+func (f *fakeWorker) Unpause(t worker.Target) (bool, error) {
+	return slices.Contains(f.paused, t), f.refuses
+}
 
 func strand(name, state string) worker.StrandStatus {
 	return worker.StrandStatus{Name: name, State: "fetching", Queue: queue.Status{State: state}}
@@ -106,7 +123,9 @@ func TestPulseBelievesInASlowWorkerForALimitedTime(t *testing.T) {
 func handlers(t *testing.T, w admin.Worker, token string) (public, control http.Handler) {
 	t.Helper()
 	parts := prometheus.NewGauge(prometheus.GaugeOpts{Name: "flushline_probe", Help: "A metric of the worker."})
-	metrics, err := admin.Metrics(parts, "abc123")
+	metrics, err := admin.Metrics(parts, func() worker.ConfigStatus {
+		return worker.ConfigStatus{Hash: "abc123", Reloads: 3, Failed: 1, Loaded: time.Unix(7, 0)}
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +157,7 @@ func TestThePublicListenerShowsNoDetailAndChangesNothing(t *testing.T) {
 	public, _ := handlers(t, w, "")
 	for path, want := range map[string]int{
 		"/healthz": 200, "/readyz": 200, "/metrics": 200,
-		"/status": 404, "/resume": 404, "/debug/pprof/": 404,
+		"/status": 404, "/resume": 404, "/pause": 404, "/reload": 404, "/debug/pprof/": 404,
 	} {
 		if got := do(public, call{method: "GET", path: path, host: "pod.example"}).Code; got != want {
 			t.Errorf("GET %s = %d, want %d", path, got, want)
@@ -148,7 +167,10 @@ func TestThePublicListenerShowsNoDetailAndChangesNothing(t *testing.T) {
 		t.Errorf("POST /healthz = %d, want 405", got)
 	}
 	body := do(public, call{method: "GET", path: "/metrics"}).Body.String()
-	for _, name := range []string{"flushline_probe 0", `flushline_config_info{hash="abc123"} 1`, "go_goroutines"} {
+	for _, name := range []string{
+		"flushline_probe 0", `flushline_config_info{hash="abc123"} 1`, "go_goroutines",
+		`flushline_reloads_total{result="ok"} 3`, `flushline_reloads_total{result="failed"} 1`, "flushline_config_loaded_timestamp_seconds 7",
+	} {
 		if !strings.Contains(body, name) {
 			t.Errorf("/metrics lacks %q", name)
 		}
@@ -188,6 +210,67 @@ func TestControlShowsStatusAndResumes(t *testing.T) {
 	}
 }
 
+func TestControlPausesAndResumesWhatTheQueryNames(t *testing.T) {
+	t.Parallel()
+	w := &fakeWorker{resumed: []string{"flusher shop/es"}}
+	_, control := handlers(t, w, "")
+	for _, tc := range []struct {
+		path string
+		code int
+		body string
+	}{
+		{"/pause?route=shop", 200, `{"paused":["route shop"]}`},
+		{"/pause?route=shop&flusher=es&project=p&logstore=l&config=c", 200, `{"paused":["lane shop/es p/l/c"]}`},
+		{"/pause?strand=logs%5B3%5D", 200, `{"paused":["strand logs[3]"]}`},
+		{"/resume?route=shop", 200, `{"resumed":["route shop"]}`},
+		{"/resume?route=other", 200, `{"resumed":[]}`},
+		{"/resume", 200, `{"resumed":["flusher shop/es"]}`},
+		{"/resume?route=", 400, "the parameter route must be"},
+		{"/pause?rout=shop", 400, "the parameter rout must be"},
+		{"/pause?route=a&route=b", 400, "once"},
+		{"/pause?%zz", 400, "couldn't read the query"},
+	} {
+		rec := do(control, call{method: "POST", path: tc.path})
+		if rec.Code != tc.code || !strings.Contains(rec.Body.String(), tc.body) {
+			t.Errorf("POST %s = %d %q; want %d %q", tc.path, rec.Code, rec.Body, tc.code, tc.body)
+		}
+	}
+	want := []worker.Target{
+		{Route: "shop"},
+		{Route: "shop", Flusher: "es", Project: "p", Logstore: "l", Config: "c"},
+		{Strand: "logs[3]"},
+	}
+	if diff := cmp.Diff(want, w.paused); diff != "" {
+		t.Errorf("paused (-want +got):\n%s", diff)
+	}
+}
+
+func TestRefusedChangesSayWhy(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		err  error
+		code int
+	}{
+		{fmt.Errorf("%w: no route x", worker.ErrTarget), 422},
+		{&worker.HeldError{Entries: []worker.Held{{Name: "shop/es", Parts: 7}}}, 422},
+		{errors.New("nothing was changed: flushline.yaml:3:1: error: ..."), 422},
+		{worker.ErrStopping, 503},
+		{fmt.Errorf("%w: later", admin.ErrNotNow), 503},
+	} {
+		_, control := handlers(t, &fakeWorker{refuses: tc.err}, "")
+		for _, path := range []string{"/reload", "/pause?route=x", "/resume?route=x"} {
+			rec := do(control, call{method: "POST", path: path})
+			if rec.Code != tc.code || rec.Body.String() != tc.err.Error()+"\n" {
+				t.Errorf("POST %s = %d %q; want %d %q", path, rec.Code, rec.Body, tc.code, tc.err)
+			}
+		}
+	}
+	_, control := handlers(t, &fakeWorker{changes: &worker.Changes{Added: []string{"a/x"}, Unchanged: []string{"b/y"}}}, "")
+	if body := do(control, call{method: "POST", path: "/reload"}).Body.String(); body != `{"added":["a/x"],"unchanged":["b/y"]}`+"\n" {
+		t.Errorf("POST /reload = %q", body)
+	}
+}
+
 // Before the source is joined there is nothing to list, and `jq '.lanes[]'` still works.
 func TestStatusHasNoNullLists(t *testing.T) {
 	t.Parallel()
@@ -215,6 +298,10 @@ func TestControlRefusesWhoIsNotAllowed(t *testing.T) {
 		{"localhost", open, call{method: "GET", path: "/status", host: "localhost:8480"}, 200},
 		{"IPv6 loopback", open, call{method: "GET", path: "/status", host: "[::1]:8480"}, 200},
 		{"a form on a web page", open, call{method: "POST", path: "/resume", header: map[string]string{"Sec-Fetch-Site": "cross-site"}}, 403},
+		{"a pause by a web page", open, call{method: "POST", path: "/pause?route=a", header: map[string]string{"Sec-Fetch-Site": "cross-site"}}, 403},
+		{"a reload without token", guarded, call{method: "POST", path: "/reload"}, 401},
+		{"a pause without token", guarded, call{method: "POST", path: "/pause?route=a", host: "pod.example"}, 401},
+		{"a reload by reading", open, call{method: "GET", path: "/reload"}, 405},
 		{"no token", guarded, call{method: "GET", path: "/status", host: "pod.example"}, 401},
 		{"another token", guarded, call{method: "GET", path: "/status", header: bearer("s3cre")}, 401},
 		{"the token without Bearer", guarded, call{method: "GET", path: "/status", header: map[string]string{"Authorization": "s3cret"}}, 401},

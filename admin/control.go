@@ -30,6 +30,8 @@ func public(w Worker, metrics http.Handler) *http.ServeMux {
 func Control(w Worker, metrics http.Handler, token string) http.Handler {
 	mux := public(w, metrics)
 	mux.HandleFunc("GET /status", status(w))
+	mux.HandleFunc("POST /reload", reload(w))
+	mux.HandleFunc("POST /pause", pause(w))
 	mux.HandleFunc("POST /resume", resume(w))
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
@@ -58,17 +60,6 @@ func list[T any](ts []T) []T {
 		return []T{}
 	}
 	return ts
-}
-
-// Resumed is the body of the answer to POST /resume.
-type Resumed struct {
-	Resumed []string `json:"resumed"` // what had stopped and goes on
-}
-
-func resume(w Worker) http.HandlerFunc {
-	return func(rw http.ResponseWriter, _ *http.Request) {
-		answerJSON(rw, Resumed{Resumed: list(w.Resume())})
-	}
 }
 
 func answerJSON(rw http.ResponseWriter, v any) {

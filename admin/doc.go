@@ -1,5 +1,5 @@
 // Package admin is the HTTP face of a running worker. It reads worker.Status and
-// asks for nothing else, so it can neither slow a flush down nor move a cursor.
+// calls worker.Control, so it can neither slow a flush down nor move a cursor.
 //
 // Two handlers, for two listeners:
 //
@@ -7,17 +7,31 @@
 //     /healthz, /readyz, /metrics. It is read-only and names no project.
 //   - [Control] is for the people who run the worker and listens on loopback, or
 //     needs a token: the three above, /status (JSON of worker.Status: which lane
-//     does not move, and why), POST /resume, /debug/pprof/.
+//     does not move, and why), POST /reload, POST /pause and POST /resume of a
+//     route, flusher, lane or strand (query parameters: [TargetParameters]),
+//     /debug/pprof/.
+//
+// A change that was refused is answered with 422 and the reason as text, or with 503
+// if it may be asked for again later.
 //
 // Listeners are bound by [Listen] before the worker starts, so that a busy port
 // is an error at start and not a worker nobody can see.
 package admin
 
-import "github.com/flushline/flushline/worker"
+import (
+	"errors"
+
+	"github.com/flushline/flushline/worker"
+)
 
 // Worker is what the handlers need of a *worker.Worker. All methods are safe at
 // any time.
 type Worker interface {
+	worker.Control
 	Status() *worker.Status
-	Resume() []string
+	// Reload has the worker take over its configuration file again.
+	Reload() (*worker.Changes, error)
 }
+
+// ErrNotNow is in errors of changes that may be asked for again later.
+var ErrNotNow = errors.New("the worker has not started yet")

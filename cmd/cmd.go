@@ -87,7 +87,7 @@ func newRoot(p *program) (root *cobra.Command, began *bool) {
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
 		newRun(p), newCheck(p), newSetup(p), newDemo(p), newPublish(p),
-		newStatus(p), newResume(p), newFlushers(p), newSchema(p), newVersion(p),
+		newStatus(p), newReload(p), newPause(p), newResume(p), newFlushers(p), newSchema(p), newVersion(p),
 	)
 	root.InitDefaultCompletionCmd()
 	usageErrors(root, began)

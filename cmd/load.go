@@ -37,14 +37,11 @@ func (p *program) loadShown(path string) (*configs.Config, error) {
 	return cfg, err
 }
 
-// logger is the one the configuration asks for.
-func (p *program) logger(cfg *configs.Config) *zap.Logger {
-	level, err := zapcore.ParseLevel(cfg.Log.Level)
-	if err != nil {
-		level = zapcore.InfoLevel // the configuration accepts no other word
-	}
+// logger is the one the configuration asks for; its level can be changed.
+func (p *program) logger(cfg *configs.Config) (*zap.Logger, zap.AtomicLevel) {
+	level := zap.NewAtomicLevelAt(levelOf(cfg))
 	readable := cfg.Log.Format == "console" || cfg.Log.Format == "auto" && isTerminal(p.stderr)
-	return newLogger(p.stderr, level, readable)
+	return newLogger(p.stderr, level, readable), level
 }
 
 // warnings is the logger of commands that print their result: it says what keeps

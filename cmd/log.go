@@ -11,7 +11,7 @@ import (
 // newLogger writes JSON lines, or readable ones for a person.
 // Nothing is sampled: the worker logs changes of state and never per message, so
 // each line is one that somebody may look for.
-func newLogger(w io.Writer, level zapcore.Level, readable bool) *zap.Logger {
+func newLogger(w io.Writer, level zapcore.LevelEnabler, readable bool) *zap.Logger {
 	encoder := zapcore.NewJSONEncoder(zapcore.EncoderConfig{
 		TimeKey: "time", LevelKey: "level", NameKey: "logger", MessageKey: "msg", StacktraceKey: "stack",
 		EncodeTime:     zapcore.RFC3339NanoTimeEncoder,

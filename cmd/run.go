@@ -43,16 +43,18 @@ interrupted a third time.`,
 }
 
 func (p *program) runWorker(ctx context.Context, path string) error {
-	cfg, report, err := p.load(path)
+	again := &reloader{path: path, kinds: p.kinds}
+	cfg, report, err := again.first(func() (*configs.Config, *configs.Report, error) { return p.load(path) })
 	if err != nil {
 		return err
 	}
-	log := p.logger(cfg)
+	log, level := p.logger(cfg)
+	again.log, again.level = log, level
 	defer func() { _ = log.Sync() }() // a pipe that is gone takes no last line
 	for i := range report.Problems {
 		log.Warn(report.Line(&report.Problems[i]))
 	}
-	s := &service{cfg: cfg, log: log, gcPercent: boundMemory(p.env, memoryBudget(cfg))}
+	s := &service{cfg: cfg, log: log, again: again, gcPercent: boundMemory(p.env, memoryBudget(cfg))}
 	return s.run(ctx)
 }
 
@@ -69,6 +71,7 @@ type service struct {
 	cfg   *configs.Config
 	log   *zap.Logger
 	stage stage
+	again *reloader // nil: there is no file to take over again
 
 	gcPercent int // see worker.Config.GCPercent
 
@@ -90,12 +93,15 @@ func (s *service) run(ctx context.Context) error {
 	defer stop()
 	whole, end := context.WithCancel(context.WithoutCancel(ctx)) // outlives the stop
 	defer end()
-	s.stage.open(s.cfg)
+	s.stage.open(s.cfg, s.again)
 	first, second := stop, s.stage.hurry
 	if s.beside != nil {
 		first, second = s.endBeside, stop
 	}
 	leave := steps(whole, first, second)
+	if s.again != nil {
+		onHangup(whole, func() { _, _ = s.again.reload("SIGHUP") }) // it has logged what came of it
+	}
 
 	adminAddr, waitListeners, err := s.listen(whole)
 	if err != nil {
@@ -117,6 +123,10 @@ func (s *service) run(ctx context.Context) error {
 		return usage(err)
 	}
 	s.stage.worker.Store(w)
+	if s.again != nil {
+		s.again.began(w)
+		go s.again.watch(whole)
+	}
 	s.log.Info("running", zap.String("config", s.cfg.File), zap.String("deployment", s.cfg.Source.Deployment()), zap.String("version", Version))
 	played := make(chan struct{})
 	go func() {
@@ -135,7 +145,7 @@ func (s *service) run(ctx context.Context) error {
 }
 
 func (s *service) listen(ctx context.Context) (adminAddr string, wait func() error, err error) {
-	metrics, err := admin.Metrics(&s.stage, s.cfg.Hash)
+	metrics, err := admin.Metrics(&s.stage, s.stage.config)
 	if err != nil {
 		return "", nil, err
 	}
@@ -234,6 +244,8 @@ type stage struct {
 	worker  atomic.Pointer[worker.Worker]
 	early   worker.Status
 	started time.Time
+	fixed   worker.ConfigStatus // without again
+	again   *reloader           // nil: there is none
 }
 
 var (
@@ -241,8 +253,9 @@ var (
 	_ prometheus.Collector = (*stage)(nil)
 )
 
-func (s *stage) open(cfg *configs.Config) {
-	s.started = time.Now()
+func (s *stage) open(cfg *configs.Config, again *reloader) {
+	s.started, s.again = time.Now(), again
+	s.fixed = worker.ConfigStatus{File: cfg.File, Hash: cfg.Hash, Loaded: s.started}
 	s.early = worker.Status{
 		Version: Version, Deployment: cfg.Source.Deployment(), Host: hostName(), State: "starting", Started: s.started,
 	}
@@ -250,12 +263,46 @@ func (s *stage) open(cfg *configs.Config) {
 
 // Status implements admin.Worker.
 func (s *stage) Status() *worker.Status {
+	config := s.config()
 	if w := s.worker.Load(); w != nil {
-		return w.Status()
+		st := w.Status()
+		st.Config = &config
+		return st
 	}
 	st := s.early
-	st.Now = time.Now()
+	st.Now, st.Config = time.Now(), &config
 	return &st
+}
+
+func (s *stage) config() worker.ConfigStatus {
+	if s.again == nil {
+		return s.fixed
+	}
+	return s.again.status()
+}
+
+// Reload implements admin.Worker.
+func (s *stage) Reload() (*worker.Changes, error) {
+	if s.again == nil {
+		return nil, errors.New("nothing was changed: this worker does not run by a file")
+	}
+	return s.again.reload("POST /reload")
+}
+
+// Pause implements worker.Control.
+func (s *stage) Pause(t worker.Target) error {
+	if w := s.worker.Load(); w != nil {
+		return w.Pause(t)
+	}
+	return admin.ErrNotNow
+}
+
+// Unpause implements worker.Control.
+func (s *stage) Unpause(t worker.Target) (bool, error) {
+	if w := s.worker.Load(); w != nil {
+		return w.Unpause(t)
+	}
+	return false, admin.ErrNotNow
 }
 
 // Resume implements admin.Worker.

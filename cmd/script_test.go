@@ -84,6 +84,7 @@ func stories(dir string, queue func(*testscript.Env) error) testscript.Params {
 			"collect":   collect,
 			"counts":    counts,
 			"exits":     exits,
+			"hangup":    hangup,
 			"recipe":    recipe,
 			"stored":    stored,
 			"subst":     substitute,

@@ -15,7 +15,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/flushline/flushline/admin"
 	"github.com/flushline/flushline/worker"
 )
 
@@ -53,46 +52,6 @@ Exit codes: 0 shown; 64 usage or configuration; 69 no worker answered.`,
 	c.Flags().BoolVar(&o.blocked, "blocked", false, "show only what does not move, and why")
 	c.Flags().BoolVarP(&o.watch, "watch", "w", false, "ask again every two seconds, until interrupted")
 	return c
-}
-
-func newResume(p *program) *cobra.Command {
-	var a adminOptions
-	c := &cobra.Command{
-		Use:   "resume",
-		Short: "Let go on what stopped because it dead-lettered everything",
-		Long: `A lane, flusher or source that dead-letters everything it gets stops by itself
-(limit: dead_letter.stop_after). Mend the cause first: look at the last error in
-` + "`flushline status`" + `. Then this command lets it go on.
-
-Exit codes: 0 done, also when nothing had stopped; 64 usage or configuration;
-69 no worker answered.`,
-		Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return p.resume(c.Context(), &a) },
-	}
-	a.flags(p, c)
-	return c
-}
-
-func (p *program) resume(ctx context.Context, a *adminOptions) error {
-	target, err := a.open(p)
-	if err != nil {
-		return err
-	}
-	body, err := target.call(ctx, http.MethodPost, "/resume")
-	if err != nil {
-		return err
-	}
-	var got admin.Resumed
-	if err := json.Unmarshal(body, &got); err != nil {
-		return fmt.Errorf("couldn't read the answer of %s: %w", target.base, err)
-	}
-	if len(got.Resumed) == 0 {
-		fmt.Fprintln(p.stdout, "nothing had stopped")
-	}
-	for _, name := range got.Resumed {
-		fmt.Fprintln(p.stdout, "resumed", printable(name))
-	}
-	return nil
 }
 
 func (p *program) status(ctx context.Context, a *adminOptions, o statusOptions) error {
@@ -221,10 +180,21 @@ func (a *adminClient) call(ctx context.Context, method, path string) ([]byte, er
 		return nil, unavailable(fmt.Errorf("%s wants a token: put admin.token of its configuration into FLUSHLINE_ADMIN_TOKEN", a.base))
 	case resp.StatusCode == http.StatusNotFound:
 		return nil, unavailable(fmt.Errorf("%s has no %s: perhaps this is metrics.listen; give the address of admin.listen with --admin", a.base, path))
+	case resp.StatusCode == http.StatusBadRequest, resp.StatusCode == http.StatusUnprocessableEntity:
+		return nil, usage(errors.New(printableLines(string(body))))
 	case resp.StatusCode != http.StatusOK:
 		return nil, unavailable(fmt.Errorf("%s%s answered %s: %s", a.base, path, resp.Status, printable(strings.TrimSpace(string(body)))))
 	}
 	return body, nil
+}
+
+// printableLines is printable for text of several lines.
+func printableLines(s string) string {
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	for i, line := range lines {
+		lines[i] = printable(line)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // unwrapURL keeps method and address out of a message that names them already.

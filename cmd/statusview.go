@@ -27,8 +27,10 @@ type scope struct {
 func printStatus(w io.Writer, s *worker.Status, v scope) error {
 	fmt.Fprintf(w, "flushline %s on %s, deployment %s: %s for %s\n",
 		printable(s.Version), printable(s.Host), printable(s.Deployment), s.State, span(s.Now.Sub(s.Started)))
+	configLines(w, s)
 	t := &table{w: tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)}
 	stoppedTable(t, s)
+	pausedTable(t, s)
 	blockedTable(t, s)
 	strandTable(t, s, v)
 	if !v.blocked {
@@ -41,6 +43,28 @@ func printStatus(w io.Writer, s *worker.Status, v scope) error {
 		t.line(fmt.Sprintf("%d second settlements: a defect of flushline, please report it", s.Defects))
 	}
 	return t.w.Flush()
+}
+
+// configLines say which configuration is in use, and why not a newer one.
+func configLines(w io.Writer, s *worker.Status) {
+	c := s.Config
+	if c == nil {
+		return
+	}
+	fmt.Fprintf(w, "configuration %s %s, loaded %s ago\n", printable(c.File), printable(c.Hash), ago(s.Now, c.Loaded))
+	if c.LastError != "" {
+		fmt.Fprintf(w, "the newest reload was refused %s ago: %s\n", ago(s.Now, c.LastErrorAt), printableLines(c.LastError))
+	}
+}
+
+func pausedTable(t *table, s *worker.Status) {
+	if len(s.Paused) == 0 {
+		return
+	}
+	t.head("PAUSED", "SCOPE", "SINCE", "GOES ON WITH")
+	for _, p := range s.Paused {
+		t.row(printable(p.Name), p.Scope, ago(s.Now, p.Since), printable(p.FreedBy))
+	}
 }
 
 type table struct{ w *tabwriter.Writer }
@@ -143,7 +167,11 @@ func flusherTable(t *table, s *worker.Status) {
 	t.head("FLUSHER", "KIND", "FLUSHED", "IN FLIGHT", "DEAD LETTERS", "LANES", "FAILED CALLS")
 	for i := range s.Flushers {
 		f := &s.Flushers[i]
-		t.row(printable(f.Route+"/"+f.Flusher), f.Kind, number(f.Counts.Flushed), number(f.Counts.InFlight),
+		name := printable(f.Route + "/" + f.Flusher)
+		if f.Leaving != "" {
+			name += " (removed: " + f.Leaving + ")"
+		}
+		t.row(name, f.Kind, number(f.Counts.Flushed), number(f.Counts.InFlight),
 			reasons(f.Counts.DeadLettered), reasons(f.Lanes), reasons(f.Errors))
 	}
 }

@@ -72,6 +72,15 @@ func terminate(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(running[len(running)-1].Process.Signal(syscall.SIGTERM))
 }
 
+// hangup sends SIGHUP to the process started last in the background.
+func hangup(ts *testscript.TestScript, neg bool, args []string) {
+	running := ts.BackgroundCmds()
+	if neg || len(args) != 0 || len(running) == 0 {
+		ts.Fatalf("usage: hangup, after exec ... &")
+	}
+	ts.Check(running[len(running)-1].Process.Signal(syscall.SIGHUP))
+}
+
 // answers CODE URL: asks until the code comes; what was answered is stdout.
 func answers(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {

@@ -24,6 +24,10 @@ type Config struct {
 	Admin      Admin
 	Metrics    Metrics
 	Log        Log
+	Reload     Reload
+	Removed    string // what becomes of flushers that a reload removes: see worker.Removal
+
+	root *option.Node // the file
 }
 
 // Source is where messages come from. Exactly one of the queues is set.
@@ -98,6 +102,7 @@ type Entry struct {
 	FlushTimeout  time.Duration
 	AllowEnqueued bool
 
+	digest  string
 	options *option.Node // the entry's block; only read
 	pos     option.Pos
 	path    string
@@ -185,10 +190,17 @@ type Log struct {
 	Format string `option:"format" enum:"auto,console,json" help:"auto: console on a terminal, else json."`
 }
 
+// Reload says when a running worker takes its file over again.
+type Reload struct {
+	Watch bool `option:"watch" help:"Do so when the file changes, or a file that it takes values from. Without it SIGHUP and flushline reload do."`
+}
+
 // The values of Route.WhenBlocked.
 const (
 	WhenBlockedWait = "wait"
 	whenBlockedPark = "park"
+
+	removedPark = "park" // of Config.Removed
 )
 
 func defaultDecode() Decode { return Decode{Format: "auto", Encoding: "none"} }
@@ -209,6 +221,8 @@ type fileBlock struct {
 	Admin      Admin        `option:"admin" help:"Status in detail and changes, over HTTP."`
 	Metrics    Metrics      `option:"metrics" help:"Probes and metrics, over HTTP."`
 	Log        Log          `option:"log" help:"The program's own log."`
+	Reload     Reload       `option:"reload" help:"When a running worker takes this file over again."`
+	Removed    string       `option:"removed" enum:"drain,dead_letter,park" help:"What becomes of what a flusher holds when a reload removes it. drain: it is delivered, and no more comes; dead_letter: it becomes dead letters. Without it such a reload is refused."`
 }
 
 func defaultFile() *fileBlock {
@@ -221,6 +235,7 @@ func defaultFile() *fileBlock {
 		Admin:   Admin{Listen: "127.0.0.1:8480"},
 		Metrics: Metrics{Listen: "0.0.0.0:8481"},
 		Log:     Log{Level: "info", Format: "auto"},
+		Reload:  Reload{Watch: true},
 	}
 }
 

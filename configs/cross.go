@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/flushline/flushline/option"
+	"github.com/flushline/flushline/worker"
 )
 
 // placed is where an entry writes, and in which format.
@@ -21,6 +22,7 @@ func (l *loader) crossChecks(root *option.Node, start option.Pos, c *Config) {
 	l.messageTaken(root, start, c)
 	l.listeners(root, start, c)
 	l.kafkaSource(root, start, c)
+	l.removal(root, start, c)
 	writers := map[string]*Entry{}
 	for i := range c.Routes {
 		for j := range c.Routes[i].Flushers {
@@ -30,6 +32,16 @@ func (l *loader) crossChecks(root *option.Node, start option.Pos, c *Config) {
 		}
 	}
 	l.sharedStrand(root, c)
+}
+
+// removal refuses what cannot be done with what a removed flusher holds.
+func (l *loader) removal(root *option.Node, start option.Pos, c *Config) {
+	switch at := root.Place(start, "removed"); {
+	case c.Removed == removedPark:
+		l.errorf(at, "removed", "write drain or dead_letter", "removed: park cannot be done: this version has no parking")
+	case c.Removed == string(worker.RemovedDeadLetter) && c.DeadLetter.None:
+		l.errorf(at, "removed", "write drain", "removed: dead_letter has no place to put them: dead_letter is none")
+	}
 }
 
 func (l *loader) messageFits(root *option.Node, start option.Pos, c *Config) {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/flushline/flushline/option"
@@ -22,6 +23,7 @@ type expander struct {
 	dir      string                // what relative paths of files are relative to
 	done     map[*option.Node]bool // a merged value stands in several blocks
 	problems []option.Problem
+	files    []string // that were read, or should have been
 }
 
 // tree expands every scalar value; keys stay as they are.
@@ -85,6 +87,9 @@ func (e *expander) resolve(ref string) (string, error) {
 func (e *expander) file(name string) (string, error) {
 	if !filepath.IsAbs(name) {
 		name = filepath.Join(e.dir, name)
+	}
+	if !slices.Contains(e.files, name) {
+		e.files = append(e.files, name)
 	}
 	data, err := readLimited(name)
 	if err != nil {

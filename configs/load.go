@@ -49,6 +49,7 @@ func Parse(name string, data []byte, kinds *flushers.Registry) (*Config, *Report
 	}
 	l := &loader{kinds: kinds, problems: problems}
 	config := l.load(root, filepath.Dir(name))
+	report.Files = l.files
 	report.view.hide(root, l.secrets)
 	report.Problems = l.problems
 	report.finish()
@@ -56,7 +57,7 @@ func Parse(name string, data []byte, kinds *flushers.Registry) (*Config, *Report
 		return nil, report
 	}
 	sum := sha256.Sum256(data)
-	config.File, config.Hash = name, hex.EncodeToString(sum[:6])
+	config.File, config.Hash, config.root = name, hex.EncodeToString(sum[:6]), root
 	return config, report
 }
 
@@ -84,6 +85,7 @@ type loader struct {
 	kinds    *flushers.Registry
 	problems []option.Problem
 	secrets  []*option.Node
+	files    []string // that values were taken from
 }
 
 func (l *loader) errorf(pos option.Pos, path, hint, format string, args ...any) {
@@ -106,7 +108,7 @@ func (l *loader) decode(n *option.Node, at option.Pos, path string, dst ...any) 
 func (l *loader) load(root *option.Node, dir string) *Config {
 	e := expander{dir: dir, done: map[*option.Node]bool{}}
 	e.tree(root)
-	l.problems = append(l.problems, e.problems...)
+	l.problems, l.files = append(l.problems, e.problems...), e.files
 
 	root = l.pipeline(root)
 	start := option.Pos{Line: 1, Col: 1, Len: 1}
@@ -114,7 +116,7 @@ func (l *loader) load(root *option.Node, dir string) *Config {
 	l.decode(root, start, "", b)
 	c := &Config{
 		DeadLetter: defaultDeadLetter(), Limits: b.Limits, Drain: b.Drain,
-		Admin: b.Admin, Metrics: b.Metrics, Log: b.Log,
+		Admin: b.Admin, Metrics: b.Metrics, Log: b.Log, Reload: b.Reload, Removed: b.Removed,
 	}
 	if b.Source != nil {
 		c.Source = l.source(b.Source, root.Get("source").Pos)

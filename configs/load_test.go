@@ -126,7 +126,7 @@ func TestWorkerConfig(t *testing.T) {
 			}}},
 		},
 	}
-	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(worker.Entry{}, "Kind", "New"), cmpopts.IgnoreFields(worker.Config{}, "Logger")); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(worker.Entry{}, "Kind", "New", "Digest"), cmpopts.IgnoreFields(worker.Config{}, "Logger")); diff != "" {
 		t.Error(diff)
 	}
 	if kind := got.Routes[0].Flushers[0].Kind.Name; kind != "http" {

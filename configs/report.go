@@ -13,6 +13,7 @@ import (
 type Report struct {
 	File     string
 	Problems []option.Problem
+	Files    []string // beside File: those that ${file:} values were to come from
 
 	view *view
 }

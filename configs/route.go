@@ -148,7 +148,7 @@ func (l *loader) entry(n *option.Node, route string, index int) *Entry {
 	}
 	e := &Entry{
 		Name: b.Name, Kind: *kind, Batch: b.Batch, Retry: b.Retry, FlushTimeout: b.FlushTimeout,
-		AllowEnqueued: b.AllowEnqueued, options: n, pos: n.Pos, path: path,
+		AllowEnqueued: b.AllowEnqueued, digest: digest(n), options: n, pos: n.Pos, path: path,
 		flushTimeoutAt: given(n, "flush_timeout"), batchWaitAt: given(n, "batch.wait"),
 	}
 	if p, can := flusher.(flushers.Placed); can && ok {

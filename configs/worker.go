@@ -36,7 +36,7 @@ func (r *Route) worker() worker.Route {
 	for i := range r.Flushers {
 		e := &r.Flushers[i]
 		out.Flushers = append(out.Flushers, worker.Entry{
-			Name: e.Name, Kind: e.Kind, New: e.New,
+			Name: e.Name, Kind: e.Kind, New: e.New, Digest: e.digest,
 			Batch:        worker.Batch{Groups: e.Batch.Groups, Bytes: int64(e.Batch.Bytes), Wait: e.Batch.Wait},
 			RetryInitial: e.Retry.Initial, RetryMax: e.Retry.Max, FlushTimeout: e.FlushTimeout,
 		})

@@ -77,6 +77,12 @@ func (t *Target) scope() (scope, name string) {
 	return "route", t.Route
 }
 
+// String is scope and name: "route shop".
+func (t Target) String() string {
+	scope, name := t.scope()
+	return scope + " " + name
+}
+
 // command is what lets it go on.
 func (t *Target) command() string {
 	var b strings.Builder

@@ -16,6 +16,8 @@ type Status struct {
 	Started    time.Time `json:"started"`
 	Now        time.Time `json:"now"`
 
+	Config *ConfigStatus `json:"config,omitempty"` // of a worker that runs by a file
+
 	Sources  []SourceStatus  `json:"sources"`
 	Strands  []StrandStatus  `json:"strands"`
 	Flushers []FlusherStatus `json:"flushers"`
@@ -26,6 +28,17 @@ type Status struct {
 
 	LateFlushes int64 `json:"late_flushes"` // results that came after their part was released
 	Defects     int64 `json:"defects"`      // second settlements; zero or a bug
+}
+
+// ConfigStatus is the configuration in use. Who runs the worker fills it in.
+type ConfigStatus struct {
+	File        string    `json:"file"`
+	Hash        string    `json:"hash"` // as in flushline_config_info
+	Loaded      time.Time `json:"loaded"`
+	Reloads     int64     `json:"reloads"`
+	Failed      int64     `json:"failed_reloads"`
+	LastError   string    `json:"last_error,omitempty"` // of the newest reload, if that failed
+	LastErrorAt time.Time `json:"last_error_at,omitzero"`
 }
 
 // MaxLanes bounds Status.Lanes.
