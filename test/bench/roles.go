@@ -44,6 +44,8 @@ func runRole(name string) error {
 		return runKafkaMemory()
 	case "kafka-rebalance":
 		return runKafkaRebalance()
+	case "reload":
+		return runReload()
 	}
 	return fmt.Errorf("unknown role %q", name)
 }
