@@ -101,7 +101,7 @@ func runReload() error {
 	q, done := memory.New(memory.Config{Strands: 4}), make(chan error, 1)
 	go func() { done <- w.Run(ctx, q) }()
 	s := stall{}
-	if err := watch.warm(q); err == nil {
+	if err = watch.warm(q); err == nil {
 		s.Reloads, err = watch.measure(q, w, lasts, reloads)
 	}
 	stop()
