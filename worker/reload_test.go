@@ -478,3 +478,55 @@ func TestReloadTakesOverDrainAndGuard(t *testing.T) {
 		}
 	})
 }
+
+// An entry that holds nothing goes without a word in the file; its idle instances
+// are told that this is the end.
+func TestAnEntryThatHoldsNothingGoesAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s, rest := oneByOne(), oneByOne()
+		a, b := routeOf("a", worker.Match{Logstore: "ls0"}, as("1", entryOf("x", s))), routeOf("b", worker.Match{}, as("1", entryOf("x", rest)))
+		r := start(t, memory.Config{}, worker.Config{Routes: []worker.Route{a, b}})
+		r.publish(20, 2)
+		r.acked(20)
+		r.reload(routesOf(b))
+		synctest.Wait()
+		if st := s.Stats(); st.Stops != 1 || st.Urgent != 1 || st.Calm != 0 {
+			t.Errorf("its instance: %+v; want SetUrgent(true) and Stop at once", st)
+		}
+		time.Sleep(3 * time.Second)
+		if st := r.w.Status(); len(st.Flushers) != 1 || st.Sources[0].Counts.Flushed != 20 {
+			t.Errorf("afterwards: %+v, %+v", st.Flushers, st.Sources[0].Counts)
+		}
+		r.mustStop()
+		clean(t, s)
+	})
+}
+
+// An idle lane whose old instance has still to stop is not forgotten: the next lane
+// of that key would not know that it has to wait.
+func TestAnIdleLaneOutlivesTheStopOfItsOldInstance(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		const stop = 4 * time.Second
+		s := oneByOne()
+		s.OnStop(func(protocol.Key) error { time.Sleep(stop); return nil })
+		a := func(digest string) worker.Route { return routeOf("a", worker.Match{}, as(digest, entryOf("x", s))) }
+		cfg := worker.Config{Routes: []worker.Route{a("1")}}
+		cfg.Limits.LaneIdle = time.Second
+		r := start(t, memory.Config{}, cfg)
+		r.publish(1, 1)
+		r.acked(1)
+		time.Sleep(500 * time.Millisecond)
+		reloaded := time.Now()
+		r.reload(routesOf(a("2")))
+		time.Sleep(3 * time.Second)
+		var began time.Duration
+		s.OnInit(1, func(flushers.Context) error { began = time.Since(reloaded); return nil })
+		r.publish(1, 1)
+		r.acked(2)
+		if began < stop {
+			t.Errorf("the next instance began %s after the reload, and the old one stopped after %s", began, stop)
+		}
+		r.mustStop()
+		clean(t, s)
+	})
+}
