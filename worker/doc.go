@@ -14,6 +14,11 @@
 // part acknowledges the message and frees its bytes (part.go). An instance that is
 // replaced, idle or not needed any more is stopped in farewell.go.
 //
+// What the routes are may change while messages move (reload.go): strands adopt the
+// newest table (table.go), lanes the newest version of their entry (version.go), and
+// entries that were removed leave when they hold nothing (leaving.go). Routes,
+// entries, lanes and strands can be paused (pause.go).
+//
 // # Who runs what
 //
 // One goroutine per strand does intake. Lanes have no goroutine of their own:
