@@ -26,7 +26,7 @@ type Config struct {
 	// Drain bounds a stop: parts may end until then, the rest goes back. 25s.
 	Drain time.Duration
 
-	// GCPercent is the highest GOGC that Run may set, and 100 the lowest: high while
+	// GCPercent is the highest GOGC that Run may set, and 50 the lowest: high while
 	// the collector has to work often, low while it has not, as the memory would then
 	// be held for nothing. 0: Run leaves it alone.
 	GCPercent int

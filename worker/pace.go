@@ -22,9 +22,9 @@ type pacer struct {
 }
 
 const (
-	gcLeast    = 100
-	gcFrequent = 1.0 // collections a second; one marks 50 MiB in about 30 ms of CPU
-	gcRare     = 0.4 // below half of gcFrequent: twice as many are not frequent
+	gcLeast    = 50
+	gcFrequent = 2.0 // collections a second; one marks 50 MiB in about 30 ms of CPU
+	gcRare     = 0.8 // below half of gcFrequent: twice as many are not frequent
 )
 
 // newPacer is for Run; nil where nobody wants it.
