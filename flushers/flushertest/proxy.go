@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
+	"runtime"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -28,12 +31,13 @@ type Proxy struct {
 }
 
 // NewProxy listens on a free port of loopback and connects each connection to the
-// server at addr. It ends with the test.
+// server at addr. It ends with the test. Nobody else gets its address while it is
+// broken.
 func NewProxy(tb testing.TB, addr string) *Proxy {
 	tb.Helper()
 	p := &Proxy{tb: tb, to: addr, conns: map[net.Conn]bool{}}
 	p.changed = sync.NewCond(&p.mu)
-	if err := p.listen("127.0.0.1:0"); err != nil {
+	if err := p.begin(); err != nil {
 		tb.Fatalf("couldn't start a proxy before %s: %v", addr, err)
 	}
 	p.addr = p.listener.Addr().String()
@@ -97,6 +101,29 @@ func (p *Proxy) closeLocked() {
 	}
 	clear(p.conns)
 	p.changed.Broadcast()
+}
+
+// A proxy that is broken does not listen. If its port was one of those that systems
+// give out (Linux from 32768, others from 49152), another server could get it
+// meanwhile and answer in its place. Linux has other loopback addresses as well: there
+// no two proxies meet either.
+const (
+	lowestPort  = 12000
+	highestPort = 20000
+)
+
+func (p *Proxy) begin() (err error) {
+	for range 100 {
+		host := "127.0.0.1"
+		if runtime.GOOS == "linux" {
+			host = fmt.Sprintf("127.%d.%d.%d", 64+rand.IntN(64), rand.IntN(256), 1+rand.IntN(254))
+		}
+		port := lowestPort + rand.IntN(highestPort-lowestPort)
+		if err = p.listen(net.JoinHostPort(host, strconv.Itoa(port))); err == nil {
+			return nil
+		}
+	}
+	return err
 }
 
 func (p *Proxy) listen(addr string) error {

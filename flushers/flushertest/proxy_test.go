@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"runtime"
 	"testing"
 	"time"
 
@@ -81,5 +82,27 @@ func TestWhatHangsGoesOnWhenItIsHealed(t *testing.T) {
 	p.Heal()
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+// A server that begins on a free port while a proxy is broken must not get the
+// proxy's, and answer in its place.
+func TestTheAddressOfABrokenProxyIsGivenToNobody(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for range 50 {
+		p := flushertest.NewProxy(t, "127.0.0.1:1")
+		p.Break()
+		addr, err := net.ResolveTCPAddr("tcp", p.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !addr.IP.IsLoopback() || addr.Port >= 32768 {
+			t.Errorf("%s is no loopback address, or one that systems give out", addr)
+		}
+		if seen[addr.String()] && runtime.GOOS == "linux" {
+			t.Errorf("two proxies have %s", addr)
+		}
+		seen[addr.String()] = true
 	}
 }
