@@ -54,10 +54,13 @@ func (c *child) liveTwice() error {
 		return err
 	}
 	half := len(samples) / 2
-	if _, err := c.live(samples[:half]); err != nil {
+	first, err := c.live(samples[:half])
+	if err != nil {
 		return err
 	}
-	time.Sleep(50 * time.Millisecond) // what the first one's connections still do
+	for end := time.Now().Add(leakPatience); len(goroutines(first.label)) > 0 && time.Now().Before(end); {
+		time.Sleep(20 * time.Millisecond) // its connections still end
+	}
 	before := descriptors()
 	l, err := c.live(samples[half:])
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/flushline/flushline/internal/ledger"
+	"github.com/flushline/flushline/internal/seed"
 )
 
 // flowBack is how long after the server's return new logs may take to arrive.
@@ -16,7 +17,7 @@ const flowBack = 3 * time.Second
 // published after its return flows at once.
 func TestBrokerRestartsLoseNothing(t *testing.T) {
 	rounds := size(1, 5)
-	rng := seeded(t)
+	rng := seed.New(t)
 	r := newRig(t, true)
 	config := r.config(t, "w1", 2000)
 	r.setup(t, config)

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/flushline/flushline/internal/ledger"
+	"github.com/flushline/flushline/internal/seed"
 	"github.com/flushline/flushline/protocol"
 	"github.com/flushline/flushline/test/kafkabroker"
 )
@@ -20,7 +21,7 @@ import (
 // a partition, and what is published after its return flows.
 func TestKafkaBrokerRestartsLoseNothing(t *testing.T) {
 	rounds := size(1, 5)
-	rng := seeded(t)
+	rng := seed.New(t)
 	r, k := kafkaRigOn(t, kafkabroker.Start(t, kafkabroker.Options{}))
 	k.session = 12 * time.Second // the broker counts it while it does not answer yet
 	config := r.config(t, "w1", 1000)

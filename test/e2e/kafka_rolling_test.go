@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/flushline/flushline/internal/ledger"
+	"github.com/flushline/flushline/internal/seed"
 	"github.com/flushline/flushline/protocol"
 )
 
@@ -19,7 +20,7 @@ import (
 func TestKafkaRollingRestarts(t *testing.T) {
 	r, k := newKafkaRig(t)
 	k.session = patient
-	c := newCrew(t, r, k, seeded(t))
+	c := newCrew(t, r, k, seed.New(t))
 	rolling(t, c, r.load(50), nil, nil)
 	r.judge(t, (*ledger.Verdict).Once)
 }
@@ -38,7 +39,7 @@ func TestKafkaRollingRestartsBesideABlockedLane(t *testing.T) {
     flushers:
       - {type: gated, path: "%s/%s", gate: %q, flush_timeout: 2s}`, out, pod, gate)
 	}
-	c := newCrew(t, r, k, seeded(t))
+	c := newCrew(t, r, k, seed.New(t))
 	c.program = "program"
 	load := r.load(0)
 	load.Keys = append(ledger.Keys(30, "waits", "slow", "both"), ledger.Keys(2, "blocked")...)
@@ -60,7 +61,7 @@ func TestKafkaRollingRestartsBesideABlockedLane(t *testing.T) {
 func TestKafkaRollingRestartsOfStaticMembers(t *testing.T) {
 	r, k := newKafkaRig(t)
 	k.static, k.session = true, patient
-	c := newCrew(t, r, k, seeded(t))
+	c := newCrew(t, r, k, seed.New(t))
 	c.all(t)
 	for _, name := range crewNames {
 		c.pods[name].serves(t)

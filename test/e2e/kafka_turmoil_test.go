@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/flushline/flushline/internal/ledger"
+	"github.com/flushline/flushline/internal/seed"
 )
 
 // turmoil is a crew to whose workers things happen while other things happen to
@@ -126,7 +127,7 @@ func TestKafkaWorkersComeAndGo(t *testing.T) {
 	r, k := newKafkaRig(t)
 	k.session = 6 * time.Second
 	c := &turmoil{
-		crew: newCrew(t, r, k, seeded(t)),
+		crew: newCrew(t, r, k, seed.New(t)),
 		told: map[string]bool{}, hampered: map[string]bool{}, wakes: map[string]time.Time{},
 	}
 	load := r.load(50)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/flushline/flushline/internal/ledger"
+	"github.com/flushline/flushline/internal/seed"
 )
 
 // A worker is killed at random moments: every id is in the files, and the
@@ -14,7 +15,7 @@ import (
 func TestKilledWorkersLoseNothing(t *testing.T) {
 	groups, kills := size(6_000, 100_000), size(3, 10)
 	window := size(800, 8192)
-	rng := seeded(t)
+	rng := seed.New(t)
 	r := newRig(t, false)
 	config := r.config(t, "w1", window)
 	r.setup(t, config)

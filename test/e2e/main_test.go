@@ -5,13 +5,10 @@ package e2e
 import (
 	"flag"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"testing"
-	"time"
 
 	"github.com/flushline/flushline/test/kafkabroker"
 )
@@ -55,18 +52,4 @@ func run(m *testing.M) int {
 		}
 	}
 	return kafkabroker.Main(m)
-}
-
-// seeded is the randomness of one test: printed, and taken from FLUSHLINE_SEED.
-func seeded(t *testing.T) *rand.Rand {
-	t.Helper()
-	seed := uint64(time.Now().UnixNano())
-	if s := os.Getenv("FLUSHLINE_SEED"); s != "" {
-		var err error
-		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
-			t.Fatalf("FLUSHLINE_SEED: %v", err)
-		}
-	}
-	t.Logf("FLUSHLINE_SEED=%d", seed)
-	return rand.New(rand.NewPCG(seed, 0))
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/flushline/flushline/internal/ledger"
+	"github.com/flushline/flushline/internal/seed"
 )
 
 // Three workers share one durable and one is never ready: the other two go on as
@@ -74,7 +75,7 @@ func (r *rig) rate(over time.Duration) float64 {
 // Workers join, leave and are killed under load: nothing is lost.
 func TestWorkersComeAndGo(t *testing.T) {
 	lasts := size(8*time.Second, 2*time.Minute)
-	rng := seeded(t)
+	rng := seed.New(t)
 	r := newRig(t, false)
 	configs := map[string]string{}
 	names := []string{"w1", "w2", "w3"}

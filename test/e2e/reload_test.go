@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/flushline/flushline/internal/ledger"
+	"github.com/flushline/flushline/internal/seed"
 )
 
 // A worker under load is given other configurations again and again, by SIGHUP and
@@ -18,7 +19,7 @@ import (
 // time, a route comes and goes, and no log is lost or comes twice.
 func TestReloadsUnderLoadLoseAndDuplicateNothing(t *testing.T) {
 	rounds := size(6, 60)
-	rng := seeded(t)
+	rng := seed.New(t)
 	r := newRig(t, false)
 	m := newMounted(t, r)
 	r.setup(t, m.path)

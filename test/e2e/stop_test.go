@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"github.com/flushline/flushline/internal/ledger"
+	"github.com/flushline/flushline/internal/seed"
 )
 
 // A worker is stopped under load again and again: it ends with 0 within the
 // drain, and no log comes twice.
 func TestCleanStopsUnderLoadMakeNoDuplicates(t *testing.T) {
 	rounds := size(4, 20)
-	rng := seeded(t)
+	rng := seed.New(t)
 	r := newRig(t, false)
 	config := r.config(t, "w1", 2000)
 	r.setup(t, config)

@@ -7,13 +7,13 @@ import (
 	mathrand "math/rand/v2"
 	"os"
 	"path/filepath"
-	"strconv"
 	"testing"
 	"time"
 
 	"github.com/flushline/flushline/flushers"
 	"github.com/flushline/flushline/flushers/flushertest"
 	"github.com/flushline/flushline/internal/ledger"
+	"github.com/flushline/flushline/internal/seed"
 )
 
 // Run publishes, kills workers, and judges what the destination of h stored. A
@@ -83,7 +83,7 @@ func newRun(t testing.TB, kind flushers.Kind, h flushertest.Harness) *run {
 	if kind.Durability == flushers.Enqueued {
 		t.Fatalf("the kind %s says Enqueued: it promises nothing that a kill could break", kind.Name)
 	}
-	r := &run{TB: t, kind: kind, rng: seeded(t), dir: t.TempDir(), to: h.Start(t)}
+	r := &run{TB: t, kind: kind, rng: seed.New(t), dir: t.TempDir(), to: h.Start(t)}
 	if r.to.Stored == nil {
 		t.Fatal("Target.Stored is missing: there is no verdict without a look at what is stored")
 	}
@@ -106,20 +106,6 @@ func runName() string {
 	var b [4]byte
 	_, _ = rand.Read(b[:])
 	return hex.EncodeToString(b[:])
-}
-
-// seeded is the randomness of one run: printed, and taken from FLUSHLINE_SEED.
-func seeded(t testing.TB) *mathrand.Rand {
-	t.Helper()
-	seed := uint64(time.Now().UnixNano())
-	if s := os.Getenv("FLUSHLINE_SEED"); s != "" {
-		var err error
-		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
-			t.Fatalf("FLUSHLINE_SEED: %v", err)
-		}
-	}
-	t.Logf("FLUSHLINE_SEED=%d", seed)
-	return mathrand.New(mathrand.NewPCG(seed, 0))
 }
 
 // program runs a command of flushline that ends by itself.
