@@ -31,36 +31,38 @@ func TestTakersAreServedInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := queuetest.NewHost(10)
 		h.Charge(10)
-		order := make(chan int64, 3)
-		take := func(ctx context.Context, n int64) {
-			got, err := h.Take(ctx, n, n)
-			if err != nil {
-				got = -n
-			}
-			order <- got
+		take := func(ctx context.Context, n int64) <-chan int64 {
+			granted := make(chan int64, 1)
+			go func() {
+				got, err := h.Take(ctx, n, n)
+				if err != nil {
+					got = -n
+				}
+				granted <- got
+			}()
+			synctest.Wait()
+			return granted
 		}
 		given, cancel := context.WithCancel(t.Context())
-		go take(given, 8)
-		synctest.Wait()
-		go take(t.Context(), 6)
-		synctest.Wait()
-		go take(t.Context(), 2)
-		synctest.Wait()
+		first, second, third := take(given, 8), take(t.Context(), 6), take(t.Context(), 2)
 		h.Give(7)
 		synctest.Wait()
-		if len(order) > 0 {
+		if len(first)+len(second)+len(third) > 0 {
 			t.Fatal("a later taker passed the first one")
 		}
 		cancel()
-		synctest.Wait()
-		if a := <-order; a != -8 {
+		if a := <-first; a != -8 {
 			t.Fatalf("the cancelled taker got %d", a)
 		}
-		if b := <-order; b != 6 {
+		if b := <-second; b != 6 {
 			t.Fatalf("the second taker got %d, want 6 at once when the first one left", b)
 		}
+		synctest.Wait()
+		if len(third) > 0 {
+			t.Fatal("the third taker was served with one byte free")
+		}
 		h.Give(3)
-		if c := <-order; c != 2 {
+		if c := <-third; c != 2 {
 			t.Fatalf("the third taker got %d", c)
 		}
 	})
