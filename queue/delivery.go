@@ -12,6 +12,38 @@ type Settler interface {
 	Release(d *Delivery)
 }
 
+// Accountant is a Settler that is told how the parts of a message ended, right
+// before its Ack and on the same goroutine. ends is valid until Account returns.
+type Accountant interface {
+	Settler
+	Account(d *Delivery, ends []PartEnd)
+}
+
+// PartEnd is how one part of a message ended: one of its groups toward one flusher
+// entry.
+type PartEnd struct {
+	Route, Flusher string // empty: no route took the part
+	Outcome        Outcome
+	Reason         string // of a dead letter or of what was skipped
+}
+
+// Outcome is how a part ended that was not given back.
+type Outcome uint8
+
+// The outcomes of a part.
+const (
+	Flushed Outcome = iota + 1
+	DeadLettered
+	Skipped
+)
+
+// Account tells the settler how the parts ended, if it wants to know.
+func (d *Delivery) Account(ends []PartEnd) {
+	if a, ok := d.settler.(Accountant); ok {
+		a.Account(d, ends)
+	}
+}
+
 const (
 	settled uint32 = 1 << iota
 	freed

@@ -15,6 +15,8 @@ const (
 	HeaderWrapped   = "x-flushline-wrapped"    // "zstd": the stored value is compressed on top
 	HeaderWas       = "x-flushline-was-"       // prefix under which Nats-* headers are kept
 
+	HeaderDamage = "x-flushline-damage" // why the value is no whole message: it becomes a dead letter, undecodable
+
 	HeaderReason   = "x-flushline-reason"   // class of a dead letter
 	HeaderError    = "x-flushline-error"    // at most 1 KiB of text
 	HeaderAttempts = "x-flushline-attempts" //

@@ -82,6 +82,7 @@ type Info struct {
 	Incarnation string // differs when the stream, consumer or assignment was made anew
 	Parked      bool   // a parked lane rather than live traffic
 	Bounded     bool   // ends with io.EOF
+	Accounted   bool   // its deliveries' settlers are Accountants
 }
 
 // Status is what a strand knows of itself and of its place in the queue.
