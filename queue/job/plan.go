@@ -1,7 +1,6 @@
 package job
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"iter"
@@ -73,12 +72,3 @@ func ParseManifest(value []byte) (*Manifest, error) {
 
 // Slices is a sequence of slices; it ends with its first error.
 type Slices = iter.Seq2[Slice, error]
-
-// Pieces cuts a plan's slices into values of at most MaxValue bytes, as they come;
-// size is complete when the sequence has ended.
-func Pieces(slices Slices, of int) (pieces iter.Seq2[[]byte, error], size func() []ShardSize) {
-	return nil, nil
-}
-
-// SlicesOf reads a job's plan piece by piece.
-func SlicesOf(ctx context.Context, st State, m *Manifest) Slices { return nil }

@@ -1,6 +1,11 @@
 package job
 
-import "time"
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
 
 // Report is what became of a shard's range: so far while it runs, all of it at the
 // end. Everything in it but Rate-like figures of the caller is kept in the
@@ -53,4 +58,36 @@ type Failure struct {
 	Slice string `json:"slice"`
 	At    int64  `json:"at"` // position; what lies before was delivered
 	Why   string `json:"why"`
+}
+
+// Missing says in words what of the range was not delivered; nothing: all was, as
+// far as it is read.
+func (r *Report) Missing() []string {
+	var all []string
+	say := func(n int64, what string) {
+		if n > 0 {
+			all = append(all, fmt.Sprintf("%d %s", n, what))
+		}
+	}
+	for _, l := range r.Lost {
+		all = append(all, fmt.Sprintf("%s: %s", l.Slice, l.Why))
+	}
+	for _, reason := range slices.Sorted(maps.Keys(r.Passed)) {
+		if lossy[reason] {
+			say(r.Passed[reason], "positions passed over: "+reason)
+		}
+	}
+	for _, to := range slices.Sorted(maps.Keys(r.Groups)) {
+		dead := r.Groups[to].DeadLettered
+		for _, reason := range slices.Sorted(maps.Keys(dead)) {
+			what := "groups for " + to
+			if to == "" {
+				what = "groups that no route took"
+			}
+			say(dead[reason], what+" dead-lettered: "+reason)
+		}
+	}
+	say(r.Damaged, "damaged parts of inputs")
+	say(r.Failed, "slices of which the rest could not be read")
+	return all
 }

@@ -23,11 +23,22 @@ func value(name string, n int) []byte {
 	return v
 }
 
-// plan is n pieces of a name.
+// values are the n pieces of a name.
+func values(name string, n, size int) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for i := range n {
+			if !yield(value(fmt.Sprintf("%s/%d ", name, i), size)) {
+				return
+			}
+		}
+	}
+}
+
+// plan is them as they come to be published.
 func plan(name string, n, size int) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
-		for i := range n {
-			if !yield(value(fmt.Sprintf("%s/%d ", name, i), size), nil) {
+		for v := range values(name, n, size) {
+			if !yield(v, nil) {
 				return
 			}
 		}
@@ -54,7 +65,7 @@ func (b *bench) sees(st job.State, name string, pieces, size int) {
 		b.Errorf("manifest is %q and %v, want %q", got, err, want)
 	}
 	i := 0
-	for want := range plan(name, pieces, size) {
+	for want := range values(name, pieces, size) {
 		if got, err := st.Piece(b.ctx, i); err != nil || !bytes.Equal(got, want) {
 			b.Errorf("piece %d of %s has %d bytes (%.20q) and %v, want %d (%.20q)", i, name, len(got), got, err, len(want), want)
 		}
@@ -165,9 +176,9 @@ func brokenPlan(b *bench) {
 func deadPublisher(b *bench) {
 	ctx, die := context.WithCancel(b.ctx)
 	dying := func(yield func([]byte, error) bool) {
-		if yield(value("dead", 1000), nil) && yield(value("dead", 1000), nil) {
+		if yield(value("first", 1000), nil) && yield(value("second", 1000), nil) {
 			die()
-			_ = yield(value("dead", 1000), nil)
+			_ = yield(value("third", 1000), nil)
 		}
 	}
 	st := b.Open(b.T)
@@ -194,7 +205,7 @@ func largest(b *bench) {
 		b.Errorf("manifest has %d bytes (%.10q) and %v", len(got), got, err)
 	}
 	i := 0
-	for want := range plan("large", 3, job.MaxValue) {
+	for want := range values("large", 3, job.MaxValue) {
 		if got, err := other.Piece(b.ctx, i); err != nil || !bytes.Equal(got, want) {
 			b.Errorf("piece %d has %d bytes (%.20q) and %v", i, len(got), got, err)
 		}
