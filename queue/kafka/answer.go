@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/flushline/flushline/queue"
+	"github.com/flushline/flushline/queue/kafka/unpack"
 	"github.com/flushline/flushline/queue/kafka/wire"
 )
 
@@ -40,8 +41,7 @@ func (l *leader) fetch(ctx context.Context, p poll, taken int64) (used int64) {
 		l.throttled = l.notBefore
 		l.mu.Unlock()
 	}
-	decoding <- struct{}{}
-	defer func() { <-decoding }()
+	defer unpack.Enter()()
 	b := &balance{host: l.src.host, left: taken}
 	for i := range r.Partitions {
 		if s := l.named(i, r.Partitions[i].TopicPartition); s != nil {

@@ -1,10 +1,6 @@
 package kafka
 
-import (
-	"bytes"
-
-	"github.com/flushline/flushline/queue"
-)
+import "github.com/flushline/flushline/queue"
 
 // delivery is a held message: what the worker sees, and its place on the
 // watermark.
@@ -29,21 +25,3 @@ func (d *delivery) Ack(*queue.Delivery) {
 // Release implements queue.Settler: the watermark stays below the message for
 // ever, and whoever gets the partition next reads it again.
 func (d *delivery) Release(*queue.Delivery) { d.strand.unsettled.Add(-1) }
-
-// own copies value and key out of an answer into one allocation.
-func own(value, key []byte) (v, k []byte) {
-	if len(key) == 0 {
-		if value != nil {
-			v = make([]byte, len(value)) // with copy next to it, nothing is zeroed first
-			copy(v, value)
-		}
-		return v, bytes.Clone(key)
-	}
-	both := make([]byte, len(value)+len(key))
-	copy(both, value)
-	copy(both[len(value):], key)
-	if value != nil {
-		v = both[:len(value):len(value)]
-	}
-	return v, both[len(value):]
-}

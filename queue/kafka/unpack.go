@@ -3,25 +3,21 @@ package kafka
 import (
 	"errors"
 	"slices"
-	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/queue/kafka/record"
+	"github.com/flushline/flushline/queue/kafka/unpack"
 	"github.com/flushline/flushline/queue/kafka/wire"
 )
 
-// decoding bounds how many answers of the process are taken apart at once: each is
-// memory beside the budget.
-var decoding = make(chan struct{}, 2)
-
 // unpacker makes deliveries of record sets. One belongs to each loop.
 type unpacker struct {
-	decoder record.Decoder
-	headers headers
-	slab    []delivery
-	ds      []*queue.Delivery
+	decoder  record.Decoder
+	messages unpack.Messages
+	slab     []delivery
+	ds       []*queue.Delivery
 }
 
 // unpack makes deliveries of what a broker sent for a strand. Of a set that turns
@@ -67,24 +63,14 @@ func (u *unpacker) deliver(s *strand, o opened, r *record.Record, h *haul) *deli
 	if already {
 		return nil
 	}
-	list, origin, brought := u.headers.of(r.Headers)
-	if r.Wrapped {
-		if list = wrap(list); list == nil {
-			o.cursor.mark.End(ordinal)
-			h.passed[tooLarge]++
-			s.log.Error("a message is passed over: it is too large and has a content-encoding already",
-				zap.Int64("offset", r.Offset), zap.Int64("bytes", r.Size), zap.Int64("limits.decompressed", s.src.opt.MaxDecompressed))
-			return nil
-		}
+	m, origin, brought, ok := u.messages.Of(s.Topic, s.Partition, r)
+	if !ok {
+		o.cursor.mark.End(ordinal)
+		h.passed[tooLarge]++
+		s.log.Error("a message is passed over: it is too large and has a content-encoding already",
+			zap.Int64("offset", r.Offset), zap.Int64("bytes", r.Size), zap.Int64("limits.decompressed", s.src.opt.MaxDecompressed))
+		return nil
 	}
-	m := queue.Message{
-		Headers:   list,
-		Subject:   s.Topic,
-		Partition: s.Partition,
-		Position:  r.Offset,
-		Time:      time.UnixMilli(max(r.Time, 0)),
-	}
-	m.Value, m.Key = own(r.Value, r.Key)
 	d := u.newDelivery()
 	d.strand, d.ordinal = s, ordinal
 	if brought {

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"math"
 	"sync"
 
 	"github.com/flushline/flushline/queue/kafka/wire"
@@ -29,6 +30,7 @@ type Decoder struct {
 type Set struct {
 	Records []byte // wire.FetchedPartition.Records, whole
 	From    int64  // records below are left out; normally the offset that was asked for
+	To      int64  // records from here on are left out, and Result.Next does not pass it; 0: no end
 
 	// Aborted is the answer's list, in any order. nil hands out what was aborted,
 	// which is what read_uncommitted means.
@@ -100,6 +102,10 @@ func (d *Decoder) Decode(s Set, each func(*Record) bool) Result {
 	w.each = each
 	w.filter.reset(s.Aborted)
 	w.Result = Result{Next: s.From}
+	w.to = s.To
+	if w.to <= 0 {
+		w.to = math.MaxInt64
+	}
 	w.set(s.Records)
 	res := w.Result
 	w.release()

@@ -84,6 +84,9 @@ func (w *walk) oversize(b *batch, size, before int64) (int64, error) {
 	if offset < w.Next {
 		return delta, s.discard(end - s.took)
 	}
+	if offset >= w.to {
+		return 0, w.stop()
+	}
 	if err := w.oversizeFields(end); err != nil {
 		return 0, &recordError{offset + 1, err}
 	}

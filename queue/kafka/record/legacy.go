@@ -142,6 +142,9 @@ func (w *walk) innerMessage(b *batch, offset, size int64) error {
 	if offset < w.Next {
 		return w.stream.discard(size)
 	}
+	if offset >= w.to {
+		return w.stop()
+	}
 	if size > w.max {
 		return &recordError{offset + 1, tooLarge("a message of %d bytes inside one of magic %d (at most %d)", size, b.magic, w.max)}
 	}

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"math"
 	"slices"
 	"testing"
 
@@ -106,13 +107,17 @@ func TestWhatIsReadIsWhatWasWritten(t *testing.T) {
 			from = rapid.Int64Range(max(l.lasts[0]-5, 0), l.lasts[len(l.lasts)-1]+2).Draw(t, "from")
 		}
 		cut := rapid.IntRange(0, len(l.raw)).Draw(t, "cut")
+		to := int64(math.MaxInt64)
+		if rapid.Bool().Draw(t, "ends") {
+			to = from + rapid.Int64Range(1, 60).Draw(t, "length")
+		}
 		whole := 0
 		next := from
 		for whole < len(l.ends) && l.ends[whole] <= cut {
-			next = max(next, l.lasts[whole]+1)
+			next = min(max(next, l.lasts[whole]+1), to)
 			whole++
 		}
-		set := Set{Records: l.raw[:cut], From: from}
+		set := Set{Records: l.raw[:cut], From: from, To: to}
 		var want []Record
 		for _, r := range l.records {
 			if r.Offset >= from && r.Offset < next && !(committed && l.isGone[r.Offset]) {

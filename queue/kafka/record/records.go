@@ -72,6 +72,9 @@ func (w *walk) record(b *batch, size, before int64) (int64, error) {
 	if offset < w.Next {
 		return delta, nil
 	}
+	if offset >= w.to {
+		return 0, w.stop()
+	}
 	r := &w.rec
 	r.Key, r.Value = c.bytes(), c.bytes()
 	r.Wrapped, r.Size = false, int64(len(r.Value))

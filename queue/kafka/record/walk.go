@@ -9,6 +9,7 @@ import (
 type walk struct {
 	Result
 	max    int64
+	to     int64
 	each   func(*Record) bool
 	filter filter
 	batch  batch
@@ -34,7 +35,7 @@ func (w *walk) release() {
 // set goes through the batches.
 func (w *walk) set(rest []byte) {
 	from, whole := w.Next, int64(len(rest))
-	for len(rest) > 0 {
+	for len(rest) > 0 && w.Next < w.to {
 		size, err := extent(rest)
 		if err != nil {
 			w.fail(&recordError{err: err}, rest)
@@ -97,6 +98,9 @@ func (w *walk) one(raw, after []byte) error {
 		}
 	}
 	w.filter.reach(b.last)
+	if b.base >= w.to {
+		return w.stop()
+	}
 	switch {
 	case b.control():
 		return w.control(b)
@@ -113,7 +117,7 @@ func (w *walk) one(raw, after []byte) error {
 
 // pass counts a batch from which nothing is handed out.
 func (w *walk) pass(b *batch, reason *int64) {
-	left := max(b.last+1-w.Next, 0) // of its offsets, and those between it and the batch before
+	left := max(min(b.last+1, w.to)-w.Next, 0) // of its offsets, and those between it and the batch before
 	gap := min(max(b.base-w.Next, 0), left)
 	n := min(int64(b.count), left-gap)
 	*reason += n
@@ -123,10 +127,18 @@ func (w *walk) pass(b *batch, reason *int64) {
 
 // close passes the offsets that a batch has behind its last record.
 func (w *walk) close(b *batch) {
-	if left := b.last + 1 - w.Next; left > 0 {
+	if left := min(b.last+1, w.to) - w.Next; left > 0 {
 		w.Compacted += left
 		w.Next += left
 	}
+}
+
+// stop ends a walk that came to something at or behind its end: nothing lies
+// before it.
+func (w *walk) stop() error {
+	w.Compacted += w.to - w.Next
+	w.Next = w.to
+	return errStop
 }
 
 // give hands out a record.
