@@ -21,6 +21,9 @@ type Config struct {
 	Payload Payload
 	Limits  Limits
 
+	// Only is what a job wants of its input; zero: everything.
+	Only Selection
+
 	DeadLetter DeadLetter
 
 	// Drain bounds a stop: parts may end until then, the rest goes back. 25s.

@@ -141,7 +141,7 @@ func (s *strand) releaseRest(reason queue.Reason) {
 		if reason == queue.Stopping && m.insideFlush() {
 			s.w.unfinished.Store(true)
 		}
-		if m.settle((*queue.Delivery).Release) {
+		if m.settle((*message).giveBack) {
 			n++
 			s.source.givenBack.Add(1)
 		}

@@ -176,13 +176,16 @@ func (s *strand) awaitHeld(ctx context.Context, waiting int) bool {
 func (s *strand) intake(ctx context.Context, m *message) {
 	p, err := s.w.payload(m.d.Message())
 	if err == nil {
+		err = damage(m.d.Message().Header(queue.HeaderDamage))
+	}
+	if err == nil {
 		err = s.scan(m, &p)
 	}
 	switch {
 	case err != nil:
 		s.reject(m, ReasonUndecodable, err)
 	case len(m.groups) == 0:
-		s.skip(m, "empty")
+		s.skip(m, SkippedEmpty)
 	default:
 		s.routeGroups(ctx, m)
 	}
@@ -231,7 +234,7 @@ func (s *strand) routeGroups(ctx context.Context, m *message) {
 	only, notOurs, err := s.onlyTo(msg)
 	switch {
 	case notOurs:
-		s.skip(m, "not_ours")
+		s.skip(m, SkippedNotOurs)
 		return
 	case err != nil:
 		s.reject(m, ReasonUnknownTarget, err)
@@ -246,24 +249,37 @@ func (s *strand) routeGroups(ctx context.Context, m *message) {
 		key, err := s.w.keyer.ofGroup(base, msg, g)
 		reason := ReasonNoKey
 		var t *target
+		unwanted := err != nil && s.w.only.narrow() // what has no key matches nothing
 		if err == nil {
-			if t = s.target(ctx, key); t.route == nil {
+			t = s.target(ctx, key)
+			unwanted = t.unwanted
+			if t.route == nil {
 				err, reason = fmt.Errorf("no route matches %s", key), ReasonNoRoute
 			}
+		}
+		if unwanted {
+			s.leaveOut(m.newPart(g, indexes.at(i)))
+			continue
 		}
 		if err != nil {
 			p := m.newPart(g, indexes.at(i))
 			lost = append(lost, doomed{p, reason, err, 0})
 			continue
 		}
+		staged := false
 		for j := range t.slots {
 			if only == nil || t.slots[j].entry == only {
 				s.stage(&t.slots[j], m.newPart(g, indexes.at(i)))
+				staged = true
 			}
 		}
-		if only != nil && only.route != t.route.name {
+		switch {
+		case staged:
+		case only.route != t.route.name:
 			p := m.newPart(g, indexes.at(i))
 			lost = append(lost, doomed{p, ReasonUnknownTarget, fmt.Errorf("%s no longer goes to %s", key, only.name()), 0})
+		default: // the one it is meant for is not wanted
+			s.leaveOut(m.newPart(g, indexes.at(i)))
 		}
 	}
 	m.partEnded(1)
@@ -302,6 +318,7 @@ func (s *strand) stage(sl *slot, p *part) {
 
 // offer hands the staged parts to their lanes and schedules those that were idle.
 func (s *strand) offer(ctx context.Context) {
+	s.skipUnwanted()
 	if len(s.touched) == 0 {
 		return
 	}

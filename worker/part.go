@@ -43,7 +43,8 @@ type part struct {
 	ended atomic.Bool
 	// counted says that its books know it: it was received.
 	counted bool
-	next    *part // in a lane's queue
+	how     ending // it ended; only of strands that are accounted for
+	next    *part  // in a lane's queue
 }
 
 // books are the counts of a lane, or of what a source could not route, by source.
@@ -124,6 +125,9 @@ func (b *books) endLocked(p *part, o outcome, reason string) bool {
 		return false
 	}
 	b.of(p.m.strand.source.index).add(o, reason)
+	if p.m.strand.info.Accounted {
+		p.how = endingOf(o, reason)
+	}
 	return true
 }
 
@@ -144,7 +148,7 @@ func (p *part) bytes() int64 { return int64(p.size) }
 // holds as given.
 func (m *message) partEnded(holds int32) {
 	if m.open.Add(-1) == 0 {
-		if m.settle((*queue.Delivery).Ack) {
+		if m.settle((*message).acknowledge) {
 			m.strand.source.acknowledged.Add(1)
 		}
 	}
@@ -152,11 +156,11 @@ func (m *message) partEnded(holds int32) {
 }
 
 // settle runs once per message: by the last part's end, or by the release.
-func (m *message) settle(how func(*queue.Delivery)) bool {
+func (m *message) settle(how func(*message)) bool {
 	if m.done.Swap(true) {
 		return false
 	}
-	how(m.d)
+	how(m)
 	m.strand.settled()
 	return true
 }

@@ -71,6 +71,9 @@ func (w *Worker) Reload(next Table) (*Changes, error) {
 	if err := checkRoutes(next.Routes); err != nil {
 		return nil, fmt.Errorf("nothing was changed: %w", err)
 	}
+	if err := w.only.check(next.Routes); err != nil {
+		return nil, fmt.Errorf("nothing was changed: %w", err)
+	}
 	if next.Removed == RemovedDeadLetter && w.letters.sink == nil {
 		return nil, errors.New("nothing was changed: `removed: dead_letter` needs a dead letter queue, and dead_letter is none")
 	}

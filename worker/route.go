@@ -54,18 +54,19 @@ func checkRoutes(cfg []Route) error {
 
 // newRoute is a route that goes to entries that live already, or begin to.
 func newRoute(cfg *Route, entry func(route string, cfg Entry) *entry) *route {
-	r := &route{name: cfg.Name}
-	for j, p := range [3]string{cfg.Match.Project, cfg.Match.Logstore, cfg.Match.Config} {
-		r.match[j] = newPattern(p)
-	}
+	r := &route{name: cfg.Name, match: patterns(cfg.Match)}
 	for j := range cfg.Flushers {
 		r.entries = append(r.entries, entry(cfg.Name, cfg.Flushers[j].withDefaults()))
 	}
 	return r
 }
 
-func (r *route) matches(project, logstore, config string) bool {
-	return r.match[0].matches(project) && r.match[1].matches(logstore) && r.match[2].matches(config)
+func patterns(m Match) [3]pattern {
+	return [3]pattern{newPattern(m.Project), newPattern(m.Logstore), newPattern(m.Config)}
+}
+
+func matches(of *[3]pattern, project, logstore, config string) bool {
+	return of[0].matches(project) && of[1].matches(logstore) && of[2].matches(config)
 }
 
 // pattern is literal text, everything, or a glob.

@@ -41,12 +41,13 @@ type strand struct {
 	using     atomic.Pointer[table] // while it hands out messages; see adopt
 
 	// Of the goroutine that serves.
-	msgs    []*message // not settled, and some that are
-	slab    []message
-	table   *table // that targets are of
-	targets targets
-	touched []*slot
-	largest int64 // bytes of the largest message seen
+	msgs     []*message // not settled, and some that are
+	slab     []message
+	table    *table // that targets are of
+	targets  targets
+	touched  []*slot
+	unwanted []*part // staged like those in touched, to be skipped
+	largest  int64   // bytes of the largest message seen
 
 	mu       sync.Mutex
 	fetching context.Context // of Fetch; a pause ends it

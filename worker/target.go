@@ -13,7 +13,9 @@ type target struct {
 	key   protocol.Key
 	next  *target // of the same hash
 	route *route
-	slots []slot // one per flusher entry
+	slots []slot // one per flusher entry that is wanted
+
+	unwanted bool // Config.Only leaves the key out
 }
 
 // slot stages the parts of one Fetch result for one lane, so that the lane is
@@ -60,6 +62,7 @@ func (s *strand) target(ctx context.Context, key protocol.Key) *target {
 		s.targets.n = 0
 	}
 	t := s.table.route(clone(key))
+	s.w.only.apply(t)
 	t.next = s.targets.of[h]
 	s.targets.of[h] = t
 	s.targets.n++
@@ -70,7 +73,7 @@ func (s *strand) target(ctx context.Context, key protocol.Key) *target {
 func (tb *table) route(key protocol.Key) *target {
 	t := &target{key: key}
 	for _, r := range tb.routes {
-		if !r.matches(key.Project, key.Logstore, key.Config) {
+		if !matches(&r.match, key.Project, key.Logstore, key.Config) {
 			continue
 		}
 		t.route = r

@@ -24,6 +24,7 @@ type Worker struct {
 	cfg    Config
 	limits protocol.Limits
 	keyer  *keyer
+	only   selection
 	table  atomic.Pointer[table] // written under mu
 
 	held    *heldPool
@@ -84,6 +85,9 @@ func New(cfg Config) (*Worker, error) {
 		return nil, err
 	}
 	if err := checkRoutes(cfg.Routes); err != nil {
+		return nil, err
+	}
+	if w.only, err = newSelection(cfg.Only, cfg.Routes); err != nil {
 		return nil, err
 	}
 	w.table.Store(firstTable(w, cfg.Routes))

@@ -191,6 +191,13 @@ func (p *partition) origin(m *queue.Message) queue.Origin {
 	return p.seed.At(p.id, m.Position, m.Time)
 }
 
+// Account implements queue.Accountant.
+func (r *record) Account(d *queue.Delivery, ends []queue.PartEnd) {
+	if hear := r.lease.p.q.cfg.Account; hear != nil {
+		hear(d, ends)
+	}
+}
+
 // Ack implements queue.Settler.
 func (r *record) Ack(*queue.Delivery) {
 	p, q := r.lease.p, r.lease.p.q

@@ -15,12 +15,13 @@ import (
 
 // Config is how a queue is made. The zero value is one endless strand.
 type Config struct {
-	Name       string // of the source; "memory"
-	Strands    int    // partitions, each a strand of its own; 1
-	Bounded    bool   // a strand ends with io.EOF when all that was published is handed out
-	KeepOrder  bool   // remember the order of acknowledgements for AckOrder
-	SourceID   string // what origins derive from; "memory"
-	FirstBytes int64  // most bytes Fetch waits for; a larger message is charged beyond them; 1 MiB
+	Name       string                                 // of the source; "memory"
+	Strands    int                                    // partitions, each a strand of its own; 1
+	Bounded    bool                                   // a strand ends with io.EOF when all that was published is handed out
+	KeepOrder  bool                                   // remember the order of acknowledgements for AckOrder
+	SourceID   string                                 // what origins derive from; "memory"
+	Account    func(*queue.Delivery, []queue.PartEnd) // hears how the parts of a message ended, right before its acknowledgement
+	FirstBytes int64                                  // most bytes Fetch waits for; a larger message is charged beyond them; 1 MiB
 }
 
 // Queue stores messages and is a Source of them. All methods may be called from
@@ -112,6 +113,7 @@ func (p *partition) begin(ctx context.Context, h queue.Host) *lease {
 		Name:        p.q.cfg.Name + "[" + strconv.Itoa(int(p.id)) + "]",
 		Incarnation: strconv.FormatInt(p.incarnation, 10),
 		Bounded:     p.q.cfg.Bounded,
+		Accounted:   p.q.cfg.Account != nil,
 	}}
 	l.ctx, l.end = context.WithCancelCause(ctx)
 	p.lease = l
