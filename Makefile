@@ -12,6 +12,9 @@ MAKEFLAGS += --warn-undefined-variables --no-builtin-rules --no-print-directory
 
 GOLANGCI_LINT_VERSION := v2.15.0
 GOFUMPT_VERSION := v0.12.0
+KUBECONFORM_VERSION := v0.8.0
+KUBERNETES_VERSION := v1.37.2
+KUBERNETES_SUM := h1:A2VDEiObzkYqFTKhSsn0ZEb0RlLEXpHWj93gi2HqEwE=
 
 MODULE := github.com/flushline/flushline
 CUSTOM := examples/customflusher
@@ -27,6 +30,9 @@ export GOFLAGS := $(strip $(shell go env GOFLAGS) -buildvcs=false)
 TOOLS := $(CURDIR)/.tools
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)
 GOFUMPT := $(TOOLS)/gofumpt-$(GOFUMPT_VERSION)
+KUBECONFORM := $(TOOLS)/kubeconform-$(KUBECONFORM_VERSION)
+KUBERNETES := $(TOOLS)/kubernetes-$(KUBERNETES_VERSION)
+VALIDATE := $(KUBECONFORM) -strict -summary -schema-location '$(KUBERNETES)/{{.ResourceKind}}{{.KindSuffix}}.json'
 
 CI ?=
 TEST_FLAGS ?= $(if $(CI),-v)
@@ -65,7 +71,7 @@ faults: kafka ## Kill, freeze and restart the program and its brokers (below ten
 	go test -race -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) -p 1 ./test/e2e/...
 
 .PHONY: check
-check: fmt-check lint vet cross docs-check ## Check format, lint, vet, build for the three systems, and that the docs are current
+check: fmt-check lint vet cross docs-check manifests ## Check format, lint, vet, build for the three systems, docs and manifests
 
 .PHONY: fmt
 fmt: $(GOFUMPT) ## Format all Go files
@@ -100,6 +106,14 @@ docs: ## Write docs/flushers from the kinds' own fields and texts
 .PHONY: docs-check
 docs-check:
 	go run ./cmd/flushline flushers docs --check docs/flushers
+
+# Naming a place for schemas takes kubeconform's own, which is on the network, away.
+# The tests show that what is wrong is refused.
+.PHONY: manifests
+manifests: export FLUSHLINE_VALIDATE := $(VALIDATE)
+manifests: $(KUBECONFORM) $(KUBERNETES) ## Validate the Kubernetes manifests, strictly and offline
+	$(VALIDATE) deploy/kubernetes
+	go test -count 1 $(TEST_FLAGS) ./test/manifests
 
 .PHONY: examples
 examples: build custom ## Check every example configuration, and the program in examples/
@@ -159,3 +173,10 @@ $(GOLANGCI_LINT):
 $(GOFUMPT):
 	GOBIN=$(TOOLS) go install mvdan.cc/gofumpt@$(GOFUMPT_VERSION)
 	mv $(TOOLS)/gofumpt $@
+
+$(KUBECONFORM):
+	GOBIN=$(TOOLS) go install github.com/yannh/kubeconform/cmd/kubeconform@$(KUBECONFORM_VERSION)
+	mv $(TOOLS)/kubeconform $@
+
+$(KUBERNETES): $(wildcard test/manifests/*.go)
+	go run ./test/manifests $(KUBERNETES_VERSION) $(KUBERNETES_SUM) $@
