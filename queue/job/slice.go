@@ -38,7 +38,8 @@ type Reader interface {
 	// io.EOF: the slice has ended. A *ChangedError: the input is not the one that was
 	// planned; the job fails. An error made by Unreadable: the rest of the slice cannot
 	// be read, ever; the job goes on without it and says so. Any other error is
-	// trouble that may pass: Read is called again, and goes on where it was.
+	// trouble that may pass, one made by Away the absence of the broker: Read is called
+	// again, and goes on where it was.
 	Read(ctx context.Context, bytes int64) (Batch, error)
 
 	// Seed is what the origins of messages derive from that brought none.
@@ -109,3 +110,18 @@ type unreadable struct{ err error }
 
 func (u *unreadable) Error() string { return u.err.Error() }
 func (u *unreadable) Unwrap() error { return u.err }
+
+// Away marks trouble as the absence of a broker: it is broker_away in the status
+// of the strand.
+func Away(err error) error { return &away{err} }
+
+// IsAway says whether an error was marked by Away.
+func IsAway(err error) bool {
+	var a *away
+	return errors.As(err, &a)
+}
+
+type away struct{ err error }
+
+func (a *away) Error() string { return a.err.Error() }
+func (a *away) Unwrap() error { return a.err }

@@ -43,10 +43,10 @@ func (s *Source) absent(ctx context.Context, h queue.Host, one Consumer) *absenc
 func (a *absence) say(err error) {
 	st := queue.Status{State: queue.StateMisconfigured, Position: -1, Committed: -1, End: -1, Cause: err.Error()}
 	switch {
-	case missing(err):
+	case Missing(err):
 		st.State = queue.StateMissing
 		st.Cause = fmt.Sprintf("%s does not exist: create it with flushline setup; it is served as soon as it is there", a.info.Name)
-	case away(err), errors.Is(err, errChanging):
+	case Away(err), errors.Is(err, errChanging):
 		st.State = queue.StateBrokerAway
 	}
 	if before := a.state.Swap(&st); before.State != st.State {

@@ -270,6 +270,13 @@ func (c *Conn) Request(ctx context.Context, op string, req, resp any) error {
 // Connected says whether a server is reached now.
 func (c *Conn) Connected() bool { return c.nc.IsConnected() }
 
+// Line is the number of the network connection that is up now, counted from 1; 0:
+// none is. What was asked on another one is not answered any more.
+func (c *Conn) Line() int64 { return c.line.number() }
+
+// Changed is closed at the next loss or return of the connection.
+func (c *Conn) Changed() <-chan struct{} { return c.changed.wait() }
+
 // Dropped is how many messages the client library threw away because nobody took
 // them in time. It is zero, or the program has a defect.
 func (c *Conn) Dropped() int64 { return c.dropped.Load() }

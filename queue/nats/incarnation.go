@@ -26,8 +26,17 @@ func (i incarnation) String() string {
 }
 
 // seed makes origins that differ when the stream was made anew.
-func (i incarnation) seed(stream string) queue.OriginSeed {
-	return queue.NewOriginSeed(stream+"@"+i.stream.UTC().Format(time.RFC3339Nano), stream)
+func (i incarnation) seed(stream string) queue.OriginSeed { return StreamSeed(stream, i.stream) }
+
+// StreamID names one life of a stream: another one when it was deleted and made
+// anew.
+func StreamID(stream string, created time.Time) string {
+	return stream + "@" + created.UTC().Format(time.RFC3339Nano)
+}
+
+// StreamSeed is what the origins of a stream's messages derive from.
+func StreamSeed(stream string, created time.Time) queue.OriginSeed {
+	return queue.NewOriginSeed(StreamID(stream, created), stream)
 }
 
 // infoTimeout bounds one question to the server, so that the answer, or its
@@ -94,16 +103,16 @@ func (c *Conn) observe(ctx context.Context, one Consumer) (*birth, error) {
 	}, nil
 }
 
-// missing says that the server knows no such consumer or stream.
-func missing(err error) bool {
+// Missing says that the server knows no such consumer or stream.
+func Missing(err error) bool {
 	var api *jetstream.APIError
 	return errors.As(err, &api) &&
 		(api.ErrorCode == jetstream.JSErrCodeConsumerNotFound || api.ErrorCode == jetstream.JSErrCodeStreamNotFound)
 }
 
-// away says that no answer came, or only that none can be given now, rather than
+// Away says that no answer came, or only that none can be given now, rather than
 // a refusal.
-func away(err error) bool {
+func Away(err error) bool {
 	var api *jetstream.APIError
 	if errors.As(err, &api) {
 		return api.Code == http.StatusServiceUnavailable

@@ -86,19 +86,42 @@ func nakBody() []byte {
 // fill makes r the delivery of m at p.
 func (r *record) fill(s *strand, m *nats.Msg, p position, cost int64) {
 	r.strand, r.seq, r.stored, r.reply = s, p.stream, p.time, m.Reply
-	headers, origin, brought := convertHeaders(m.Header)
-	msg := queue.Message{
-		Value:    m.Data,
-		Headers:  headers,
-		Subject:  m.Subject,
-		Position: int64(p.stream),
-		Time:     time.Unix(0, p.time),
-	}
+	msg, origin, brought := messageOf(m, p)
 	if brought {
 		r.Init(msg, origin, p.attempt, cost, r, s.give)
 		return
 	}
 	r.InitAt(msg, &s.seed, p.attempt, cost, r, s.give)
+}
+
+// messageOf is m as every source hands it out, and the origin that it brings along.
+func messageOf(m *nats.Msg, p position) (msg queue.Message, origin queue.Origin, brought bool) {
+	headers, origin, brought := convertHeaders(m.Header)
+	return queue.Message{
+		Value:    m.Data,
+		Headers:  headers,
+		Subject:  m.Subject,
+		Position: int64(p.stream),
+		Time:     time.Unix(0, p.time),
+	}, origin, brought
+}
+
+// Received is a message that the server sent in answer to a pull request.
+type Received struct {
+	Message  queue.Message
+	Origin   queue.Origin // that it brought along; zero: none, it derives from its place
+	Delivery uint64       // its number among the deliveries of the consumer, from 1
+}
+
+// Receive reads one as a Source does. It is false for what JetStream did not
+// deliver.
+func Receive(m *nats.Msg) (Received, bool) {
+	p, ok := parseReply(m.Reply)
+	if !ok {
+		return Received{}, false
+	}
+	msg, origin, _ := messageOf(m, p)
+	return Received{Message: msg, Origin: origin, Delivery: p.delivery}, true
 }
 
 // convertHeaders also finds the origin that a message brings along.

@@ -2,9 +2,10 @@ package nats
 
 // position is what the reply subject of a JetStream delivery says.
 type position struct {
-	attempt int    // deliveries so far, this one included
-	stream  uint64 // sequence in the stream
-	time    int64  // when the stream stored it, Unix nanoseconds
+	attempt  int    // deliveries so far, this one included
+	stream   uint64 // sequence in the stream
+	delivery uint64 // number among the consumer's deliveries
+	time     int64  // when the stream stored it, Unix nanoseconds
 }
 
 const ackPrefix = "$JS.ACK."
@@ -40,9 +41,9 @@ func parseReply(s string) (position, bool) {
 	number := func(token int) (uint64, bool) { return parseNumber(s[ends[token-1]+1 : ends[token]]) }
 	attempt, ok1 := number(first)
 	seq, ok2 := number(first + 1)
-	_, ok3 := number(first + 2)
+	delivery, ok3 := number(first + 2)
 	ts, ok4 := number(first + 3)
-	return position{attempt: int(attempt), stream: seq, time: int64(ts)}, ok1 && ok2 && ok3 && ok4 && seq > 0
+	return position{attempt: int(attempt), stream: seq, delivery: delivery, time: int64(ts)}, ok1 && ok2 && ok3 && ok4 && seq > 0
 }
 
 func parseNumber(s string) (n uint64, ok bool) {

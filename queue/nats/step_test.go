@@ -9,7 +9,7 @@ import (
 )
 
 func TestParseReply(t *testing.T) {
-	want := position{attempt: 3, stream: 12345678901, time: 1700000000123456789}
+	want := position{attempt: 3, stream: 12345678901, delivery: 42, time: 1700000000123456789}
 	for _, s := range []string{
 		"$JS.ACK.LOGS.flushline.3.12345678901.42.1700000000123456789.7",
 		"$JS.ACK.hub.AbCdEf.LOGS.flushline.3.12345678901.42.1700000000123456789.7",

@@ -109,10 +109,10 @@ func (w *watcher) look(ctx context.Context, now time.Time) time.Duration {
 // trouble deals with a question that brought no state.
 func (w *watcher) trouble(ctx context.Context, err error) time.Duration {
 	switch {
-	case missing(err):
+	case Missing(err):
 		w.lose("the consumer was deleted")
 		return watchIdle
-	case away(err):
+	case Away(err):
 		w.say(queue.StateBrokerAway, "JetStream does not answer: "+err.Error())
 		if w.silence++; w.silence%3 == 0 {
 			w.reviveConnection(ctx)
