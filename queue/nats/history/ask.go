@@ -1,0 +1,82 @@
+package history
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/flushline/flushline/queue/nats"
+)
+
+// patience bounds one request; a cluster that elects a leader needs a few seconds.
+const patience = 10 * time.Second
+
+// ask calls the JetStream API.
+func ask(ctx context.Context, conn *nats.Conn, op string, req, resp any) error {
+	limited, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	err := conn.Request(limited, op, req, resp)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return fmt.Errorf("%w: no answer; may this user publish to %s%s and subscribe to _INBOX.>?", err, conn.APIPrefix(), op)
+	}
+	return err
+}
+
+func askStream(ctx context.Context, conn *nats.Conn, stream string) (*jetstream.StreamInfo, error) {
+	info := new(jetstream.StreamInfo)
+	if err := ask(ctx, conn, "STREAM.INFO."+stream, nil, info); err != nil {
+		return nil, fmt.Errorf("couldn't read stream %s: %w", stream, err)
+	}
+	return info, nil
+}
+
+func askConsumer(ctx context.Context, conn *nats.Conn, one nats.Consumer) (*jetstream.ConsumerInfo, error) {
+	info := new(jetstream.ConsumerInfo)
+	if err := ask(ctx, conn, "CONSUMER.INFO."+one.Stream+"."+one.Durable, nil, info); err != nil {
+		return nil, fmt.Errorf("couldn't read consumer %s of stream %s: %w", one.Durable, one.Stream, err)
+	}
+	return info, nil
+}
+
+// beside is a consumer that leaves no trace: it acknowledges nothing, and the
+// server removes it when nobody has asked it for that long.
+func beside(purpose string, idle time.Duration) jetstream.ConsumerConfig {
+	return jetstream.ConsumerConfig{
+		Name:              "flushline-" + purpose + "-" + strings.ToLower(rand.Text()),
+		AckPolicy:         jetstream.AckNonePolicy,
+		ReplayPolicy:      jetstream.ReplayInstantPolicy,
+		MemoryStorage:     true,
+		Replicas:          1,
+		InactiveThreshold: idle,
+	}
+}
+
+func createConsumer(ctx context.Context, conn *nats.Conn, stream string, config jetstream.ConsumerConfig) (*jetstream.ConsumerInfo, error) {
+	info := new(jetstream.ConsumerInfo)
+	req := map[string]any{"stream_name": stream, "config": config, "action": "create"}
+	if err := ask(ctx, conn, "CONSUMER.CREATE."+stream+"."+config.Name, req, info); err != nil {
+		return nil, fmt.Errorf("couldn't create a consumer on stream %s to read its history: %w", stream, err)
+	}
+	return info, nil
+}
+
+// deleteConsumer does what can be done within a moment; the server does the rest
+// when the consumer was idle for long enough.
+func deleteConsumer(conn *nats.Conn, stream, name string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	_ = conn.Request(ctx, "CONSUMER.DELETE."+stream+"."+name, nil, nil) // as said above
+}
+
+// idleFor keeps a wish within what the stream allows its consumers.
+func idleFor(wish time.Duration, info *jetstream.StreamInfo) time.Duration {
+	if most := info.Config.ConsumerLimits.InactiveThreshold; most > 0 {
+		return min(wish, most)
+	}
+	return wish
+}

@@ -1,0 +1,137 @@
+// Package natsbroker runs real nats-servers for tests, each on a port and in a
+// directory of its own, in the test's process.
+package natsbroker
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	natsgo "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/flushline/flushline/queue/nats"
+)
+
+// Broker is a server of one test, which can be stopped and started again on its
+// port and directory.
+type Broker struct {
+	*testing.T
+	opts server.Options
+	srv  *server.Server
+}
+
+// Start runs a server with JetStream until the test ends.
+func Start(t *testing.T, with ...func(*server.Options)) *Broker {
+	t.Helper()
+	b := &Broker{T: t, opts: server.Options{
+		ServerName: fmt.Sprintf("%s-%d", t.Name(), time.Now().UnixNano()),
+		Host:       "127.0.0.1", Port: server.RANDOM_PORT,
+		JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true,
+	}}
+	for _, f := range with {
+		f(&b.opts)
+	}
+	b.Start()
+	t.Cleanup(b.Stop)
+	return b
+}
+
+// Start starts a server that was stopped.
+func (b *Broker) Start() {
+	b.Helper()
+	opts := b.opts
+	srv, err := server.NewServer(&opts)
+	if err != nil {
+		b.Fatal(err)
+	}
+	srv.Start()
+	if !srv.ReadyForConnections(20 * time.Second) {
+		b.Fatal("the server is not ready")
+	}
+	b.srv = srv
+	b.opts.Port = srv.Addr().(*net.TCPAddr).Port
+}
+
+// Stop ends the server in order.
+func (b *Broker) Stop() {
+	b.srv.Shutdown()
+	b.srv.WaitForShutdown()
+}
+
+// Config reads the stream LOGS as flushline, subjects logs.>.
+func (b *Broker) Config() *nats.Config {
+	c := nats.DefaultConfig()
+	c.URL = fmt.Sprintf("nats://127.0.0.1:%d", b.opts.Port)
+	c.Stream, c.Durable, c.Subjects = "LOGS", "flushline", []string{"logs.>"}
+	c.ConnectTimeout = 20 * time.Second
+	return &c
+}
+
+// Connect checks that the server that answers is the one that was started.
+func (b *Broker) Connect(extra ...natsgo.Option) *nats.Conn {
+	b.Helper()
+	conn, err := nats.Connect(b.Context(), b.Config(), nil, extra...)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(conn.Close)
+	if got := conn.NATS().ConnectedServerName(); got != b.opts.ServerName {
+		b.Fatalf("reached server %q, want %q", got, b.opts.ServerName)
+	}
+	return conn
+}
+
+// JetStream is the client library's view.
+func (b *Broker) JetStream(conn *nats.Conn) jetstream.JetStream {
+	b.Helper()
+	js, err := conn.JetStream()
+	if err != nil {
+		b.Fatal(err)
+	}
+	return js
+}
+
+// Line is a dialer whose connections can be cut, and refused until they may pass
+// again.
+type Line struct {
+	mu    sync.Mutex
+	down  bool
+	conns []net.Conn
+}
+
+// Dial implements nats.CustomDialer.
+func (l *Line) Dial(network, address string) (net.Conn, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.down {
+		return nil, fmt.Errorf("the line to %s is cut", address)
+	}
+	c, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(context.Background(), network, address)
+	if err == nil {
+		l.conns = append(l.conns, c)
+	}
+	return c, err
+}
+
+// Cut breaks all connections and lets none through.
+func (l *Line) Cut() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.down = true
+	for _, c := range l.conns {
+		_ = c.Close()
+	}
+	l.conns = nil
+}
+
+// Mend lets connections through again.
+func (l *Line) Mend() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.down = false
+}
