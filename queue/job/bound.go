@@ -30,9 +30,11 @@ type Place struct {
 	Partition int32
 }
 
-// ParseBound reads a bound: earliest, end, now, committed, a time as RFC 3339 or as
-// an age (-2h), an offset or sequence, or offsets by partition (0:100,1:250 or
-// logs[0]:100). now is what ages count from.
+// ParseBound reads a bound: earliest, end, now, committed, a time as RFC 3339, as an
+// age (-2h), or as the midnight (UTC) with which today or yesterday begins, an offset or
+// sequence, or offsets by partition (0:100,1:250 or logs[0]:100). now is what ages and
+// days count from. Days are for what runs every night: however late it begins, its
+// range has neither gap nor overlap with the night before.
 func ParseBound(text string, now time.Time) (Bound, error) {
 	b := Bound{Text: text, At: -1}
 	switch text {
@@ -47,6 +49,12 @@ func ParseBound(text string, now time.Time) (Bound, error) {
 		return b, nil
 	case "now":
 		b.Time = now
+		return b, nil
+	case "today":
+		b.Time = now.UTC().Truncate(day)
+		return b, nil
+	case "yesterday":
+		b.Time = now.UTC().Truncate(day).Add(-day)
 		return b, nil
 	}
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil && n >= 0 {
@@ -71,8 +79,10 @@ func ParseBound(text string, now time.Time) (Bound, error) {
 	if strings.Contains(text, ":") && !looksLikeTime.MatchString(text) {
 		return b, b.places()
 	}
-	return b, fmt.Errorf("%q is no bound: write earliest, end, committed, a time such as 2026-01-02T15:04:05Z, an age such as -2h, an offset or sequence, or offsets by partition such as 0:100,1:250", text)
+	return b, fmt.Errorf("%q is no bound: write earliest, end, committed, a time such as 2026-01-02T15:04:05Z, an age such as -2h, today or yesterday, an offset or sequence, or offsets by partition such as 0:100,1:250", text)
 }
+
+const day = 24 * time.Hour // in UTC, which is what Truncate counts in
 
 var looksLikeTime = regexp.MustCompile(`^\d{4}-\d\d-\d\d`)
 
