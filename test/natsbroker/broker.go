@@ -3,10 +3,8 @@
 package natsbroker
 
 import (
-	"context"
 	"fmt"
 	"net"
-	"sync"
 	"testing"
 	"time"
 
@@ -94,44 +92,4 @@ func (b *Broker) JetStream(conn *nats.Conn) jetstream.JetStream {
 		b.Fatal(err)
 	}
 	return js
-}
-
-// Line is a dialer whose connections can be cut, and refused until they may pass
-// again.
-type Line struct {
-	mu    sync.Mutex
-	down  bool
-	conns []net.Conn
-}
-
-// Dial implements nats.CustomDialer.
-func (l *Line) Dial(network, address string) (net.Conn, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.down {
-		return nil, fmt.Errorf("the line to %s is cut", address)
-	}
-	c, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(context.Background(), network, address)
-	if err == nil {
-		l.conns = append(l.conns, c)
-	}
-	return c, err
-}
-
-// Cut breaks all connections and lets none through.
-func (l *Line) Cut() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.down = true
-	for _, c := range l.conns {
-		_ = c.Close()
-	}
-	l.conns = nil
-}
-
-// Mend lets connections through again.
-func (l *Line) Mend() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.down = false
 }

@@ -71,7 +71,7 @@ func (r *reader) confirmLength(ctx context.Context) error {
 	if r.short.IsZero() {
 		r.short = time.Now()
 	}
-	if time.Since(r.short) < shortFor {
+	if time.Since(r.short) < r.in.short {
 		return fmt.Errorf("couldn't read %s: %s", r.slice.Name, why)
 	}
 	return &job.ChangedError{Slice: r.slice.Name, Why: why}

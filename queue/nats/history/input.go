@@ -29,6 +29,7 @@ type Input struct {
 	cfg   *nats.Config
 	opt   Options
 	large chan struct{} // held by the one request that has no limit of bytes
+	short time.Duration // how long a stream may end below a slice before it is believed
 }
 
 // NewInput reads through conn; cfg is that of the plan.
@@ -39,7 +40,7 @@ func NewInput(conn *nats.Conn, cfg *nats.Config, opt Options) *Input {
 	if opt.MaxBatch <= 0 {
 		opt.MaxBatch = 2048
 	}
-	return &Input{conn: conn, cfg: cfg, opt: opt, large: make(chan struct{}, 1)}
+	return &Input{conn: conn, cfg: cfg, opt: opt, large: make(chan struct{}, 1), short: shortFor}
 }
 
 // Open implements job.Input. The server is asked by the first Read.

@@ -240,9 +240,20 @@ func TestAConsumerThatIsGoneIsReplaced(t *testing.T) {
 	}
 }
 
-// Deliveries that never arrive leave a hole in the numbers of the others.
+// Deliveries that never arrive leave a hole in the numbers of the others, and a
+// consumer that has nothing more has not brought everything.
 func TestLostDeliveriesAreReadAgain(t *testing.T) {
 	t.Parallel()
+	for name, each := range map[string]int{"some": 3, "all that is left": 1000} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			stolen(t, each)
+		})
+	}
+}
+
+func stolen(t *testing.T, each int) {
+	t.Helper()
 	s := newShelf(t)
 	s.publish(1000)
 	one := s.one("1", "end")
@@ -258,11 +269,11 @@ func TestLostDeliveriesAreReadAgain(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			stolen, err := c.FetchNoWait(3)
+			loot, err := c.FetchNoWait(each)
 			if err != nil {
 				t.Fatal(err)
 			}
-			for m := range stolen.Messages() {
+			for m := range loot.Messages() {
 				if meta, err := m.Metadata(); err != nil || meta.Sequence.Stream < uint64(g.at) {
 					t.Errorf("stole %+v and %v, want what comes next", meta, err)
 				}
@@ -287,14 +298,13 @@ func TestALineThatBreaksLosesNothing(t *testing.T) {
 	cuts := 0
 	go func() {
 		defer close(stopped)
-		for {
+		for ; cuts < 12; cuts++ {
 			select {
 			case <-stop:
 				return
 			case <-time.After(50 * time.Millisecond):
 				line.Cut()
 				line.Mend()
-				cuts++
 			}
 		}
 	}()
@@ -488,4 +498,29 @@ func TestASliceOfAnotherConfigurationIsRefused(t *testing.T) {
 	}
 	s.all(in, all[0], budget).check(t, run(1, 11, 2), map[string]int64{job.PassedAbsent: 5})
 	s.all(in, all[1], budget).check(t, run(1, 11, 1), nil)
+}
+
+// A server that lost its last messages gives their sequences to others.
+func TestAStreamThatBecameShorterIsRefused(t *testing.T) {
+	t.Parallel()
+	s := newShelf(t)
+	s.publish(100)
+	one := s.one("1", "end")
+	one.To += 50
+	in := s.input()
+	in.BelieveAfter(50 * time.Millisecond)
+	r := s.open(in, &one)
+	g := &got{at: 1}
+	if err := g.read(t, r, budget); err != nil {
+		t.Fatal(err)
+	}
+	g.check(t, run(1, 101, 1), nil)
+	_, err := r.Read(t.Context(), budget)
+	var changed *job.ChangedError
+	if err == nil || errors.As(err, &changed) {
+		t.Errorf("at first: %v, want an error that may pass", err)
+	}
+	if err := g.read(t, r, budget); !errors.As(err, &changed) || !strings.Contains(changed.Why, "ends with sequence 100, but had 150") {
+		t.Errorf("it says %v", err)
+	}
 }
