@@ -21,12 +21,22 @@ type Report struct {
 	Planned  ShardSize `json:"planned"`
 
 	Totals
-	Lost []Lost `json:"lost,omitempty"` // what was gone before the job was planned; of the whole job
+	Reading []Reading `json:"reading,omitempty"` // the slices that are open
+	Lost    []Lost    `json:"lost,omitempty"`    // what was gone before the job was planned; of the whole job
 
 	Starts  int64         `json:"starts"`             // how often the shard was started
 	Killed  int64         `json:"killed"`             // of these, how many ended without a last checkpoint
-	Twice   int64         `json:"duplicates_at_most"` // messages that may have been delivered twice because of that
+	Twice   int64         `json:"duplicates_at_most"` // messages that may have been delivered twice because of that, or because a stop gave them back
 	Elapsed time.Duration `json:"elapsed"`            // over all starts
+}
+
+// Reading is a slice that is open.
+type Reading struct {
+	Slice    string `json:"slice"`
+	At       int64  `json:"at"`                 // all positions below have ended
+	To       int64  `json:"to"`                 // -1: where the input ends, or not known
+	Consumed int64  `json:"consumed,omitempty"` // of Size; see Consumer
+	Size     int64  `json:"size,omitempty"`
 }
 
 // Totals is what has ended.
@@ -34,6 +44,7 @@ type Totals struct {
 	Slices   int64             `json:"slices"`
 	Messages int64             `json:"messages"`
 	Bytes    int64             `json:"bytes"`            // of the values of messages, as read
+	Stored   int64             `json:"stored,omitempty"` // Slice.Size of the slices
 	Passed   map[string]int64  `json:"passed,omitempty"` // positions without a message for us, by reason
 	Groups   map[string]Groups `json:"groups,omitempty"` // by "route/flusher"; "" is what no route took
 
