@@ -35,7 +35,8 @@ type Reader interface {
 	// (see queue.Message.Held), at least one, or none if Next moved. It waits for
 	// nothing but its input.
 	//
-	// io.EOF: the slice has ended. A *ChangedError: the input is not the one that was
+	// io.EOF: the slice has ended; no other error wraps it, though a connection that was
+	// cut ends in one. A *ChangedError: the input is not the one that was
 	// planned; the job fails. An error made by Unreadable: the rest of the slice cannot
 	// be read, ever; the job goes on without it and says so. Any other error is
 	// trouble that may pass, one made by Away the absence of the broker: Read is called

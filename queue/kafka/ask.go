@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 
+	kafkago "github.com/segmentio/kafka-go"
+
 	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/queue/kafka/wire"
 )
@@ -82,6 +84,33 @@ func atCoordinator(ctx context.Context, client *wire.Client, group string, ask f
 			return err
 		}
 	}
+}
+
+// Committed is what a group has committed of partitions; one without is left out. It
+// joins nothing and changes nothing.
+func Committed(ctx context.Context, client *wire.Client, group string, ps []wire.TopicPartition) (map[wire.TopicPartition]int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, setupPatience)
+	defer cancel()
+	found := map[wire.TopicPartition]int64{}
+	err := atCoordinator(ctx, client, group, func(ctx context.Context, addr string) error {
+		got, err := client.Committed(ctx, addr, group, ps)
+		if errors.Is(err, kafkago.GroupIdNotFound) {
+			return nil // some brokers say this instead of "no offsets"
+		}
+		for at, c := range got {
+			if c.Err != nil {
+				return fmt.Errorf("%s: %w", at, c.Err)
+			}
+			if c.Offset >= 0 {
+				found[at] = c.Offset
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("couldn't ask what group %s has committed: %w", group, advised(err))
+	}
+	return found, nil
 }
 
 // createTopic returns when the topic can be used, as far as one broker knows.

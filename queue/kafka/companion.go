@@ -75,7 +75,7 @@ var _ queue.Sink = (*Letters)(nil)
 // command that mends it. If it cannot be created or written, the error names the
 // right, `flushline setup` and the option to write to files instead.
 func DeadLetters(ctx context.Context, client *wire.Client, cfg *Config) (*Letters, error) {
-	names, err := sourceTopics(ctx, client, cfg)
+	names, err := SourceTopics(ctx, client, cfg)
 	if err != nil {
 		return nil, err
 	}

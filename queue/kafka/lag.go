@@ -71,7 +71,7 @@ func (t *TopicLag) Leaderless() []int32 {
 
 // GroupLag asks how far a group is in the topics of cfg. It changes nothing.
 func GroupLag(ctx context.Context, client *wire.Client, cfg *Config) (*Lag, error) {
-	names, err := sourceTopics(ctx, client, cfg)
+	names, err := SourceTopics(ctx, client, cfg)
 	if err != nil {
 		return nil, err
 	}

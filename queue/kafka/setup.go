@@ -35,7 +35,7 @@ type SetupOptions struct {
 // are kept. It changes nothing; printing it is the dry run. Topics of topics_regex
 // are not created, but have companions.
 func Plan(ctx context.Context, client *wire.Client, cfg *Config, o SetupOptions) ([]queue.Step, error) {
-	names, err := sourceTopics(ctx, client, cfg)
+	names, err := SourceTopics(ctx, client, cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -19,7 +19,7 @@ import (
 //
 // It joins no group and moves no offset.
 func Verify(ctx context.Context, client *wire.Client, cfg *Config, maxMessage int64) (queue.Report, error) {
-	names, err := sourceTopics(ctx, client, cfg)
+	names, err := SourceTopics(ctx, client, cfg)
 	if err != nil {
 		return queue.Report{}, err
 	}
@@ -49,8 +49,8 @@ func Verify(ctx context.Context, client *wire.Client, cfg *Config, maxMessage in
 	return queue.Report{Findings: v.findings}, nil
 }
 
-// sourceTopics are the topics that cfg names, or those that match its pattern now.
-func sourceTopics(ctx context.Context, client *wire.Client, cfg *Config) ([]string, error) {
+// SourceTopics are the topics that cfg names, or those that match its pattern now.
+func SourceTopics(ctx context.Context, client *wire.Client, cfg *Config) ([]string, error) {
 	if cfg.TopicsRegex == "" {
 		return cfg.Topics, nil
 	}

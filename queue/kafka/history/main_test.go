@@ -1,0 +1,10 @@
+package history_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/flushline/flushline/test/kafkabroker"
+)
+
+func TestMain(m *testing.M) { os.Exit(kafkabroker.Main(m)) }
