@@ -33,21 +33,21 @@ func TestLeadersMoveAndBrokersDie(t *testing.T) {
 	readers := make([]job.Reader, partitions)
 	for i := range all {
 		gots[i] = &got{passed: map[string]int64{}}
-		r, err := in.Open(t.Context(), &all[i], 0)
+		r, err := in.Open(w.Context(), &all[i], 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer r.Close()
 		readers[i] = r
-		gots[i].step(w, t.Context(), r, &all[i], 1)
+		gots[i].step(w, w.Context(), r, &all[i], 1)
 	}
 
 	w.cluster.MoveLeader(t, w.topic, 0, w.cluster.Leader(t, w.topic, 0)%3+1)
-	gots[0].step(w, t.Context(), readers[0], &all[0], 1)
+	gots[0].step(w, w.Context(), readers[0], &all[0], 1)
 
 	victim := w.cluster.Leader(t, w.topic, 1)
 	w.cluster.Node(victim).Kill()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*within)
+	ctx, cancel := context.WithTimeout(w.Context(), 2*within)
 	defer cancel()
 	var rest sync.WaitGroup
 	for i := range all {
@@ -78,13 +78,13 @@ func TestTheLiveGroupIsNotTouched(t *testing.T) {
 		kgo.OnPartitionsRevoked(func(context.Context, *kgo.Client, map[string][]int32) { revoked.Do(func() { close(lost) }) }))
 	defer cl.Close()
 	for seen := 0; seen < 200; {
-		fs := cl.PollFetches(t.Context())
+		fs := cl.PollFetches(w.Context())
 		if err := fs.Err(); err != nil {
 			t.Fatal(err)
 		}
 		seen += fs.NumRecords()
 	}
-	if err := cl.CommitUncommittedOffsets(t.Context()); err != nil {
+	if err := cl.CommitUncommittedOffsets(w.Context()); err != nil {
 		t.Fatal(err)
 	}
 	group, committed := w.cluster.Group(t, w.cfg.Group), w.cluster.Committed(t, w.cfg.Group, w.topic)
@@ -114,7 +114,7 @@ func groupsOf(t *testing.T, w *work) map[string]bool {
 	t.Helper()
 	cl := w.cluster.Client(t)
 	defer cl.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(w.Context(), 30*time.Second)
 	defer cancel()
 	found := map[string]bool{}
 	for _, shard := range cl.RequestSharded(ctx, kmsg.NewPtrListGroupsRequest()) {

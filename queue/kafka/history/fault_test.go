@@ -37,7 +37,7 @@ func faulty(t *testing.T) (*work, *kfake.Cluster) {
 		for i := range 10 {
 			rs = append(rs, w.record(0, 10*n+i))
 		}
-		if err := cl.ProduceSync(t.Context(), rs...).FirstErr(); err != nil {
+		if err := cl.ProduceSync(w.Context(), rs...).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
 	}

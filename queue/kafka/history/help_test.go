@@ -29,7 +29,11 @@ type work struct {
 	cfg     kafka.Config
 	topic   string
 	client  *wire.Client
+	ctx     context.Context // ends when the test has taken too long
 }
+
+// Context ends when the test has taken too long.
+func (w *work) Context() context.Context { return w.ctx }
 
 // on names a topic after the test; it is not made yet.
 func on(t *testing.T, c *kafkabroker.Cluster) *work {
@@ -50,7 +54,9 @@ func with(t *testing.T, brokers []string) *work {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	return &work{T: t, cfg: cfg, topic: name, client: client}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*within)
+	t.Cleanup(cancel)
+	return &work{T: t, cfg: cfg, topic: name, client: client, ctx: ctx}
 }
 
 func (w *work) create(partitions int, configs map[string]string) {

@@ -175,7 +175,7 @@ func commitAt(t *testing.T, w *work, offsets map[int32]int64) {
 	for p, o := range offsets {
 		at[w.topic][p] = kgo.EpochOffset{Epoch: -1, Offset: o}
 	}
-	cl.CommitOffsetsSync(t.Context(), at, nil)
+	cl.CommitOffsetsSync(w.Context(), at, nil)
 	if got := w.cluster.Committed(t, w.cfg.Group, w.topic); len(got) != len(offsets) {
 		t.Fatalf("committed %v, want %v", got, offsets)
 	}

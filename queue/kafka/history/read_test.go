@@ -48,14 +48,14 @@ func TestALargeAnswerIsTakenInPortions(t *testing.T) {
 	}
 	w.cluster.ProduceWith(t, []kgo.Opt{kgo.ProducerBatchCompression(kgo.ZstdCompression()), kgo.ProducerLinger(1e9), kgo.ProducerBatchMaxBytes(16 << 20)}, rs...)
 	s := w.plan("earliest", "end")[0]
-	r, err := w.input().Open(t.Context(), &s, 0)
+	r, err := w.input().Open(w.Context(), &s, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
 	seen, reads := 0, 0
 	for {
-		b, err := r.Read(t.Context(), 300_000)
+		b, err := r.Read(w.Context(), 300_000)
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -129,7 +129,7 @@ func TestAnOpenTransactionBoundsTheRange(t *testing.T) {
 	if err := cl.BeginTransaction(); err != nil {
 		t.Fatal(err)
 	}
-	if err := cl.ProduceSync(t.Context(), w.record(0, 10)).FirstErr(); err != nil {
+	if err := cl.ProduceSync(w.Context(), w.record(0, 10)).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
 	if s := w.plan("earliest", "end")[0]; s.To != 10 {
@@ -141,7 +141,7 @@ func TestAnOpenTransactionBoundsTheRange(t *testing.T) {
 		t.Errorf("all messages end at %d, want 11", s.To)
 	}
 	w.read(w.input(), s, 0, 1<<20).wholly(t, 0, 0, 11)
-	if err := cl.EndTransaction(t.Context(), kgo.TryAbort); err != nil {
+	if err := cl.EndTransaction(w.Context(), kgo.TryAbort); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -185,18 +185,18 @@ func TestRetentionOvertakesUs(t *testing.T) {
 	w.create(1, map[string]string{"retention.ms": "-1"})
 	w.pad(0, 0, 1000)
 	s := w.plan("earliest", "end")[0]
-	r, err := w.input().Open(t.Context(), &s, 0)
+	r, err := w.input().Open(w.Context(), &s, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
 	g := &got{passed: map[string]int64{}}
-	if !g.step(w, t.Context(), r, &s, 1) || g.next == 1000 {
+	if !g.step(w, w.Context(), r, &s, 1) || g.next == 1000 {
 		t.Fatalf("the first read ended at %d", g.next)
 	}
 	read := g.next
 	w.cluster.DeleteRecords(t, w.topic, 0, 905)
-	for g.step(w, t.Context(), r, &s, 1) {
+	for g.step(w, w.Context(), r, &s, 1) {
 	}
 	if g.err != nil || g.passed[job.PassedExpired] < 1 || int64(len(g.values))+g.passed[job.PassedExpired] != 1000 {
 		t.Errorf("after %d: %d messages, %v passed, %v", read, len(g.values), g.passed, g.err)
@@ -218,19 +218,19 @@ func TestATopicMadeAnewIsNotRead(t *testing.T) {
 	w.create(1, map[string]string{"retention.ms": "-1"})
 	w.pad(0, 0, 300)
 	s := w.plan("earliest", "end")[0]
-	r, err := w.input().Open(t.Context(), &s, 0)
+	r, err := w.input().Open(w.Context(), &s, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
 	g := &got{passed: map[string]int64{}}
-	g.step(w, t.Context(), r, &s, 1)
+	g.step(w, w.Context(), r, &s, 1)
 	w.cluster.DeleteTopic(t, w.topic)
-	eventually(t, "the reader notices that the topic is away", func() bool { return !g.step(w, t.Context(), r, &s, 1) || len(g.trouble) > 0 })
+	eventually(t, "the reader notices that the topic is away", func() bool { return !g.step(w, w.Context(), r, &s, 1) || len(g.trouble) > 0 })
 	before := len(g.values)
 	w.create(1, nil)
 	w.produce(0, 5000, 5400) // all positions exist again
-	for g.err == nil && g.step(w, t.Context(), r, &s, 1) {
+	for g.err == nil && g.step(w, w.Context(), r, &s, 1) {
 	}
 	var changed *job.ChangedError
 	if !errors.As(g.err, &changed) || changed.Slice != s.Name || len(g.values) != before {
@@ -283,12 +283,12 @@ func TestReadEndsWithItsContext(t *testing.T) {
 	w.produce(0, 0, 5)
 	s := w.plan("earliest", "end")[0]
 	s.To = 50 // a range that the broker does not have yet
-	r, err := w.input().Open(t.Context(), &s, 0)
+	r, err := w.input().Open(w.Context(), &s, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(w.Context())
 	if b, err := r.Read(ctx, 1<<20); err != nil || b.Next != 5 {
 		t.Fatalf("%+v, %v", b, err)
 	}
@@ -301,7 +301,7 @@ func TestReadEndsWithItsContext(t *testing.T) {
 	}
 	w.produce(0, 5, 50)
 	g := &got{passed: map[string]int64{}, next: 5}
-	for g.step(w, t.Context(), r, &s, 1<<20) {
+	for g.step(w, w.Context(), r, &s, 1<<20) {
 	}
 	g.wholly(t, 0, 5, 50)
 }
