@@ -23,7 +23,7 @@ func TestLeadersMoveAndBrokersDie(t *testing.T) {
 	}
 	w := on(t, kafkabroker.Start(t, kafkabroker.Options{Nodes: 3}))
 	const partitions, n = 3, 400
-	w.create(partitions, map[string]string{"retention.ms": "-1"})
+	w.create(partitions, nil)
 	for p := range int32(partitions) {
 		w.pad(p, 0, n)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -61,7 +62,9 @@ func with(t *testing.T, brokers []string) *work {
 
 func (w *work) create(partitions int, configs map[string]string) {
 	w.Helper()
-	w.cluster.CreateTopic(w, w.topic, partitions, 0, configs)
+	all := map[string]string{"retention.ms": "-1"} // records are older than the default
+	maps.Copy(all, configs)
+	w.cluster.CreateTopic(w, w.topic, partitions, 0, all)
 }
 
 // record n of a partition was written at second n of 2026.

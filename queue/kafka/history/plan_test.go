@@ -29,7 +29,7 @@ func planned(t *testing.T, all []job.Slice) string {
 func TestPlanByEachBound(t *testing.T) {
 	t.Parallel()
 	w := on(t, kafkabroker.Shared(t))
-	w.create(3, map[string]string{"retention.ms": "-1"})
+	w.create(3, nil)
 	w.produce(0, 0, 100)
 	w.produce(1, 0, 50)
 	commitAt(t, w, map[int32]int64{0: 40, 1: 50, 2: 0})
@@ -56,7 +56,7 @@ func TestPlanByEachBound(t *testing.T) {
 func TestImpossibleBoundsAreRefused(t *testing.T) {
 	t.Parallel()
 	w := on(t, kafkabroker.Shared(t))
-	w.create(2, map[string]string{"retention.ms": "-1"})
+	w.create(2, nil)
 	w.produce(0, 0, 100)
 	w.produce(1, 0, 50)
 	for _, c := range []struct {
@@ -116,7 +116,7 @@ func TestSeveralTopicsArePlannedInOrder(t *testing.T) {
 func TestWhatRetentionTookIsLost(t *testing.T) {
 	t.Parallel()
 	w := on(t, kafkabroker.Shared(t))
-	w.create(1, map[string]string{"retention.ms": "-1"})
+	w.create(1, nil)
 	w.produce(0, 0, 100)
 	w.cluster.DeleteRecords(t, w.topic, 0, 30)
 	commitAt(t, w, map[int32]int64{0: 20})

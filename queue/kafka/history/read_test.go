@@ -21,7 +21,7 @@ import (
 func TestARangeIsReadFromAnywhere(t *testing.T) {
 	t.Parallel()
 	w := on(t, kafkabroker.Shared(t))
-	w.create(2, map[string]string{"retention.ms": "-1"})
+	w.create(2, nil)
 	for n := 0; n < 1000; n += 100 {
 		w.produce(0, n, n+100)
 		w.produce(1, n, n+100)
@@ -182,7 +182,7 @@ func TestHolesOfCompaction(t *testing.T) {
 func TestRetentionOvertakesUs(t *testing.T) {
 	t.Parallel()
 	w := on(t, kafkabroker.Shared(t))
-	w.create(1, map[string]string{"retention.ms": "-1"})
+	w.create(1, nil)
 	w.pad(0, 0, 1000)
 	s := w.plan("earliest", "end")[0]
 	r, err := w.input().Open(w.Context(), &s, 0)
@@ -215,7 +215,7 @@ func TestRetentionOvertakesUs(t *testing.T) {
 func TestATopicMadeAnewIsNotRead(t *testing.T) {
 	t.Parallel()
 	w := on(t, kafkabroker.Shared(t))
-	w.create(1, map[string]string{"retention.ms": "-1"})
+	w.create(1, nil)
 	w.pad(0, 0, 300)
 	s := w.plan("earliest", "end")[0]
 	r, err := w.input().Open(w.Context(), &s, 0)
