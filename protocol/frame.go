@@ -138,31 +138,61 @@ func (r *FrameReader) next() (Frame, error) {
 }
 
 func (r *FrameReader) body(head []byte) (Frame, error) {
-	le := binary.LittleEndian
-	data, project := int64(le.Uint32(head[4:])), int64(le.Uint32(head[8:]))
-	logstore, config := int64(le.Uint32(head[12:])), int64(le.Uint32(head[16:]))
-	key := project + logstore + config
-	if data > r.max || key > MaxFrameKey {
-		return Frame{}, r.corrupt(fmt.Sprintf("its LogGroup of %d bytes or key of %d is longer than allowed (%d and %d)",
-			data, key, r.max, MaxFrameKey))
+	n := framed(head)
+	if reason := n.tooLong(r.max); reason != "" {
+		return Frame{}, r.corrupt(reason)
 	}
-	b, err := r.read(int(key + data + frameTail))
+	b, err := r.read(int(n.key() + n.data + frameTail))
 	if err != nil {
 		return Frame{}, r.ended(err)
 	}
-	body, tail := b[:key+data], b[key+data:]
-	if le.Uint32(tail) != crc32.Update(crc32.Checksum(head, castagnoli), castagnoli, body) {
-		return Frame{}, r.wrongSum(tail, true, "its checksum is wrong")
+	f, tail, ok := n.frame(head, b)
+	if !ok {
+		return Frame{}, r.wrongSum(tail, true, wrongFrameSum)
 	}
-	f := Frame{Offset: r.offset, Data: body[key:len(body):len(body)]}
-	copy(f.ID.Origin[:], head[20:])
-	f.ID.Group = le.Uint32(head[36:])
-	f.Key = Key{
-		Project:  string(body[:project]),
-		Logstore: string(body[project : project+logstore]),
-		Config:   string(body[project+logstore : key]),
-	}
+	f.Offset = r.offset
 	return f, nil
+}
+
+const wrongFrameSum = "its checksum is wrong"
+
+// frameLengths are the lengths in a head.
+type frameLengths struct{ data, project, logstore, config int64 }
+
+func framed(head []byte) frameLengths {
+	le := binary.LittleEndian
+	return frameLengths{
+		data: int64(le.Uint32(head[4:])), project: int64(le.Uint32(head[8:])),
+		logstore: int64(le.Uint32(head[12:])), config: int64(le.Uint32(head[16:])),
+	}
+}
+
+func (n *frameLengths) key() int64 { return n.project + n.logstore + n.config }
+
+func (n *frameLengths) tooLong(max int64) (reason string) {
+	if key := n.key(); n.data > max || key > MaxFrameKey {
+		return fmt.Sprintf("its LogGroup of %d bytes or key of %d is longer than allowed (%d and %d)", n.data, key, max, MaxFrameKey)
+	}
+	return ""
+}
+
+// frame makes the frame of a head and what follows it, unless the checksum at its
+// tail is wrong. Data aliases b.
+func (n *frameLengths) frame(head, b []byte) (f Frame, tail []byte, ok bool) {
+	key := n.key()
+	body, tail := b[:key+n.data], b[key+n.data:]
+	if binary.LittleEndian.Uint32(tail) != crc32.Update(crc32.Checksum(head, castagnoli), castagnoli, body) {
+		return f, tail, false
+	}
+	f.Data = body[key:len(body):len(body)]
+	copy(f.ID.Origin[:], head[20:])
+	f.ID.Group = binary.LittleEndian.Uint32(head[36:])
+	f.Key = Key{
+		Project:  string(body[:n.project]),
+		Logstore: string(body[n.project : n.project+n.logstore]),
+		Config:   string(body[n.project+n.logstore : key]),
+	}
+	return f, tail, true
 }
 
 // read takes memory in steps, so that a claim of 64 MiB in a file of 50 bytes

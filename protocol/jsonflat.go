@@ -5,7 +5,7 @@ package protocol
 func (r *jsonReader) flat(i int) int {
 	var times [timeNs]timeMember
 	var ns timeMember
-	r.beginLog(len(r.in) - i)
+	r.beginLog(r.size - i)
 	i = r.first(i)
 	more := r.is(i) != '}'
 	if !more {

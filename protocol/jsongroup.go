@@ -4,7 +4,7 @@ package protocol
 func (r *jsonReader) log(i int) int {
 	var timeAt, nsAt, valuesAt int
 	made := false
-	r.beginLog(len(r.in) - i)
+	r.beginLog(r.size - i)
 	i = r.first(i)
 	for more := r.is(i) != '}'; more; {
 		name, v := r.member(i)
@@ -169,7 +169,7 @@ func (r *jsonReader) logGroup(i int) int {
 		r.strings[k] = r.strings[k][:0]
 	}
 	r.pairs = r.pairs[:0]
-	r.beginOwnGroup(len(r.in) - i)
+	r.beginOwnGroup(r.size - i)
 	names, logs := 0, false
 	i = r.first(i)
 	for more := true; more; {

@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"bytes"
 	"fmt"
 	"sync"
 	"time"
@@ -19,6 +20,10 @@ type jsonReader struct {
 	odd   string // see note
 	oddAt int
 
+	size   int  // of the input, of which in is a beginning while lines are read
+	byLine bool // see Payload
+	lineAt int  // where the line begins that is being read
+
 	tagged  []byte // the tail of the last log with tags
 	tagsAt  int    // where the tags it was made of begin in the input, and end
 	tagsEnd int
@@ -35,10 +40,11 @@ const readerKeep = 64 << 10
 // groupsOfJSON reads objects: one, an array of them, or lines with either. Each is
 // a log or a LogGroup. The result is a LogGroupList of at most max bytes; its
 // capacity exceeds its length by at most an eighth. If something is wrong, it says
-// what.
-func groupsOfJSON(value []byte, f Format, now time.Time, max int) (body []byte, wrong string) {
+// what, and by line in which.
+func groupsOfJSON(value []byte, f Format, byLine bool, now time.Time, max int) (body []byte, bad *LineError, wrong string) {
 	r, _ := jsonReaders.Get().(*jsonReader)
 	r.format, r.now, r.max = f, at(now.Unix(), 0), max
+	r.size, r.byLine = len(value), byLine
 	r.odd = ""
 	r.in, r.wrong, r.tagsAt, r.tagsEnd = value, "", 0, 0
 	r.text = r.text[:0]
@@ -48,6 +54,9 @@ func groupsOfJSON(value []byte, f Format, now time.Time, max int) (body []byte, 
 	}
 	r.open = false
 	switch ok := r.read(); {
+	case !ok && byLine:
+		end := r.lineAt + lineLength(value[r.lineAt:])
+		bad = &LineError{r.lineAt, end, fmt.Sprintf("%s (byte %d of %d)", r.wrong, r.at-r.lineAt, end-r.lineAt)}
 	case !ok:
 		wrong = fmt.Sprintf("%s (byte %d of %d)", r.wrong, r.at, len(value))
 	case len(value) > readerKeep:
@@ -59,7 +68,7 @@ func groupsOfJSON(value []byte, f Format, now time.Time, max int) (body []byte, 
 		r.out = pooled
 	}
 	r.forget()
-	return body, wrong
+	return body, bad, wrong
 }
 
 // forget gives the reader back, without what is too large to keep.
@@ -76,6 +85,9 @@ func (r *jsonReader) forget() {
 }
 
 func (r *jsonReader) read() bool {
+	if r.byLine {
+		return r.readLines()
+	}
 	i := r.space(0)
 	for i < len(r.in) {
 		if r.in[i] == '[' {
@@ -94,6 +106,41 @@ func (r *jsonReader) read() bool {
 	}
 	r.closeGroup()
 	return r.fits(i) >= 0
+}
+
+// readLines reads each line as if the input ended behind it.
+func (r *jsonReader) readLines() bool {
+	whole := r.in
+	for r.lineAt = 0; r.lineAt < len(whole); {
+		next := r.lineAt + lineLength(whole[r.lineAt:])
+		r.in = whole[:next]
+		for i := r.space(r.lineAt); i < next; i = r.space(i) {
+			if r.in[i] == '[' {
+				i = r.array(i)
+			} else {
+				i = r.object(i)
+			}
+			if i < 0 {
+				return false
+			}
+			if end := i; r.space(end) < next {
+				r.fail(end, "more follows in the same line")
+				return false
+			}
+		}
+		r.lineAt = next
+	}
+	r.lineAt = 0
+	r.closeGroup()
+	return r.fits(len(whole)) >= 0
+}
+
+// lineLength is how long the first line is, with its newline.
+func lineLength(b []byte) int {
+	if i := bytes.IndexByte(b, '\n'); i >= 0 {
+		return i + 1
+	}
+	return len(b)
 }
 
 func hasNewline(space []byte) bool {
@@ -197,6 +244,6 @@ func (r *jsonReader) end(i int, t instant, tail []byte) int {
 	if !t.given {
 		t.sec = r.now.sec
 	}
-	r.endLog(t, tail, len(r.in)-i)
+	r.endLog(t, tail, r.size-i)
 	return i
 }

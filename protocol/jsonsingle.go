@@ -4,7 +4,7 @@ package protocol
 func (r *jsonReader) single(i int) int {
 	var contentsAt, tagsAt, timeAt, nsAt int
 	tail := plainTail
-	r.beginLog(len(r.in) - i)
+	r.beginLog(r.size - i)
 	i = r.first(i)
 	for more := r.is(i) != '}'; more; {
 		name, v := r.member(i)

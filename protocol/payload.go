@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"bytes"
 	"encoding/binary"
 	"time"
 )
@@ -11,6 +12,12 @@ type Payload struct {
 	Format   Format
 	Encoding Encoding
 	Time     time.Time // of logs that name none: the broker's time of the message
+
+	// ByLine says that each line of JSON or text stands for itself: no value of JSON
+	// goes on in the next line, and each line of text is a log. Lines without anything
+	// but white space are passed over. A line that cannot be read makes the error a
+	// *LineError.
+	ByLine bool
 }
 
 // Body is a value after pass one: protobuf, which groups alias.
@@ -23,13 +30,23 @@ type Body struct {
 	Fresh bool
 }
 
+// LineError says which line of a value cannot be read, the first of them, and why.
+// Those before it can.
+type LineError struct {
+	Offset, End int // the line within the value, its newline included
+	Reason      string
+}
+
+func (e *LineError) Error() string { return "couldn't decode the line: " + e.Reason }
+
 // Scan is pass one over a value as received. It decompresses, turns what is no
 // LogGroup protobuf into a LogGroupList, checks the framing of all fields, counts,
 // and appends what it learns of each LogGroup to groups. The same value gives the
 // same groups each time, except that logs without a time take Time's seconds.
 //
 // No group is legal: an empty value, an empty list. The error is an
-// *UndecodableError, and then groups are as they came. lim may be nil.
+// *UndecodableError, or a *LineError, and then groups are as they came. lim may be
+// nil.
 func (p *Payload) Scan(lim *Limits, groups []Group) (body Body, out []Group, err error) {
 	limits := lim.orDefaults()
 	if body, err = p.body(&limits); err != nil {
@@ -71,8 +88,15 @@ func (p *Payload) body(lim *Limits) (Body, error) {
 	case FormatPackage, FormatPackageList:
 		b, wrong = unpack(b, f, lim)
 	case FormatJSON, FormatJSONSingle, FormatJSONFlat:
-		b, wrong = groupsOfJSON(b, f, p.Time, int(lim.Decompressed))
+		var bad *LineError
+		if b, bad, wrong = groupsOfJSON(b, f, p.ByLine, p.Time, int(lim.Decompressed)); bad != nil {
+			return Body{}, bad
+		}
 	case FormatText:
+		if p.ByLine {
+			b = groupOfLines(b, p.Time)
+			break
+		}
 		b = groupOfText(b, p.Time)
 	default:
 		return Body{}, undecodable("%v is no format of values", f)
@@ -112,6 +136,30 @@ func groupOfText(text []byte, now time.Time) []byte {
 	b = appendPair(b, tagContents, []byte(textKey), text)
 	return append(b, plainTail...)
 }
+
+// groupOfLines is a list of one group with a log for each line that is more than
+// white space. The end of a line, "\n" or "\r\n", is no part of its content.
+func groupOfLines(text []byte, now time.Time) []byte {
+	const overhead = 24 // of a log with textKey
+	t := at(now.Unix(), 0)
+	t.exact = false
+	w := logWriter{out: make([]byte, 0, len(text)+len(text)/16+overhead*(1+bytes.Count(text, newline)))}
+	key := []byte(textKey)
+	for i := 0; i < len(text); {
+		next := i + lineLength(text[i:])
+		line := bytes.TrimSuffix(bytes.TrimSuffix(text[i:next], newline), []byte{'\r'})
+		if len(bytes.TrimSpace(line)) > 0 {
+			w.beginLog(len(text) - i)
+			w.out = appendPair(w.out, tagContents, key, line)
+			w.endLog(t, plainTail, len(text)-i)
+		}
+		i = next
+	}
+	w.closeGroup()
+	return fitted(w.out)
+}
+
+var newline = []byte{'\n'}
 
 // textKey is the key of a log that is a text, as iLogtail calls it.
 const textKey = "content"
