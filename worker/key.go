@@ -29,7 +29,7 @@ func newKeyer(rules []KeyRule) (*keyer, error) {
 	k := &keyer{}
 	var names []string
 	for i := range rules {
-		pattern, err := newTokens(rules[i].Pattern, rules[i].From.separator())
+		pattern, err := newTokens(rules[i].Pattern, rules[i].From)
 		if err != nil {
 			return nil, fmt.Errorf("key rule %d, pattern %q: %w", i+1, rules[i].Pattern, err)
 		}
@@ -91,7 +91,7 @@ func (r *keyRule) fromMessage(key *protocol.Key, m *queue.Message) {
 	switch r.from {
 	case KeyHeaders:
 		fromHeaders(key, m.Headers)
-	case KeySubject:
+	case KeySubject, KeyPath:
 		r.pattern.fill(key, m.Subject)
 	case KeyMessageKey:
 		if len(m.Key) > 0 {
@@ -154,11 +154,13 @@ func open(k *protocol.Key) (parts []string) {
 type tokens struct {
 	sep   string
 	parts []token
+	open  bool // more may follow behind the last one
 }
 
 type token struct {
 	literal string // "*" matches any
 	part    keyPart
+	toDot   bool // the part ends at the first dot
 }
 
 // keyPart is the part of a key that a token fills. (A func that returns the field
@@ -182,13 +184,20 @@ func (p keyPart) of(k *protocol.Key) *string {
 	return &k.Config
 }
 
-func newTokens(pattern, sep string) (tokens, error) {
-	t := tokens{sep: sep}
+func newTokens(pattern string, from KeyFrom) (tokens, error) {
+	t := tokens{sep: from.separator()}
 	if pattern == "" {
 		return t, nil
 	}
-	for _, s := range strings.Split(pattern, sep) {
+	if before, cut := strings.CutSuffix(pattern, "/**"); cut && from == KeyPath {
+		t.open = true
+		pattern = before + "/*"
+	}
+	for _, s := range strings.Split(pattern, t.sep) {
 		tok := token{literal: s}
+		if from == KeyPath && strings.HasSuffix(s, "}.*") {
+			s, tok.toDot = strings.TrimSuffix(s, ".*"), true
+		}
 		switch s {
 		case "{project}":
 			tok.part = projectPart
@@ -208,7 +217,8 @@ func newTokens(pattern, sep string) (tokens, error) {
 
 // fill sets the open fields of key if s has the pattern's shape.
 func (t *tokens) fill(key *protocol.Key, s string) {
-	if len(t.parts) == 0 || strings.Count(s, t.sep) != len(t.parts)-1 {
+	n := strings.Count(s, t.sep) + 1
+	if len(t.parts) == 0 || n < len(t.parts) || n > len(t.parts) && !t.open {
 		return
 	}
 	found := *key
@@ -221,6 +231,9 @@ func (t *tokens) fill(key *protocol.Key, s string) {
 				return
 			}
 			continue
+		}
+		if tok.toDot {
+			part, _, _ = strings.Cut(part, ".")
 		}
 		if strings.IndexByte(part, '%') >= 0 {
 			if u, err := url.PathUnescape(part); err == nil {
