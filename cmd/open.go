@@ -41,6 +41,8 @@ func brokerOf(cfg *configs.Config) broker {
 		return &kafkaQueue{cfg: cfg, client: src.Kafka}
 	case src.Embedded != nil:
 		return &embeddedQueue{cfg}
+	case src.File != nil:
+		return &fileQueue{cfg}
 	default:
 		return &natsQueue{cfg: cfg, client: src.NATS}
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/flushline/flushline/flushers"
 	"github.com/flushline/flushline/option"
+	"github.com/flushline/flushline/queue/file/logfile"
 	"github.com/flushline/flushline/queue/kafka"
 	"github.com/flushline/flushline/queue/nats"
 	"github.com/flushline/flushline/queue/nats/embedded"
@@ -35,6 +36,7 @@ type Source struct {
 	Kafka    *kafka.Config
 	NATS     *nats.Config
 	Embedded *embedded.Config
+	File     *logfile.Config // which files, a job is told when it is started
 
 	Key    []worker.KeyRule // where a group's key is found, in this order
 	Decode Decode
@@ -42,6 +44,7 @@ type Source struct {
 
 // Deployment names the work that all pods share: the group's or the durable's
 // name. Several consumers in one source are one deployment, named after the first.
+// Files are nobody's to share: it is backfill.
 func (s *Source) Deployment() string {
 	switch {
 	case s.Kafka != nil:
@@ -50,6 +53,8 @@ func (s *Source) Deployment() string {
 		return s.NATS.List()[0].Durable
 	case s.Embedded != nil:
 		return s.Embedded.Durable
+	case s.File != nil:
+		return "backfill"
 	}
 	return ""
 }

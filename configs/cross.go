@@ -22,6 +22,7 @@ func (l *loader) crossChecks(root *option.Node, start option.Pos, c *Config) {
 	l.messageTaken(root, start, c)
 	l.listeners(root, start, c)
 	l.kafkaSource(root, start, c)
+	l.fileSource(root, start, c)
 	l.removal(root, start, c)
 	writers := map[string]*Entry{}
 	for i := range c.Routes {

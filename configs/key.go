@@ -15,6 +15,7 @@ type keyBlock struct {
 	Subject    string `option:"subject" help:"Pattern over the dot-separated tokens of the NATS subject." example:"logs.{project}.{logstore}.{config}"`
 	Topic      string `option:"topic" help:"Pattern over the dot-separated tokens of the Kafka topic." example:"logs.{project}.{logstore}.{config}"`
 	MessageKey string `option:"message_key" help:"Pattern over the slash-separated tokens of the Kafka record's key." example:"{project}/{logstore}/{config}"`
+	Path       string `option:"path" help:"Pattern over the slash-separated tokens of a file's name below the root it was found under. A part followed by .* ends at the first dot; the last token may be **, which is any number of them." example:"{project}/{logstore}/*"`
 	Tag        Parts  `option:"tag" help:"Names of the log tags that hold the parts of the key."`
 	Constant   Parts  `option:"constant" help:"The parts of the key when nothing before gave them."`
 }
@@ -34,10 +35,13 @@ var keyWords = map[string]worker.KeyRule{
 }
 
 // keyPlaces are all elements of `key`, as a hint shows them.
-const keyPlaces = `headers, {subject: ...} (Kafka: {topic: ...}, message_key), {tag: {...}}, category, {constant: {...}}`
+const keyPlaces = `headers, {subject: ...} (Kafka: {topic: ...}, message_key; files: {path: ...}), {tag: {...}}, category, {constant: {...}}`
 
-// defaultKey is where flushline's own producers put a key.
-func defaultKey() []worker.KeyRule {
+// defaultKey is where flushline's own producers put a key; frames have it as headers.
+func defaultKey(queue string) []worker.KeyRule {
+	if queue == "file" {
+		return []worker.KeyRule{{From: worker.KeyHeaders}}
+	}
 	return []worker.KeyRule{
 		{From: worker.KeyHeaders},
 		{From: worker.KeySubject, Pattern: "logs.{project}.{logstore}.{config}"},
@@ -49,7 +53,7 @@ func (l *loader) key(n *option.Node, at option.Pos, queue string) []worker.KeyRu
 	path := "source." + queue + ".key"
 	switch {
 	case n == nil:
-		return defaultKey()
+		return defaultKey(queue)
 	case n.Kind == option.Broken:
 		return nil
 	case n.Kind != option.List && n.Kind != option.Null:
@@ -105,6 +109,9 @@ func (l *loader) keyRuleBlock(n *option.Node, path, queue string) (r worker.KeyR
 	case b.MessageKey != "":
 		r = worker.KeyRule{From: worker.KeyMessageKey, Pattern: b.MessageKey}
 		return r, l.placeExists("message_key", pos, path, queue)
+	case b.Path != "":
+		r = worker.KeyRule{From: worker.KeyPath, Pattern: b.Path}
+		return r, l.placeExists("path", pos, path, queue)
 	case b.Tag != Parts{}:
 		return worker.KeyRule{From: worker.KeyTag, Parts: protocol.Key(b.Tag)}, true
 	case b.Constant != Parts{}:
@@ -118,6 +125,10 @@ func (l *loader) keyRuleBlock(n *option.Node, path, queue string) (r worker.KeyR
 // would never fill anything.
 func (l *loader) placeExists(place string, pos option.Pos, path, queue string) bool {
 	switch {
+	case queue == "file" && (place == "subject" || place == "topic" || place == "message_key"):
+		l.errorf(pos, path, "write path, a pattern over the name below the root", "files have no %s", place)
+	case queue != "file" && place == "path":
+		l.errorf(pos, path, "that is for files", "messages of a queue have no path")
 	case queue == "kafka" && place == "subject":
 		l.errorf(pos, path, "write topic", "Kafka records have no subject")
 	case queue != "kafka" && place == "topic":
@@ -133,14 +144,25 @@ func (l *loader) placeExists(place string, pos option.Pos, path, queue string) b
 // Validate checks the patterns.
 func (k *keyBlock) Validate() []option.Problem {
 	var problems []option.Problem
-	for _, p := range []struct{ path, pattern, separator string }{
-		{"subject", k.Subject, "."}, {"topic", k.Topic, "."}, {"message_key", k.MessageKey, "/"},
+	for _, p := range []struct{ path, pattern, plain, separator string }{
+		{"subject", k.Subject, k.Subject, "."},
+		{"topic", k.Topic, k.Topic, "."},
+		{"message_key", k.MessageKey, k.MessageKey, "/"},
+		{"path", k.Path, ofPath(k.Path), "/"},
 	} {
-		if err := checkPattern(p.pattern, p.separator); err != nil {
+		if err := checkPattern(p.plain, p.separator); err != nil {
 			problems = append(problems, option.Errorf(p.path, "%s %q: %v", p.path, p.pattern, err))
 		}
 	}
 	return problems
+}
+
+// ofPath is a pattern over a path without what only such a pattern may have.
+func ofPath(pattern string) string {
+	if before, cut := strings.CutSuffix(pattern, "/**"); cut {
+		pattern = before
+	}
+	return strings.TrimSuffix(strings.ReplaceAll(pattern+"/", "}.*/", "}/"), "/")
 }
 
 // checkPattern reads a pattern such as "logs.{project}.{logstore}.{config}": each

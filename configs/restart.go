@@ -80,6 +80,8 @@ func (d *differences) source(a, b *Source) {
 		d.blocks(path, *a.NATS, *b.NATS)
 	case a.Embedded != nil:
 		d.blocks(path, *a.Embedded, *b.Embedded)
+	case a.File != nil:
+		d.blocks(path, *a.File, *b.File)
 	}
 	d.value(path+".key", reflect.ValueOf(a.Key), reflect.ValueOf(b.Key))
 	d.blocks(path+".decode", a.Decode, b.Decode)
@@ -94,6 +96,8 @@ func (s *Source) queue() string {
 		return "nats"
 	case s.Embedded != nil:
 		return "embedded"
+	case s.File != nil:
+		return "file"
 	}
 	return ""
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/flushline/flushline/option"
+	"github.com/flushline/flushline/queue/file/logfile"
 	"github.com/flushline/flushline/queue/kafka"
 	"github.com/flushline/flushline/queue/nats"
 	"github.com/flushline/flushline/queue/nats/embedded"
@@ -15,15 +16,11 @@ type sourceBlock struct {
 	Kafka    *kafkaBlock    `option:"kafka" help:"Topics of a Kafka cluster, read as a consumer group."`
 	NATS     *natsBlock     `option:"nats" help:"JetStream consumers of a NATS server."`
 	Embedded *embeddedBlock `option:"embedded" help:"A JetStream server inside the process, that other programs publish to."`
+	File     *filesBlock    `option:"file" help:"Files with logs, which flushline backfill reads."`
 }
 
-// queueNames are the keys of sourceBlock and of what later versions will read.
+// queueNames are the keys of sourceBlock.
 var queueNames = []string{"kafka", "nats", "embedded", "file"}
-
-// ForeignKeys are the queues this version does not have.
-func (s *sourceBlock) ForeignKeys() []option.ForeignKey {
-	return []option.ForeignKey{{Name: "file", Why: "this version reads from kafka, nats and embedded only", Refuse: true}}
-}
 
 // payloadBlock is what every queue's block has beside its own keys.
 type payloadBlock struct {
@@ -70,6 +67,17 @@ func (b *embeddedBlock) Defaults() {
 	b.Config, b.payloadBlock = embedded.DefaultConfig(), defaultPayload()
 }
 
+// filesBlock is `source.file`.
+type filesBlock struct {
+	logfile.Config
+	payloadBlock
+}
+
+// Defaults are those of the two.
+func (b *filesBlock) Defaults() {
+	b.Config, b.payloadBlock = logfile.DefaultConfig(), defaultPayload()
+}
+
 // source decodes the block `source`.
 func (l *loader) source(n *option.Node, at option.Pos) Source {
 	var b sourceBlock
@@ -85,7 +93,7 @@ func (l *loader) source(n *option.Node, at option.Pos) Source {
 		l.errorf(given[1].Pos, "source", "run a worker for each", "source has both %s and %s: a file names one source",
 			given[0].Key, given[1].Key)
 	case len(given) == 0 && (n.Kind == option.Map || n.Kind == option.Null):
-		l.errorf(at, "source", "write kafka:, nats: or embedded: below it", "source names no queue")
+		l.errorf(at, "source", "write kafka:, nats:, embedded: or file: below it", "source names no queue")
 	}
 	var s Source
 	switch {
@@ -99,6 +107,9 @@ func (l *loader) source(n *option.Node, at option.Pos) Source {
 	case b.Embedded != nil:
 		s.Embedded = &b.Embedded.Config
 		s.Key, s.Decode = l.payload(n, "embedded", &b.Embedded.payloadBlock)
+	case b.File != nil:
+		s.File = &b.File.Config
+		s.Key, s.Decode = l.payload(n, "file", &b.File.payloadBlock)
 	}
 	return s
 }
@@ -112,6 +123,8 @@ func (s *Source) messageLimit() string {
 		return "source.kafka.decode.max_message"
 	case s.NATS != nil:
 		return "source.nats.decode.max_message"
+	case s.File != nil:
+		return "source.file.decode.max_message"
 	}
 	return "source.embedded.decode.max_message"
 }

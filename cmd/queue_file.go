@@ -1,0 +1,35 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+
+	"go.uber.org/zap"
+
+	"github.com/flushline/flushline/configs"
+)
+
+// fileQueue is files with logs, which only a job reads.
+type fileQueue struct{ cfg *configs.Config }
+
+var _ broker = (*fileQueue)(nil)
+
+func (f *fileQueue) describe() (place, read string) {
+	return "files", "what `backfill` is given, as " + f.cfg.Source.File.Format
+}
+
+func (f *fileQueue) open(context.Context, *queues, *zap.Logger) error {
+	return usage(errors.New("files are read by `flushline backfill`: a worker would never come to an end of them"))
+}
+
+func (f *fileQueue) plan(context.Context, *setupOptions, *zap.Logger) (*plan, error) {
+	return &plan{needless: "files need nothing beside them", close: func() {}}, nil
+}
+
+func (f *fileQueue) publisher(context.Context, *publishOptions, *zap.Logger) (*publisher, error) {
+	return nil, usage(errors.New("files are no queue that could be published to: name a configuration whose source is kafka, nats or embedded"))
+}
+
+func (f *fileQueue) ask(_ context.Context, v *visit) {
+	v.note("files are looked for by `backfill`, which is told where: there is nothing to ask before")
+}
