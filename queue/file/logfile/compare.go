@@ -37,14 +37,12 @@ func Compare(planned, found job.Slices) (Difference, error) {
 		case after && wrong != nil:
 			return d, fmt.Errorf("couldn't compare the files with the job's plan: %w", wrong)
 		}
-		order := 0
+		order := compareNames(p.Name, f.Name)
 		switch {
 		case !before:
 			order = 1
 		case !after:
 			order = -1
-		default:
-			order = compareNames(p.Name, f.Name)
 		}
 		switch {
 		case order < 0:

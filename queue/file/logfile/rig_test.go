@@ -212,3 +212,11 @@ func resumes(t testing.TB, in *Input, s *job.Slice, whole *all) {
 		t.Fatalf("from the end: %d messages, next %d, %v", len(a.messages), a.next, err)
 	}
 }
+
+// rewrite puts another content into a file of a test.
+func rewrite(t testing.TB, path string, content []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
