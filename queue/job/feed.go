@@ -99,9 +99,10 @@ func (s *Source) serve(ctx context.Context, st *strand) {
 	err := st.host.Serve(ctx, st)
 	cancel()
 	<-pumped
+	finished := st.finished() // what lies in the buffer has not ended
 	st.close()
 	switch {
-	case st.finished():
+	case finished:
 		s.endSlice(st)
 	case ctx.Err() != nil: // it stays open in the checkpoint
 	case err != nil:

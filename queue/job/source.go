@@ -106,15 +106,16 @@ func (s *Source) Run(ctx context.Context, h queue.Host) error {
 	s.stop = stop
 	s.begin()
 	patient, impatient := lasting(ctx, lastPatience)
-	defer impatient()
-	if err := s.store(patient, false); err != nil { // a start that is killed has to be known as one
+	err := s.store(patient, false)
+	impatient()
+	if err != nil { // a start that is killed has to be known as one
 		if ctx.Err() != nil && !errors.Is(err, ErrLost) {
 			err = nil // it was stopped before it began
 		}
 		return s.ending(err)
 	}
 	watching := s.watch(ctx)
-	keeping, rest := context.WithCancel(patient)
+	keeping, rest := context.WithCancel(context.WithoutCancel(ctx)) // also while the strands end
 	kept := make(chan struct{})
 	go func() { defer close(kept); s.keep(keeping) }()
 
@@ -123,14 +124,17 @@ func (s *Source) Run(ctx context.Context, h queue.Host) error {
 	rest()
 	<-kept
 	watching()
-	err := s.finish(whole)
+	err = s.finish(whole)
 	if errors.Is(err, ErrLost) {
 		return s.ending(err)
 	}
-	return s.ending(errors.Join(err, s.storeLast(patient, err != nil)))
+	last, enough := lasting(ctx, lastPatience) // from now on, if it was stopped
+	defer enough()
+	return s.ending(errors.Join(err, s.storeLast(last, err != nil)))
 }
 
-// lastPatience is how long a checkpoint is tried to be stored after the stop.
+// lastPatience is how long a checkpoint is tried to be stored when the job is stopped:
+// the first one, and the last one after the strands have ended.
 const lastPatience = 5 * time.Second
 
 // lasting is a context that ends some time after another one.
