@@ -32,7 +32,7 @@ type openSlice struct {
 	N        int64  `json:"n"`
 	Name     string `json:"slice"`              // shortened
 	At       int64  `json:"at"`                 // reading goes on here
-	Spans    []byte `json:"ended,omitempty"`    // what has ended above, as written by appendSpans
+	Spans    []byte `json:"ended,omitempty"`    // what has ended above, as written by encodeSpans
 	Messages int64  `json:"messages,omitempty"` // how many messages that is
 
 	spans []queue.Interval
@@ -144,7 +144,7 @@ func (s *Source) gather(clean bool) (c checkpoint, covered int64) {
 			c.Twice += st.released
 		}
 		st.mu.Unlock()
-		c.Open = append(c.Open, openSlice{N: st.n, Name: nameInCheckpoint(st.slice.Name), At: at, Spans: appendSpans(nil, at, spans), Messages: messages})
+		c.Open = append(c.Open, openSlice{N: st.n, Name: nameInCheckpoint(st.slice.Name), At: at, Spans: encodeSpans(at, spans), Messages: messages})
 	}
 	slices.SortFunc(c.Open, func(a, b openSlice) int {
 		if a.N < b.N {

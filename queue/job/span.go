@@ -9,9 +9,10 @@ import (
 	"github.com/flushline/flushline/queue"
 )
 
-// appendSpans writes intervals, ascending and apart, as the distances between their
+// encodeSpans writes intervals, ascending and apart, as the distances between their
 // ends from a position on.
-func appendSpans(b []byte, from int64, spans []queue.Interval) []byte {
+func encodeSpans(from int64, spans []queue.Interval) []byte {
+	var b []byte
 	for _, s := range spans {
 		b = binary.AppendUvarint(b, uint64(s.From-from))
 		b = binary.AppendUvarint(b, uint64(s.To-s.From))
@@ -22,7 +23,7 @@ func appendSpans(b []byte, from int64, spans []queue.Interval) []byte {
 
 var errSpans = errors.New("the intervals of an open slice are damaged")
 
-// parseSpans reads what appendSpans wrote.
+// parseSpans reads what encodeSpans wrote.
 func parseSpans(b []byte, from int64) (spans []queue.Interval, err error) {
 	step := func() int64 {
 		n, size := binary.Uvarint(b)
