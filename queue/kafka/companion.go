@@ -32,10 +32,13 @@ const (
 func deadLetterTopic(topic, group string) string { return topic + "." + group + ".dlq" }
 
 // isCompanion says whether a name is that of a companion, of this group or of any
-// other: <topic>.<group>.dlq or <topic>.<group>.parked.<route>.<flusher>. A pattern
-// never matches them. Two groups whose patterns took each other's dead letters as
+// other: <topic>.<group>.dlq, <topic>.<group>.parked.<route>.<flusher>, or a job's
+// <topic>.<group>.job.<job>. A pattern never matches them. Two groups whose patterns took each other's dead letters as
 // sources would make companions of companions without end.
 func isCompanion(topic string) bool {
+	if _, _, ours := parseJobTopic(topic); ours {
+		return true
+	}
 	before, ours := strings.CutSuffix(topic, ".dlq")
 	if !ours {
 		var target string

@@ -80,7 +80,7 @@ func TestErrorsThatPass(t *testing.T) {
 			})
 			g := w.read(w.input(), s, 0, 1<<20)
 			g.wholly(t, 0, 0, 50)
-			if len(g.trouble) != 5 || len(g.passed) > 0 {
+			if len(g.trouble) != 5 || len(g.passed) > 0 || job.IsAway(g.trouble[0]) {
 				t.Errorf("%d troubles, passed %v: %v", len(g.trouble), g.passed, g.trouble)
 			}
 		})
@@ -177,7 +177,7 @@ func TestACutConnectionIsNoEnd(t *testing.T) {
 	})
 	g := w.read(w.input(), s, 0, 1<<20) // checks that io.EOF comes at the end only
 	g.wholly(t, 0, 0, 50)
-	if len(g.trouble) != 3 {
-		t.Errorf("troubles: %v", g.trouble)
+	if len(g.trouble) != 3 || !job.IsAway(g.trouble[0]) {
+		t.Errorf("troubles: %v, want three that say that the broker is away", g.trouble)
 	}
 }

@@ -74,7 +74,7 @@ func (in *Input) Open(ctx context.Context, s *job.Slice, at int64) (job.Reader, 
 	}
 	r.decoder.Max = in.max
 	if err := r.confirm(ctx); err != nil {
-		return nil, noEnd(err)
+		return nil, marked(err)
 	}
 	r.seed = in.seed(place.Topic)
 	return r, nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/queue/job"
+	"github.com/flushline/flushline/queue/kafka/leaders"
 	"github.com/flushline/flushline/queue/kafka/record"
 	"github.com/flushline/flushline/queue/kafka/unpack"
 	"github.com/flushline/flushline/queue/kafka/wire"
@@ -63,12 +64,17 @@ func (r *reader) Read(ctx context.Context, bytes int64) (job.Batch, error) {
 		return job.Batch{Next: r.next}, io.EOF
 	}
 	b, err := r.read(ctx, bytes)
-	return b, noEnd(err)
+	return b, marked(err)
 }
 
-// noEnd marks an error as none that ends the slice: a connection that was cut is an
-// io.EOF, too.
-func noEnd(err error) error {
+// marked is an error as job.Reader describes it: that no broker answers or leads is the
+// absence of a broker, and none ends the slice, although a connection that was cut is
+// an io.EOF, too.
+func marked(err error) error {
+	var call *wire.Error
+	if errors.As(err, &call) && wire.IsTransport(call) || errors.Is(err, leaders.ErrNoLeader) {
+		err = job.Away(err)
+	}
 	if errors.Is(err, io.EOF) {
 		return &cutError{err}
 	}
