@@ -8,6 +8,7 @@ import (
 
 	kafkago "github.com/segmentio/kafka-go"
 
+	"github.com/flushline/flushline/queue/job"
 	"github.com/flushline/flushline/queue/kafka/wire"
 )
 
@@ -48,7 +49,7 @@ func (r *reader) fetch(ctx context.Context, bytes int64) (gone int64, err error)
 		}
 		p := &a.Partitions[0]
 		if len(p.Records) > 0 && p.Err == nil {
-			r.kept, r.took = a, 0
+			r.kept, r.took, r.short = a, 0, time.Time{}
 			return 0, nil
 		}
 		said := *p // lies beside the answer's buffer
@@ -85,8 +86,7 @@ func (r *reader) without(ctx context.Context, addr string, p *wire.FetchedPartit
 	}
 	r.astray() // this one may have fallen behind
 	if end < r.to {
-		return false, 0, fmt.Errorf("couldn't read %s at offset %d: at broker %s the log ends at %d, before the end of the range at %d: it waits until that broker has caught up; if it does not, a replica without these messages became leader",
-			r, r.next, addr, end, r.to)
+		return false, 0, r.tailless(fmt.Errorf("couldn't read %s at offset %d: at broker %s the log ends at %d, before the end of the range at %d", r, r.next, addr, end, r.to))
 	}
 	return false, 0, fmt.Errorf("couldn't read %s at offset %d: broker %s sends nothing, although its log ends at %d", r, r.next, addr, end)
 }
@@ -111,8 +111,20 @@ func (r *reader) relocate(ctx context.Context) (gone int64, err error) {
 		return min(first, r.to) - r.next, nil
 	}
 	r.astray()
-	return 0, fmt.Errorf("couldn't read %s: broker %s does not have offset %d, although its log begins at %d: it waits until that broker has caught up; if it does not, a replica without these messages became leader",
-		r, b.Addr(), r.next, first)
+	return 0, r.tailless(fmt.Errorf("couldn't read %s: broker %s does not have offset %d, although its log begins at %d", r, b.Addr(), r.next, first))
+}
+
+// tailless is the error of a log that ends within the range, which it did not when
+// that was planned. A new leader may not know at once how far its log may be read.
+func (r *reader) tailless(err error) error {
+	now := time.Now()
+	if r.short.IsZero() {
+		r.short = now
+	}
+	if now.Sub(r.short) < r.in.tail {
+		return err
+	}
+	return job.Unreadable(fmt.Errorf("%w; it has been so for %v: a replica without these messages became leader, and they are lost", err, now.Sub(r.short).Round(time.Second)))
 }
 
 func offsetAt(ctx context.Context, client *wire.Client, addr string, at wire.TopicPartition, t int64) (int64, error) {

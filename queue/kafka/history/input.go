@@ -33,6 +33,7 @@ type Input struct {
 	readCommitted bool
 	rack          string
 	max           int64
+	tail          time.Duration // how long a log may end within a range before that is a loss
 	log           *zap.Logger
 
 	mu    sync.Mutex
@@ -53,7 +54,7 @@ func New(client *wire.Client, cfg *kafka.Config, opt Options) *Input {
 	return &Input{
 		client: client, book: leaders.NewBook(client),
 		readCommitted: cfg.Isolation == kafka.ReadCommitted, rack: cfg.Rack,
-		max: opt.MaxDecompressed, log: opt.Log,
+		max: opt.MaxDecompressed, tail: tailPatience, log: opt.Log,
 		seeds: map[string]*queue.OriginSeed{},
 	}
 }
@@ -111,6 +112,9 @@ const (
 	goneAfter    = 5 * time.Second
 	otherAfter   = 2 * time.Second
 )
+
+// tailPatience is how long a log may end within a range.
+const tailPatience = time.Minute
 
 // confirm sees to it that the topic was the planned one within the last second.
 func (r *reader) confirm(ctx context.Context) error {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -298,6 +299,11 @@ func TestReadEndsWithItsContext(t *testing.T) {
 	cancel()
 	if _, err := r.Read(ctx, 1<<20); err == nil {
 		t.Error("a read without context returned nothing")
+	}
+	in := w.input()
+	in.SetTail(time.Second)
+	if g := w.read(in, s, 0, 1<<20); !job.IsUnreadable(g.err) || !strings.Contains(g.err.Error(), "they are lost") || len(g.values) != 5 {
+		t.Errorf("a log that lost its tail ended with %v after %d messages", g.err, len(g.values))
 	}
 	w.produce(0, 5, 50)
 	g := &got{passed: map[string]int64{}, next: 5}

@@ -39,6 +39,7 @@ type reader struct {
 	ratio     float64             // bytes held for one byte in the log
 	least     int64               // bytes in the log to ask for at least; 0 nearly always
 	count     int                 // messages of the last batch
+	short     time.Time           // since when the log ends within the range; zero: it does not
 	spoiled   int                 // how often in a row what lies at next could not be read
 }
 

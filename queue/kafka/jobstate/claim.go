@@ -57,7 +57,6 @@ type watch struct {
 	session time.Duration
 	began   time.Time
 	seen    shard
-	epoch   int64     // of the holder that is watched
 	sign    time.Time // when a sign of it was read; zero: it gave none since we began
 	quiet   time.Time // since when it may be dead: no sign, and the log could be read
 }

@@ -95,7 +95,7 @@ func (g *log) read(ctx context.Context, from, to int64, each func(*queue.Message
 		if err != nil {
 			return err
 		}
-		defer r.Close()
+		defer func() { _ = r.Close() }()
 		for {
 			b, err := r.Read(ctx, portion)
 			for i := range b.Messages {
