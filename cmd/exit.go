@@ -17,13 +17,14 @@ const (
 	exitUnavailable = 69  // broker, companion, destination or worker not usable at start
 	exitDefect      = 70  // an error in this program
 	exitInterrupted = 130 // interrupted again while stopping
-	exitTryAgain    = 75  // the drain's deadline passed with a Flush unfinished
+	exitTryAgain    = 75  // the drain's deadline passed with a Flush unfinished, or a job was interrupted or gave up
 )
 
 const exitHelp = `
 Exit codes: 0 done; 64 usage or configuration; 65 not everything arrived; 69
 broker, companion, destination or worker not usable; 70 a defect of flushline; 75
-the drain's deadline passed with a Flush unfinished, or a publish was interrupted;
+the drain's deadline passed with a Flush unfinished, or a job or publish was
+interrupted or gave up: start it again;
 130 interrupted again while stopping; 1 anything else.`
 
 // coded is an error that knows its exit code. One without text was already shown.

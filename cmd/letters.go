@@ -2,6 +2,8 @@ package cmd
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/flushline/flushline/queue"
@@ -62,12 +64,20 @@ func (b *letterBoxes) Put(ctx context.Context, ms []queue.Message) []error {
 	return errs
 }
 
-// box reads x-flushline-source: source, strand and position.
+// box reads x-flushline-source: source, strand and position. The strand of a job is a
+// stream, or one of its consumers, and a range: "LOGS 1-5000".
 func (b *letterBoxes) box(m *queue.Message) queue.Sink {
 	from, _ := m.Header(queue.HeaderSource)
-	if fields := strings.Fields(from); len(fields) == 3 {
-		if box, ok := b.of[fields[1]]; ok {
-			return box
+	fields := strings.Fields(from)
+	if len(fields) < 3 {
+		return b.first
+	}
+	if box, ok := b.of[fields[1]]; ok {
+		return box
+	}
+	for _, strand := range slices.Sorted(maps.Keys(b.of)) {
+		if stream, _, _ := strings.Cut(strand, "/"); stream == fields[1] {
+			return b.of[strand]
 		}
 	}
 	return b.first

@@ -52,6 +52,18 @@ func TestEachConsumersLettersGoToItsOwnCompanion(t *testing.T) {
 	}
 }
 
+func TestTheLettersOfAJobGoToTheCompanionOfItsStream(t *testing.T) {
+	t.Parallel()
+	a, x, y := &keepSink{}, &keepSink{}, &keepSink{}
+	boxes := &letterBoxes{first: a, of: map[string]queue.Sink{"A/one": a, "B/x": x, "B/y": y}}
+	boxes.Put(t.Context(), []queue.Message{
+		letter("replay B 1-5000 17", "of the stream"), letter("replay B/y 1-5000 17", "of the consumer"), letter("replay C 1-2 1", "of no stream we know"),
+	})
+	if len(a.got) != 1 || len(x.got) != 1 || len(y.got) != 1 {
+		t.Errorf("%d, %d and %d letters, want one in each companion", len(a.got), len(x.got), len(y.got))
+	}
+}
+
 func TestRecommendedCommandsNameTheFile(t *testing.T) {
 	t.Parallel()
 	missing := &queue.MissingError{What: "stream", Name: "LOGS"}

@@ -52,6 +52,7 @@ func brokerOf(cfg *configs.Config) broker {
 type queues struct {
 	source  queue.Source
 	letters queue.Sink // nil: none
+	into    *publisher // of a job with --to-queue
 	closers []func()
 
 	own *natsClient // of the embedded queue, for the demo

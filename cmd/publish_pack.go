@@ -32,21 +32,31 @@ func (k *packer) pack(p *parcel) ([]queue.Message, error) {
 	}
 	ms := make([]queue.Message, len(values))
 	for i, v := range values {
-		ms[i] = queue.Message{Value: v, Key: k.messageKey(p.key), Subject: k.subject(p.key), Headers: []queue.Header{
-			{Key: protocol.HeaderProject, Value: p.key.Project},
-			{Key: protocol.HeaderLogstore, Value: p.key.Logstore},
-			{Key: protocol.HeaderConfig, Value: p.key.Config},
-			// Both are said even when they are the defaults: the worker's may differ.
-			{Key: protocol.HeaderContentType, Value: protocol.TypeLogGroup},
-			{Key: protocol.HeaderContentEncoding, Value: encodings[i].String()},
-		}}
-	}
-	if p.id != nil && len(ms) == 1 {
-		ms[0].Headers = append(ms[0].Headers,
-			queue.Header{Key: queue.HeaderOrigin, Value: queue.Origin(p.id.Origin).String()},
-			queue.Header{Key: queue.HeaderGroups, Value: strconv.FormatUint(uint64(p.id.Group), 10)})
+		id := p.id
+		if len(values) > 1 {
+			id = nil
+		}
+		ms[i] = k.message(p.key, v, encodings[i], id)
 	}
 	return ms, nil
+}
+
+// message holds one LogGroup; id is the one it had before, if it had one.
+func (k *packer) message(key protocol.Key, value []byte, encoding protocol.Encoding, id *protocol.ID) queue.Message {
+	m := queue.Message{Value: value, Key: k.messageKey(key), Subject: k.subject(key), Headers: []queue.Header{
+		{Key: protocol.HeaderProject, Value: key.Project},
+		{Key: protocol.HeaderLogstore, Value: key.Logstore},
+		{Key: protocol.HeaderConfig, Value: key.Config},
+		// Both are said even when they are the defaults: the worker's may differ.
+		{Key: protocol.HeaderContentType, Value: protocol.TypeLogGroup},
+		{Key: protocol.HeaderContentEncoding, Value: encoding.String()},
+	}}
+	if id != nil {
+		m.Headers = append(m.Headers,
+			queue.Header{Key: queue.HeaderOrigin, Value: queue.Origin(id.Origin).String()},
+			queue.Header{Key: queue.HeaderGroups, Value: strconv.FormatUint(uint64(id.Group), 10)})
+	}
+	return m
 }
 
 // values encodes a group and halves it until each part fits. A single log that

@@ -39,12 +39,17 @@ func (e *embeddedQueue) plan(context.Context, *setupOptions, *zap.Logger) (*plan
 
 // publisher reaches the server of a running worker from outside.
 func (e *embeddedQueue) publisher(ctx context.Context, o *publishOptions, log *zap.Logger) (*publisher, error) {
-	c := e.cfg.Source.Embedded
-	client := nats.DefaultConfig()
+	client := embeddedClient(e.cfg.Source.Embedded)
 	client.Name = "flushline publish"
+	return (&natsQueue{cfg: e.cfg, client: client}).publisher(ctx, o, log)
+}
+
+// embeddedClient reaches the server of a running worker from outside.
+func embeddedClient(c *embedded.Config) *nats.Config {
+	client := nats.DefaultConfig()
 	client.URL, client.Token = "nats://"+c.Listen, c.Token
 	client.Stream, client.Durable, client.Subjects = c.Stream, c.Durable, c.Subjects
-	return (&natsQueue{cfg: e.cfg, client: &client}).publisher(ctx, o, log)
+	return &client
 }
 
 func (e *embeddedQueue) ask(_ context.Context, v *visit) {

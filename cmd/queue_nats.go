@@ -56,16 +56,25 @@ func openNATS(ctx context.Context, q *queues, cfg *configs.Config, client *nats.
 	if !lettersBeside(cfg) {
 		return open, nil
 	}
+	boxes, err := natsLetters(ctx, open.conn, client)
+	if err != nil {
+		return nil, err
+	}
+	q.letters = boxes.sink()
+	return open, nil
+}
+
+// natsLetters makes or verifies the dead letter stream of each consumer.
+func natsLetters(ctx context.Context, conn *nats.Conn, client *nats.Config) (*letterBoxes, error) {
 	boxes := &letterBoxes{of: map[string]queue.Sink{}}
 	for _, consumer := range client.List() {
-		sink, err := nats.DeadLetters(ctx, open.conn, client, consumer)
+		sink, err := nats.DeadLetters(ctx, conn, client, consumer)
 		if err != nil {
 			return nil, err
 		}
 		boxes.add(strandName(consumer), sink)
 	}
-	q.letters = boxes.sink()
-	return open, nil
+	return boxes, nil
 }
 
 func (n *natsQueue) plan(ctx context.Context, o *setupOptions, log *zap.Logger) (*plan, error) {

@@ -26,6 +26,7 @@ type Config struct {
 	Metrics    Metrics
 	Log        Log
 	Reload     Reload
+	Jobs       Jobs
 	Removed    string // what becomes of flushers that a reload removes: see worker.Removal
 
 	root *option.Node // the file
@@ -227,6 +228,7 @@ type fileBlock struct {
 	Metrics    Metrics      `option:"metrics" help:"Probes and metrics, over HTTP."`
 	Log        Log          `option:"log" help:"The program's own log."`
 	Reload     Reload       `option:"reload" help:"When a running worker takes this file over again."`
+	Jobs       Jobs         `option:"jobs" help:"Where replay and backfill keep jobs; default: beside the source."`
 	Removed    string       `option:"removed" enum:"drain,dead_letter,park" help:"What becomes of what a flusher holds when a reload removes it. drain: it is delivered, and no more comes; dead_letter: it becomes dead letters. Without it such a reload is refused."`
 }
 

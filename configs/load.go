@@ -116,7 +116,7 @@ func (l *loader) load(root *option.Node, dir string) *Config {
 	l.decode(root, start, "", b)
 	c := &Config{
 		DeadLetter: defaultDeadLetter(), Limits: b.Limits, Drain: b.Drain,
-		Admin: b.Admin, Metrics: b.Metrics, Log: b.Log, Reload: b.Reload, Removed: b.Removed,
+		Admin: b.Admin, Metrics: b.Metrics, Log: b.Log, Reload: b.Reload, Jobs: b.Jobs, Removed: b.Removed,
 	}
 	if b.Source != nil {
 		c.Source = l.source(b.Source, root.Get("source").Pos)

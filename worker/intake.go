@@ -191,9 +191,11 @@ func (s *strand) intake(ctx context.Context, m *message) {
 	}
 }
 
-// payload says how a value is to be read. An empty header says nothing.
-func (w *Worker) payload(m *queue.Message) (p protocol.Payload, err error) {
-	p = protocol.Payload{Value: m.Value, Format: w.cfg.Payload.Format, Encoding: w.cfg.Payload.Encoding, Time: m.Time}
+func (w *Worker) payload(m *queue.Message) (protocol.Payload, error) { return w.cfg.Payload.Of(m) }
+
+// Of says how the value of a message is to be read. An empty header says nothing.
+func (d *Payload) Of(m *queue.Message) (p protocol.Payload, err error) {
+	p = protocol.Payload{Value: m.Value, Format: d.Format, Encoding: d.Encoding, Time: m.Time}
 	if t, _ := m.Header(protocol.HeaderContentType); t != "" {
 		if p.Format, err = protocol.ParseContentType(t); err != nil {
 			return p, err

@@ -56,7 +56,7 @@ func (z *ShardSize) add(s *Slice) {
 	}
 }
 
-const manifestVersion = 1
+const ManifestVersion = 1
 
 // ParseManifest reads what a State keeps as its manifest.
 func ParseManifest(value []byte) (*Manifest, error) {
@@ -64,8 +64,8 @@ func ParseManifest(value []byte) (*Manifest, error) {
 	if err := json.Unmarshal(value, m); err != nil {
 		return nil, fmt.Errorf("couldn't read the job's manifest: %w", err)
 	}
-	if m.Version != manifestVersion {
-		return nil, fmt.Errorf("couldn't read the job's manifest: it has version %d, this flushline knows %d", m.Version, manifestVersion)
+	if m.Version != ManifestVersion {
+		return nil, fmt.Errorf("couldn't read the job's manifest: it has version %d, this flushline knows %d", m.Version, ManifestVersion)
 	}
 	return m, nil
 }

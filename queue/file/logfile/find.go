@@ -27,7 +27,7 @@ func Find(ctx context.Context, cfg *Config, paths []string, shards int) (*job.Pl
 		errs = append(errs, f.add(p))
 	}
 	if err := errors.Join(errs...); err != nil {
-		return nil, err
+		return nil, job.Impossible(err)
 	}
 	f.forgetAliases()
 	if len(f.named) > 0 {

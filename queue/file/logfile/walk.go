@@ -76,9 +76,9 @@ func (w walk) files(yield func(job.Slice, error) bool) {
 	case err != nil:
 		yield(job.Slice{}, err)
 	case n == 0 && w.pattern != nil:
-		yield(job.Slice{}, fmt.Errorf("couldn't find a file that fits %s", w.asked))
+		yield(job.Slice{}, job.Impossible(fmt.Errorf("couldn't find a file that fits %s", w.asked)))
 	case n == 0:
-		yield(job.Slice{}, fmt.Errorf("couldn't find a file below %s", w.asked))
+		yield(job.Slice{}, job.Impossible(fmt.Errorf("couldn't find a file below %s", w.asked)))
 	}
 }
 

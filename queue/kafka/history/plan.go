@@ -37,7 +37,7 @@ func PlanRange(ctx context.Context, client *wire.Client, cfg *kafka.Config, from
 	for i := range found {
 		s, lost, err := found[i].slice(from, to)
 		if err != nil {
-			return nil, fmt.Errorf("couldn't plan the range %s: %w", plan.Range, err)
+			return nil, job.Impossible(fmt.Errorf("couldn't plan the range %s: %w", plan.Range, err))
 		}
 		s.Shard = i % max(of, 1)
 		all = append(all, s)
@@ -96,7 +96,7 @@ func (p *planner) ask(ctx context.Context) ([]partition, error) {
 		return nil, err
 	}
 	if found, err = p.named(found); err != nil {
-		return nil, err
+		return nil, job.Impossible(err)
 	}
 	if err := p.committed(ctx, found); err != nil {
 		return nil, err
@@ -147,7 +147,7 @@ func (p *planner) committed(ctx context.Context, found []partition) error {
 		f := &found[i]
 		offset, ok := got[f.TopicPartition]
 		if !ok {
-			return fmt.Errorf("%s: group %s has committed no offset there, so committed names no place: write another bound, or one that leaves the partition out, such as %d:OFFSET for those to read", f, p.cfg.Group, f.Partition)
+			return job.Impossible(fmt.Errorf("%s: group %s has committed no offset there, so committed names no place: write another bound, or one that leaves the partition out, such as %d:OFFSET for those to read", f, p.cfg.Group, f.Partition))
 		}
 		f.committed = offset
 	}

@@ -132,8 +132,8 @@ func measure(ctx context.Context, conn *nats.Conn, one nats.Consumer, from, to *
 		return nil, err
 	}
 	if info.Config.Retention != jetstream.LimitsPolicy {
-		return nil, fmt.Errorf("stream %s has retention %v: its acknowledged messages are gone, so there is no history to read; keep one with retention limits, or a mirror of it, for that",
-			one.Stream, info.Config.Retention)
+		return nil, job.Impossible(fmt.Errorf("stream %s has retention %v: its acknowledged messages are gone, so there is no history to read; keep one with retention limits, or a mirror of it, for that",
+			one.Stream, info.Config.Retention))
 	}
 	r := &resolver{conn: conn, one: one, info: info, first: first(&info.State), end: int64(info.State.LastSeq) + 1}
 	asked, err := r.sequence(ctx, "from", from)
@@ -145,7 +145,7 @@ func measure(ctx context.Context, conn *nats.Conn, one nats.Consumer, from, to *
 		return nil, err
 	}
 	if asked > until {
-		return nil, fmt.Errorf("it would end before it begins: from is sequence %d, to is %d; the stream has %d to %d", asked, until, r.first, r.end-1)
+		return nil, job.Impossible(fmt.Errorf("it would end before it begins: from is sequence %d, to is %d; the stream has %d to %d", asked, until, r.first, r.end-1))
 	}
 	s := &stretch{stamp: nats.StreamID(one.Stream, info.Created), from: min(max(asked, r.first), until), to: until, asked: asked}
 	if r.goneBefore(from) {
@@ -166,13 +166,13 @@ func first(st *jetstream.StreamState) int64 {
 // name.
 func choose(cfg *nats.Config, from, to *job.Bound) ([]nats.Consumer, error) {
 	if !from.Time.IsZero() && !to.Time.IsZero() && from.Time.After(to.Time) {
-		return nil, fmt.Errorf("couldn't plan from %s to %s: it would end before it begins", from.Text, to.Text)
+		return nil, job.Impossible(fmt.Errorf("couldn't plan from %s to %s: it would end before it begins", from.Text, to.Text))
 	}
 	list := cfg.List()
 	for _, b := range []*job.Bound{from, to} {
 		for _, place := range b.Partitions() {
 			if err := checkPlace(cfg, place); err != nil {
-				return nil, fmt.Errorf("couldn't use the bound %s: %w", b.Text, err)
+				return nil, job.Impossible(fmt.Errorf("couldn't use the bound %s: %w", b.Text, err))
 			}
 		}
 	}
@@ -180,24 +180,24 @@ func choose(cfg *nats.Config, from, to *job.Bound) ([]nats.Consumer, error) {
 		return !named(from, one.Stream) || !named(to, one.Stream)
 	})
 	if len(list) == 0 {
-		return nil, fmt.Errorf("couldn't plan from %s to %s: no stream is named by both", from.Text, to.Text)
+		return nil, job.Impossible(fmt.Errorf("couldn't plan from %s to %s: no stream is named by both", from.Text, to.Text))
 	}
 	return list, nil
 }
 
 func checkPlace(cfg *nats.Config, place job.Place) error {
 	if place.Partition != 0 {
-		return fmt.Errorf("a stream has no partition %d: write a sequence for all streams, or STREAM[0]:SEQUENCE", place.Partition)
+		return job.Impossible(fmt.Errorf("a stream has no partition %d: write a sequence for all streams, or STREAM[0]:SEQUENCE", place.Partition))
 	}
 	streams := map[string]bool{}
 	for _, one := range cfg.List() {
 		streams[one.Stream] = true
 	}
 	if place.Topic == "" && len(streams) > 1 {
-		return errors.New("several streams are read: write STREAM[0]:SEQUENCE for each, or a sequence for all")
+		return job.Impossible(errors.New("several streams are read: write STREAM[0]:SEQUENCE for each, or a sequence for all"))
 	}
 	if place.Topic != "" && !streams[place.Topic] {
-		return fmt.Errorf("the source does not read a stream %s", place.Topic)
+		return job.Impossible(fmt.Errorf("the source does not read a stream %s", place.Topic))
 	}
 	return nil
 }

@@ -42,9 +42,9 @@ func (r *resolver) sequence(ctx context.Context, which string, b *job.Bound) (in
 func (r *resolver) within(which string, at int64) (int64, error) {
 	switch {
 	case at < 1:
-		return 0, fmt.Errorf("%s is sequence %d: sequences begin at 1; write earliest for the first message there is", which, at)
+		return 0, job.Impossible(fmt.Errorf("%s is sequence %d: sequences begin at 1; write earliest for the first message there is", which, at))
 	case at > r.end:
-		return 0, fmt.Errorf("%s is sequence %d: stream %s ends with %d; write end for where it ends now", which, at, r.one.Stream, r.end-1)
+		return 0, job.Impossible(fmt.Errorf("%s is sequence %d: stream %s ends with %d; write end for where it ends now", which, at, r.one.Stream, r.end-1))
 	}
 	return at, nil
 }
@@ -54,7 +54,7 @@ func (r *resolver) within(which string, at int64) (int64, error) {
 func (r *resolver) committed(ctx context.Context) (int64, error) {
 	info, err := askConsumer(ctx, r.conn, r.one)
 	if nats.Missing(err) {
-		return 0, fmt.Errorf("stream %s has no consumer %s, so nothing is committed: write a time, a sequence, earliest or end", r.one.Stream, r.one.Durable)
+		return 0, job.Impossible(fmt.Errorf("stream %s has no consumer %s, so nothing is committed: write a time, a sequence, earliest or end", r.one.Stream, r.one.Durable))
 	}
 	if err != nil {
 		return 0, err

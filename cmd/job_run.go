@@ -1,0 +1,349 @@
+package cmd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/flushline/flushline/configs"
+	"github.com/flushline/flushline/protocol"
+	"github.com/flushline/flushline/queue"
+	"github.com/flushline/flushline/queue/job"
+	"github.com/flushline/flushline/worker"
+)
+
+// jobKind is what differs between replay and backfill.
+type jobKind interface {
+	command() string
+	asked() map[string]any // what a later start has to ask for as well
+	open(ctx context.Context, env *jobEnv) (past, error)
+	plan(ctx context.Context, from past) (*job.Plan, error)
+	goOn(ctx context.Context, from past, planned job.Slices, say func(string)) error
+}
+
+// jobEnv is what a job is made of before it runs.
+type jobEnv struct {
+	p    *program
+	opt  *jobOptions
+	cfg  *configs.Config
+	log  *zap.Logger
+	kind jobKind
+	q    queues // letters, and what has to be closed
+}
+
+// running is a job that has been planned and claimed.
+type running struct {
+	*jobEnv
+	from     past
+	manifest *job.Manifest
+	slices   func(context.Context) job.Slices
+	lease    job.Lease // nil: the job is not kept
+	gate     *job.Gate
+	dry      *census // nil: the job delivers
+	source   *job.Source
+	svc      service
+	gaveUp   context.CancelCauseFunc
+}
+
+func (p *program) runJob(ctx context.Context, o *jobOptions, kind jobKind) error {
+	cfg, err := p.loadShown(o.config)
+	if err != nil {
+		return err
+	}
+	log, _ := p.logger(cfg)
+	defer func() { _ = log.Sync() }() // a pipe that is gone takes no last line
+	env := &jobEnv{p: p, opt: o, cfg: cfg, log: log, kind: kind}
+	defer env.q.close()
+	percent := boundMemory(p.env, o.budget(cfg))
+
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	j := &running{jobEnv: env, gaveUp: stop}
+	j.svc.stage.open(cfg, nil)
+	leave := steps(context.WithoutCancel(ctx), func() { stop(errStopped) }, func() { j.svc.stage.hurry() })
+
+	done := make(chan error, 1)
+	go func() {
+		defer func() {
+			if r := recover(); r != nil {
+				done <- &coded{exitDefect, fmt.Errorf("this is a defect, please report it: %v\n%s", r, debug.Stack())}
+			}
+		}()
+		done <- j.whole(ctx, percent)
+	}()
+	select {
+	case err := <-leave:
+		return err
+	case err := <-done:
+		return err
+	}
+}
+
+var errStopped = errors.New("interrupted: what was delivered is kept, start it again and it goes on")
+
+// whole is the job from its plan to its report.
+func (j *running) whole(ctx context.Context, percent int) error {
+	if err := j.begin(ctx); err != nil {
+		if ctx.Err() != nil && !isCoded(err) {
+			return &coded{exitTryAgain, context.Cause(ctx)}
+		}
+		return atBroker(err, j.cfg.File)
+	}
+	if j.lease != nil {
+		defer j.release()
+	}
+	j.gate = job.NewGate(j.opt.rate.groups, j.opt.rate.bytes, j.groupsOf)
+	var err error
+	j.source, err = job.New(job.Config{
+		Name: j.kind.command(), Manifest: j.manifest, Slices: j.slices, Input: j.from.input(),
+		Shard: j.opt.index, Lease: j.lease, Open: j.opt.open, Gate: j.gate, Log: j.log,
+	})
+	if err != nil {
+		return unavailable(err)
+	}
+	if j.source.Done() {
+		return j.tell("this job has finished already: nothing was done")
+	}
+	w, err := worker.New(j.workerConfig(percent))
+	if err != nil {
+		return usage(err)
+	}
+	err = j.deliver(ctx, w)
+	return j.ending(ctx, w, err)
+}
+
+func isCoded(err error) bool {
+	var c *coded
+	return errors.As(err, &c)
+}
+
+// begin opens what is read, makes or finds the plan, and claims the shard.
+func (j *running) begin(ctx context.Context) error {
+	var err error
+	if j.from, err = j.kind.open(ctx, j.jobEnv); err != nil {
+		return err
+	}
+	if j.opt.dryRun {
+		j.dry = newCensus()
+	} else if err := j.openLetters(ctx); err != nil {
+		return err
+	}
+	if j.opt.toQueue != "" {
+		if err := j.openRequeue(ctx); err != nil {
+			return err
+		}
+	}
+	return j.planned(ctx)
+}
+
+func (j *running) openLetters(ctx context.Context) error {
+	switch {
+	case j.cfg.DeadLetter.File != "":
+		return j.q.openFile(j.cfg.DeadLetter.File)
+	case j.cfg.DeadLetter.None:
+		return nil
+	}
+	letters, err := j.from.letters(ctx)
+	j.q.letters = letters
+	return err
+}
+
+// planned finds the job's plan, or makes it and lets the first of several starts win,
+// and claims the shard. A job that is not kept is planned into a directory that goes
+// when it ends: a plan may be larger than memory.
+func (j *running) planned(ctx context.Context) error {
+	kept := j.opt.name != "" && !j.opt.dryRun
+	state, err := j.openState(ctx, kept)
+	if err != nil {
+		return err
+	}
+	j.q.closing(func() { _ = state.Close() }) // each value is kept already
+	asked, err := json.Marshal(j.asked())
+	if err != nil {
+		return err
+	}
+	for j.manifest == nil {
+		value, err := state.Manifest(ctx)
+		if err != nil {
+			return err
+		}
+		if value == nil {
+			if err := j.publish(ctx, state, string(asked)); err != nil && !errors.Is(err, job.ErrBegun) {
+				return err
+			}
+			continue
+		}
+		if j.manifest, err = job.ParseManifest(value); err != nil {
+			return usage(fmt.Errorf("%w; remove it with `flushline job rm %s -c FILE`, or choose another --job", err, j.opt.name))
+		}
+	}
+	if j.manifest.Asked != string(asked) {
+		return usage(fmt.Errorf("job %s in %s was begun with %s, and this start asks for %s: give the same flags, or another --job",
+			j.opt.name, state.Describe(), j.manifest.Asked, asked))
+	}
+	j.slices = func(ctx context.Context) job.Slices { return job.SlicesOf(ctx, state, j.manifest) }
+	if !kept {
+		return nil
+	}
+	if err := j.kind.goOn(ctx, j.from, j.slices(ctx), func(what string) { j.log.Warn(what) }); err != nil {
+		return err
+	}
+	j.lease, err = state.Claim(ctx, j.opt.index)
+	var held *job.HeldError
+	if errors.As(err, &held) {
+		return &coded{exitTryAgain, fmt.Errorf("couldn't work at job %s: %w", j.opt.name, err)}
+	}
+	return err
+}
+
+func (j *running) openState(ctx context.Context, kept bool) (job.State, error) {
+	if kept {
+		return openState(ctx, j.jobEnv, j.opt.of)
+	}
+	dir, err := os.MkdirTemp("", "flushline-plan-*")
+	if err != nil {
+		return nil, fmt.Errorf("couldn't make a directory for the plan: %w", err)
+	}
+	j.q.closing(func() { _ = os.RemoveAll(dir) }) // what stays is small, and of the system's to remove
+	return job.OpenDir(dir, "once")
+}
+
+// asked is what makes two starts the same job.
+func (j *running) asked() map[string]any {
+	asked := j.kind.asked()
+	asked["command"], asked["of"] = j.kind.command(), j.opt.of
+	for name, v := range map[string]string{
+		"route": j.opt.route, "project": j.opt.match.Project, "logstore": j.opt.match.Logstore, "config-name": j.opt.match.Config,
+		"flusher": j.opt.flusher, "to-queue": j.opt.toQueue,
+	} {
+		if v != "" {
+			asked[name] = v
+		}
+	}
+	return asked
+}
+
+func (j *running) publish(ctx context.Context, state job.State, asked string) error {
+	plan, err := j.kind.plan(ctx, j.from)
+	if err != nil {
+		return impossible(err)
+	}
+	pieces, sizes := job.Pieces(plan.Slices, j.opt.of)
+	return impossible(state.Publish(ctx, pieces, func(n int) ([]byte, error) {
+		return json.Marshal(&job.Manifest{
+			Version: job.ManifestVersion, Job: j.opt.name, Created: time.Now().UTC(), Kind: plan.Kind, Range: plan.Range,
+			Asked: asked, Pieces: n, Shards: sizes(), Lost: plan.Lost,
+		})
+	}))
+}
+
+// impossible makes a usage error of what cannot be, however often it is asked for.
+func impossible(err error) error {
+	if job.IsImpossible(err) {
+		return usage(err)
+	}
+	return err
+}
+
+// release lets the next process have the shard; whoever waits for it waits no
+// longer than for one that died.
+func (j *running) release() {
+	ctx, cancel := context.WithTimeout(context.Background(), releasePatience)
+	defer cancel()
+	if err := j.lease.Release(ctx); err != nil && !errors.Is(err, job.ErrLost) {
+		j.log.Warn("the shard could not be released: the next start waits until the lease ends", zap.Error(err))
+	}
+}
+
+const releasePatience = 5 * time.Second
+
+// workerConfig is the configuration's worker, with what the flags change.
+func (j *running) workerConfig(percent int) worker.Config {
+	c := j.cfg.Worker()
+	c.Version, c.Host, c.Logger, c.GCPercent = Version, hostName(), j.log, percent
+	c.Crash = crash(j.log, os.Exit)
+	c.Only = j.opt.only()
+	c.DeadLetter.Sink = j.q.letters
+	switch {
+	case j.dry != nil:
+		c.Routes = j.dry.routes(c.Routes)
+		c.DeadLetter.Sink = j.dry
+	case j.q.into != nil:
+		c.Routes = requeueRoutes(j.q.into, c.Routes)
+	}
+	return c
+}
+
+// groupsOf counts for --rate N/s; what cannot be read counts as one.
+func (j *running) groupsOf(m *queue.Message) int {
+	defaults := j.cfg.Worker().Payload
+	p, err := defaults.Of(m)
+	if err != nil {
+		return 1
+	}
+	_, groups, err := p.Scan(&protocol.Limits{Decompressed: int64(j.cfg.Limits.Decompressed)}, nil)
+	if err != nil {
+		return 1
+	}
+	return max(len(groups), 1)
+}
+
+// deliver runs the worker, and what watches it, until the range has ended.
+func (j *running) deliver(ctx context.Context, w *worker.Worker) error {
+	j.svc.stage.worker.Store(w)
+	beside, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	wait, err := j.serve(beside)
+	if err != nil {
+		return err
+	}
+	defer func() { end(); _ = wait() }() // what broke was logged where it broke
+	watched := make(chan struct{})
+	go func() { defer close(watched); j.watch(beside, w) }()
+	j.log.Info("job begins", zap.String("job", j.opt.name), zap.String("range", j.manifest.Range), zap.Int("shard", j.opt.index), zap.Int("of", j.opt.of))
+	err = w.Run(ctx, j.source)
+	end()
+	<-watched
+	return err
+}
+
+// serve answers at --listen, as a worker does at admin.listen.
+func (j *running) serve(ctx context.Context) (wait func() error, err error) {
+	cfg := *j.cfg
+	cfg.Admin.Listen, cfg.Metrics.Listen = j.opt.listen, ""
+	j.svc.cfg, j.svc.log = &cfg, j.log
+	_, wait, err = j.svc.listen(ctx)
+	return wait, err
+}
+
+// ending maps how the worker ended to what is printed and to the exit code.
+func (j *running) ending(ctx context.Context, w *worker.Worker, err error) error {
+	var changed *job.ChangedError
+	var undone *job.GivenBackError
+	defects := w.Status().Defects
+	switch {
+	case errors.As(err, &changed):
+		_ = j.tell("") // the error says more
+		return &coded{exitIncomplete, fmt.Errorf("the job cannot go on: %w", err)}
+	case errors.As(err, &undone):
+		_ = j.tell("")
+		return &coded{exitIncomplete, fmt.Errorf("%w; with dead_letter: none they have no place: write {} or {file: DIR}, or mend what they name, and start the job again", err)}
+	case errors.Is(err, job.ErrLost):
+		_ = j.tell("")
+		return &coded{exitTryAgain, fmt.Errorf("stopped: %w", err)}
+	case err != nil && !errors.Is(err, worker.ErrDrainDeadline):
+		return ended(err, defects)
+	case defects > 0:
+		return ended(nil, defects)
+	case !j.source.Report().Finished:
+		_ = j.tell("")
+		return &coded{exitTryAgain, context.Cause(ctx)}
+	}
+	return j.tell("")
+}
