@@ -138,7 +138,7 @@ func TestWithoutATerminalProgressIsALineEveryTenSeconds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		p := newProgress(&out, "published", 0)
+		p := newProgress(&out, "published", 0, "groups")
 		for range 35 {
 			time.Sleep(time.Second)
 			p.add(100, 1<<20)

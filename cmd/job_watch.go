@@ -119,8 +119,11 @@ func (j *running) newMeter() *meter {
 	m.first = done(&r)
 	m.before = m.first
 	if isTerminal(j.p.stderr) && !j.opt.asJSON {
-		m.bar = newProgress(j.p.stderr, j.kind.command(), m.total)
-		m.shown = 0
+		unit := "messages"
+		if r.Planned.Positions == 0 {
+			unit = "B"
+		}
+		m.bar = newProgress(j.p.stderr, j.kind.command(), m.total, unit)
 	}
 	return m
 }

@@ -26,8 +26,9 @@ const (
 	rateFrom  = time.Second // a rate over less says nothing
 )
 
-// newProgress writes to w. total is in groups; 0 means that nobody knows.
-func newProgress(w io.Writer, verb string, total int64) *progress {
+// newProgress writes to w. total is in units, such as groups; 0 means that nobody
+// knows. The unit "B" is shown as sizes.
+func newProgress(w io.Writer, verb string, total int64, unit string) *progress {
 	now := time.Now()
 	p := &progress{w: w, verb: verb, started: now, told: now}
 	if isTerminal(w) {
@@ -39,7 +40,8 @@ func newProgress(w io.Writer, verb string, total int64) *progress {
 			progressbar.OptionSetDescription(verb),
 			progressbar.OptionShowCount(),
 			progressbar.OptionShowIts(),
-			progressbar.OptionSetItsString("groups"),
+			progressbar.OptionSetItsString(unit),
+			progressbar.OptionShowBytes(unit == "B"),
 			progressbar.OptionThrottle(100*time.Millisecond),
 			progressbar.OptionClearOnFinish(),
 		)

@@ -112,7 +112,7 @@ func (p *program) publish(ctx context.Context, o *publishOptions, files []string
 		key:   o.key,
 		rate:  o.rate,
 		count: o.count,
-		show:  newProgress(p.stderr, "published", o.count),
+		show:  newProgress(p.stderr, "published", o.count, "groups"),
 	}
 	err = job.run(ctx, func(ctx context.Context) iter.Seq2[parcel, error] { return p.parcels(ctx, o, files) })
 	job.show.close()

@@ -297,7 +297,7 @@ func publishText(t *testing.T, text string, j *publication) error {
 	if j.key == (protocol.Key{}) {
 		j.key = testKey
 	}
-	j.show = newProgress(io.Discard, "published", 0)
+	j.show = newProgress(io.Discard, "published", 0, "groups")
 	return j.run(t.Context(), in.parcels)
 }
 
