@@ -134,8 +134,8 @@ func (s *Source) endSlice(st *strand) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.foldLocked(st.mark.Low())
-	st.settleOwedLocked()
 	st.counts.addTo(&s.kept.Totals, *s.ends.all.Load())
+	s.kept.forgive(st.owed)
 	s.kept.Slices++
 	s.kept.Stored += st.slice.Size
 	if f := st.failure; f != nil {
@@ -149,15 +149,21 @@ func (s *Source) endSlice(st *strand) {
 	s.changed.Store(true)
 }
 
-// settleOwedLocked: messages that ended before this start and were not read again
-// are gone since. They were counted as what they were; as passed over they would
-// count twice.
-func (s *strand) settleOwedLocked() {
+// forgive takes back that messages were passed over: they had ended before this
+// start, were counted as what they were, and are gone since.
+func (t *Totals) forgive(messages int64) {
 	for _, reason := range []string{PassedExpired, PassedAbsent, PassedCompacted} {
-		n := max(0, min(s.owed, s.counts.passed[reason]))
-		if n > 0 {
-			s.counts.passed[reason] -= n
-			s.owed -= n
+		n := max(0, min(messages, t.Passed[reason]))
+		messages -= n
+		switch {
+		case n == 0:
+		case n == t.Passed[reason]:
+			delete(t.Passed, reason)
+		default:
+			t.Passed[reason] -= n
 		}
+	}
+	if len(t.Passed) == 0 {
+		t.Passed = nil
 	}
 }

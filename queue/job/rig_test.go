@@ -22,6 +22,7 @@ type tape struct {
 	mu     sync.Mutex
 	at     map[string][]cell
 	grown  chan struct{} // closed when something was added
+	gone   map[string]bool
 	opened atomic.Int64
 	live   atomic.Int64 // readers that are not closed
 
@@ -39,7 +40,9 @@ type cell struct {
 	headers []queue.Header
 }
 
-func newTape() *tape { return &tape{at: map[string][]cell{}, grown: make(chan struct{})} }
+func newTape() *tape {
+	return &tape{at: map[string][]cell{}, gone: map[string]bool{}, grown: make(chan struct{})}
+}
 
 func (p *tape) add(slice string, cells ...cell) {
 	p.mu.Lock()
