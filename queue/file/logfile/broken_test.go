@@ -15,9 +15,9 @@ import (
 // told of once, and reading ends.
 func TestFilesCutOffAnywhere(t *testing.T) {
 	t.Parallel()
-	text := jsonLines(12)
-	framed, _ := framesOf(6)
-	list := (&protocol.LogGroupList{LogGroupList: someGroups(6)}).AppendMarshal(nil)
+	text := jsonLines(8)
+	framed, _ := framesOf(4)
+	list := (&protocol.LogGroupList{LogGroupList: someGroups(5)}).AppendMarshal(nil)
 	for _, c := range []struct {
 		name  string
 		whole []byte
