@@ -49,7 +49,7 @@ func oneLine(s string) string {
 		}
 		return c
 	}, s)
-	return s[:min(len(s), 1<<10)]
+	return strings.ToValidUTF8(s[:min(len(s), 1<<10)], "")
 }
 
 // stretch is bytes that cannot be read and whose end is being looked for.

@@ -129,24 +129,21 @@ func byName(name string) layout {
 	return layout{}
 }
 
-// readUnknown: all of it is one piece of damage.
+// readUnknown: all of it is one piece of damage, which is not read to its end.
 func (r *reader) readUnknown(b *batch) error {
-	if r.skipping == nil {
-		if err := r.win.fill(1); err != nil {
-			return err
-		}
-		if len(r.win.have()) == 0 {
-			return r.end(b)
-		}
-		r.beginStretch("this is no format that is known: neither JSON lines, frames, LogGroups nor a package; say with source.file.format what it is")
-	}
-	if err := r.win.fill(1); err != nil {
+	if err := r.win.fill(damageBytes); err != nil {
 		return err
 	}
-	if n := len(r.win.have()); n > 0 {
-		r.pass(n)
-		return nil
+	begin := r.win.have()
+	r.win.use(len(begin))
+	if r.next > 0 || len(begin) == 0 {
+		return r.end(b)
 	}
-	r.endStretch(b)
+	why := "this is no format that is known, neither JSON lines, frames, LogGroups nor a package: say with source.file.format what it is"
+	if r.win.broken != "" {
+		why = r.win.broken
+	}
+	r.damaged(b, 0, -1, begin, why)
+	r.next = max(r.slice.Size, r.win.at+1)
 	return nil
 }

@@ -37,7 +37,7 @@ func (r *reader) readLines(b *batch) error {
 	if r.skipping != nil {
 		return r.skipLine(b)
 	}
-	if err := r.win.fill(packBytes); err != nil {
+	if err := r.win.fill(packBytes + 1); err != nil { // one more, to know whether that is all
 		return err
 	}
 	have := r.win.have()
@@ -48,31 +48,33 @@ func (r *reader) readLines(b *batch) error {
 	if len(have) == 0 {
 		return r.end(b)
 	}
-	n := block(have)
+	n := r.block(packBytes)
 	switch {
 	case n > 0:
-	case len(have) <= packBytes && r.win.ended: // a last line without its end
-		if r.win.broken != "" {
-			return r.end(b)
-		}
-		n = len(have)
+	case len(have) <= packBytes: // half a line, as the stream broke off
+		return r.end(b)
 	default:
 		return r.longLine(b)
 	}
 	if r.attempt > 0 && r.attempt < n {
-		n = max(block(have[:r.attempt]), lineEnd(have))
+		n = max(r.block(r.attempt), lineEnd(have))
 	}
 	return r.parse(b, have[:n], n)
 }
 
-// block is how long the lines are that make one message: 0 if not even the first one
-// ends within its bounds.
-func block(b []byte) int {
-	b = b[:min(len(b), packBytes)]
+// block is how long the next lines are that make one message of at most that many
+// bytes: 0 if not even the first one ends within them. The last line of a file ends
+// with it.
+func (r *reader) block(most int) int {
+	have := r.win.have()
+	text := have[:min(len(have), most)]
 	n := 0
 	for range packLines {
-		i := bytes.IndexByte(b[n:], '\n')
+		i := bytes.IndexByte(text[n:], '\n')
 		if i < 0 {
+			if len(text) == len(have) && r.win.ended && r.win.broken == "" {
+				return len(text)
+			}
 			break
 		}
 		n += i + 1
@@ -101,7 +103,7 @@ func (r *reader) parse(b *batch, text []byte, n int) error {
 		return r.badLine(b, text, bad)
 	}
 	if r.attempt > 0 {
-		if whole := block(r.win.have()); n < whole { // more of the same message follows
+		if n < r.block(packBytes) { // more of the same message follows
 			r.attempt *= tryMore
 			clear(groups)
 			return nil

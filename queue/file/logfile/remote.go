@@ -61,6 +61,8 @@ func (r *remoteFile) readAt(ctx context.Context, p []byte, at int64) (int, error
 	return n, err
 }
 
+var errSilent = fmt.Errorf("the server sent nothing for %v", silence)
+
 // once reads some bytes of the answer at hand, or of a new one.
 func (r *remoteFile) once(ctx context.Context, p []byte, at int64) (int, error) {
 	if r.body == nil || r.at != at {
@@ -71,9 +73,11 @@ func (r *remoteFile) once(ctx context.Context, p []byte, at int64) (int, error) 
 	stop := context.AfterFunc(ctx, r.end)
 	defer stop()
 	quiet := time.AfterFunc(silence, r.end)
-	defer quiet.Stop()
 	n, err := r.body.Read(p[:min(int64(len(p)), r.slice.Size-at)])
 	r.at += int64(n)
+	if !quiet.Stop() && err != nil && ctx.Err() == nil {
+		err = errSilent // what ended the answer says less
+	}
 	if err != nil {
 		r.leave()
 	}

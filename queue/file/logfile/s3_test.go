@@ -35,7 +35,7 @@ func startS3(t *testing.T) *s3Server {
 	s := &s3Server{cfg: DefaultConfig()}
 	fake := gofakes3.New(s3mem.New()).Server()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-		if q.Method != http.MethodGet || strings.Trim(q.URL.Path, "/") == "logs" {
+		if _, key, _ := strings.Cut(strings.TrimPrefix(q.URL.Path, "/"), "/"); q.Method != http.MethodGet || key == "" {
 			fake.ServeHTTP(w, q)
 			return
 		}
