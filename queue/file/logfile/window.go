@@ -19,6 +19,9 @@ type window struct {
 // windowBytes is the usual size of a window's memory: two blocks of lines.
 const windowBytes = 2 * packBytes
 
+// readAhead is how much is read where less is asked for.
+const readAhead = 64 << 10
+
 // have is what may be used. It is valid until the next fill.
 func (w *window) have() []byte { return w.buf[w.used:] }
 
@@ -32,7 +35,8 @@ func (w *window) use(n int) {
 func (w *window) fill(n int) error {
 	for len(w.buf)-w.used < n && !w.ended {
 		w.room(n)
-		got, err := w.from.Read(w.buf[len(w.buf):cap(w.buf)])
+		most := min(w.used+max(n, readAhead), cap(w.buf)) // what is left over is moved
+		got, err := w.from.Read(w.buf[len(w.buf):most])
 		w.buf = w.buf[:len(w.buf)+got]
 		var broken *brokenError
 		switch {
