@@ -61,8 +61,6 @@ func (r *remoteFile) readAt(ctx context.Context, p []byte, at int64) (int, error
 	return n, err
 }
 
-var errSilent = fmt.Errorf("the server sent nothing for %v", silence)
-
 // once reads some bytes of the answer at hand, or of a new one.
 func (r *remoteFile) once(ctx context.Context, p []byte, at int64) (int, error) {
 	if r.body == nil || r.at != at {
@@ -72,11 +70,11 @@ func (r *remoteFile) once(ctx context.Context, p []byte, at int64) (int, error) 
 	}
 	stop := context.AfterFunc(ctx, r.end)
 	defer stop()
-	quiet := time.AfterFunc(silence, r.end)
+	quiet := time.AfterFunc(r.client.silence, r.end)
 	n, err := r.body.Read(p[:min(int64(len(p)), r.slice.Size-at)])
 	r.at += int64(n)
 	if !quiet.Stop() && err != nil && ctx.Err() == nil {
-		err = errSilent // what ended the answer says less
+		err = fmt.Errorf("the server sent nothing for %v", r.client.silence) // what ended the answer says less
 	}
 	if err != nil {
 		r.leave()
@@ -87,7 +85,7 @@ func (r *remoteFile) once(ctx context.Context, p []byte, at int64) (int, error) 
 	if err == nil || errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}
-	return 0, fmt.Errorf("couldn't read %s at byte %d: %w", r.slice.Name, at, err)
+	return 0, job.Away(fmt.Errorf("couldn't read %s at byte %d: %w", r.slice.Name, at, err))
 }
 
 // ask begins an answer. It outlives the call that asks: the next one reads on.

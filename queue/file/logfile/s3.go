@@ -19,9 +19,12 @@ import (
 )
 
 // bucketClient speaks to the S3 server of a configuration.
-type bucketClient struct{ core *minio.Core }
+type bucketClient struct {
+	core    *minio.Core
+	silence time.Duration // how long the server may send nothing within an answer
+}
 
-// silence is how long the server may send nothing: for an answer, and within one.
+// silence is how long the server may send nothing.
 const silence = 60 * time.Second
 
 // attempts is how often a request is made before its error is told.
@@ -55,7 +58,7 @@ func newBucketClient(cfg *S3) (*bucketClient, error) {
 	if err != nil {
 		return nil, fmt.Errorf("couldn't use source.file.s3: %w", err)
 	}
-	return &bucketClient{core}, nil
+	return &bucketClient{core, silence}, nil
 }
 
 func (s *S3) credentials(transport http.RoundTripper) *credentials.Credentials {
@@ -152,11 +155,12 @@ func (l listing) files(yield func(job.Slice, error) bool) {
 }
 
 // refusal sorts errors of S3 by what can be done about them: the object is another
-// one, this object cannot be read by us ever, or it is trouble that may pass.
+// one, this object cannot be read by us ever, or it is trouble that may pass, as is
+// the absence of the server.
 func refusal(s *job.Slice, err error) error {
 	var answer minio.ErrorResponse
-	if !errors.As(err, &answer) {
-		return fmt.Errorf("couldn't read %s: %w", s.Name, err)
+	if !errors.As(err, &answer) || answer.StatusCode >= http.StatusInternalServerError {
+		return job.Away(fmt.Errorf("couldn't read %s: %w", s.Name, err))
 	}
 	switch answer.Code {
 	case minio.NoSuchKey, minio.NoSuchBucket, "NoSuchVersion":

@@ -22,11 +22,13 @@ import (
 
 // s3Server is a bucket "logs" whose answers can be cut off.
 type s3Server struct {
-	cfg  Config
-	core *minio.Core
+	cfg    Config
+	core   *minio.Core
+	server *httptest.Server
 
 	cutAt  atomic.Int64 // bytes of an object's answer; 0: not cut
 	cuts   atomic.Int64 // how many still are
+	hang   atomic.Bool  // instead of being cut off, an answer does not go on
 	status atomic.Int64 // of answers to GET of objects; 0: as it is
 }
 
@@ -34,7 +36,7 @@ func startS3(t *testing.T) *s3Server {
 	t.Helper()
 	s := &s3Server{cfg: DefaultConfig()}
 	fake := gofakes3.New(s3mem.New()).Server()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+	s.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		if _, key, _ := strings.Cut(strings.TrimPrefix(q.URL.Path, "/"), "/"); q.Method != http.MethodGet || key == "" {
 			fake.ServeHTTP(w, q)
 			return
@@ -47,13 +49,17 @@ func startS3(t *testing.T) *s3Server {
 			t.Error("an object is read without If-Match")
 		}
 		if n := s.cutAt.Load(); n > 0 && s.cuts.Add(-1) >= 0 {
-			w = &cutWriter{ResponseWriter: w, left: n}
+			cut := &cutWriter{ResponseWriter: w, left: n}
+			if s.hang.Load() {
+				cut.hang = q.Context()
+			}
+			w = cut
 		}
 		fake.ServeHTTP(w, q)
 	}))
-	t.Cleanup(server.Close)
+	t.Cleanup(s.server.Close)
 	s.cfg.S3 = S3{
-		Endpoint: server.URL, Region: "us-east-1", AccessKey: "me",
+		Endpoint: s.server.URL, Region: "us-east-1", AccessKey: "me",
 		SecretKey: option.NewSecret("secret"), PathStyle: true,
 	}
 	c, err := newBucketClient(&s.cfg.S3)
@@ -71,12 +77,16 @@ func startS3(t *testing.T) *s3Server {
 type cutWriter struct {
 	http.ResponseWriter
 	left int64
+	hang context.Context // nil: it is ended at once
 }
 
 func (c *cutWriter) Write(p []byte) (int, error) {
 	if int64(len(p)) > c.left {
 		_, _ = c.ResponseWriter.Write(p[:c.left])
 		c.ResponseWriter.(http.Flusher).Flush()
+		if c.hang != nil {
+			<-c.hang.Done()
+		}
 		panic(http.ErrAbortHandler)
 	}
 	c.left -= int64(len(p))
@@ -177,6 +187,29 @@ func TestObjectsComeBackAcrossCutAnswers(t *testing.T) {
 	}
 }
 
+func TestAnAnswerThatDoesNotGoOnIsLeft(t *testing.T) {
+	t.Parallel()
+	s := startS3(t)
+	s.put(t, "a", jsonLines(9000))
+	sl := s.slices(t, "s3://logs/a")[0]
+	in := inputOf(t, &s.cfg)
+	c, err := in.client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.silence = 50 * time.Millisecond
+	s.hang.Store(true)
+	s.cutAt.Store(300 << 10)
+	s.cuts.Store(1)
+	a, err := readAll(in, &sl, 0, 1<<20)
+	if err != nil || s.cuts.Load() >= 1 {
+		t.Fatalf("%v, %d cuts left", err, s.cuts.Load())
+	}
+	if n := len(a.logs(t)); n != 9000 {
+		t.Errorf("%d logs", n)
+	}
+}
+
 func TestAnObjectThatIsNotTheOneThatWasPlanned(t *testing.T) {
 	t.Parallel()
 	s := startS3(t)
@@ -211,6 +244,10 @@ func TestWhatTheServerRefuses(t *testing.T) {
 	var changed *job.ChangedError
 	if _, err := readAll(in, &planned[0], 0, 1); !errors.As(err, &changed) {
 		t.Errorf("another etag: %v", err)
+	}
+	s.server.Close()
+	if _, err := readAll(in, &planned[0], 0, 1); !job.IsAway(err) || job.IsUnreadable(err) {
+		t.Errorf("no server: %v", err)
 	}
 }
 
