@@ -54,7 +54,9 @@ func TestFilesCutOffAnywhere(t *testing.T) {
 					if len(a.damage) == 0 && how == "gzip" && cut > 0 && len(got) == 0 {
 						t.Fatalf("cut at %d: nothing came and nobody says so", cut)
 					}
-					resumes(t, in, &s, &a)
+					if cut%7 == 0 {
+						resumes(t, in, &s, &a)
+					}
 				}
 			})
 		}
