@@ -64,7 +64,7 @@ func (b *Broker) Stop() {
 // Config reads the stream LOGS as flushline, subjects logs.>.
 func (b *Broker) Config() *nats.Config {
 	c := nats.DefaultConfig()
-	c.URL = fmt.Sprintf("nats://127.0.0.1:%d", b.opts.Port)
+	c.URL = b.URL()
 	c.Stream, c.Durable, c.Subjects = "LOGS", "flushline", []string{"logs.>"}
 	c.ConnectTimeout = 20 * time.Second
 	return &c
