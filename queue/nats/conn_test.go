@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	natsgo "github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
@@ -331,4 +332,26 @@ func certificate(t *testing.T, dir, name string, ca *x509.Certificate, caKey *ec
 	write(t, filepath.Join(dir, name+".pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 	write(t, filepath.Join(dir, name+".key"), pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: keyDER}))
 	return cert, key
+}
+
+func TestAQuestionEndsWithItsConnection(t *testing.T) {
+	t.Parallel()
+	b := startBroker(t)
+	conn := b.connect(b.config())
+	asked := make(chan struct{})
+	if _, err := conn.NATS().Subscribe(conn.APIPrefix()+"NOBODY.ANSWERS", func(*natsgo.Msg) { close(asked) }); err != nil {
+		t.Fatal(err)
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- conn.Ask(t.Context(), "NOBODY.ANSWERS", nil, nil) }()
+	<-asked
+	b.stop()
+	select {
+	case err := <-failed:
+		if !errors.Is(err, natsgo.ErrDisconnected) || !nats.Away(err) {
+			t.Errorf("it says %v", err)
+		}
+	case <-time.After(9 * time.Second):
+		t.Error("it waits for an answer that cannot come")
+	}
 }

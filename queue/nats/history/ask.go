@@ -3,7 +3,6 @@ package history
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -13,23 +12,9 @@ import (
 	"github.com/flushline/flushline/queue/nats"
 )
 
-// patience bounds one request; a cluster that elects a leader needs a few seconds.
-const patience = 10 * time.Second
-
-// ask calls the JetStream API.
-func ask(ctx context.Context, conn *nats.Conn, op string, req, resp any) error {
-	limited, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	err := conn.Request(limited, op, req, resp)
-	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		return fmt.Errorf("%w: no answer; may this user publish to %s%s and subscribe to _INBOX.>?", err, conn.APIPrefix(), op)
-	}
-	return err
-}
-
 func askStream(ctx context.Context, conn *nats.Conn, stream string) (*jetstream.StreamInfo, error) {
 	info := new(jetstream.StreamInfo)
-	if err := ask(ctx, conn, "STREAM.INFO."+stream, nil, info); err != nil {
+	if err := conn.Ask(ctx, "STREAM.INFO."+stream, nil, info); err != nil {
 		return nil, fmt.Errorf("couldn't read stream %s: %w", stream, err)
 	}
 	return info, nil
@@ -37,7 +22,7 @@ func askStream(ctx context.Context, conn *nats.Conn, stream string) (*jetstream.
 
 func askConsumer(ctx context.Context, conn *nats.Conn, one nats.Consumer) (*jetstream.ConsumerInfo, error) {
 	info := new(jetstream.ConsumerInfo)
-	if err := ask(ctx, conn, "CONSUMER.INFO."+one.Stream+"."+one.Durable, nil, info); err != nil {
+	if err := conn.Ask(ctx, "CONSUMER.INFO."+one.Stream+"."+one.Durable, nil, info); err != nil {
 		return nil, fmt.Errorf("couldn't read consumer %s of stream %s: %w", one.Durable, one.Stream, err)
 	}
 	return info, nil
@@ -59,7 +44,7 @@ func beside(purpose string, idle time.Duration) jetstream.ConsumerConfig {
 func createConsumer(ctx context.Context, conn *nats.Conn, stream string, config jetstream.ConsumerConfig) (*jetstream.ConsumerInfo, error) {
 	info := new(jetstream.ConsumerInfo)
 	req := map[string]any{"stream_name": stream, "config": config, "action": "create"}
-	if err := ask(ctx, conn, "CONSUMER.CREATE."+stream+"."+config.Name, req, info); err != nil {
+	if err := conn.Ask(ctx, "CONSUMER.CREATE."+stream+"."+config.Name, req, info); err != nil {
 		return nil, fmt.Errorf("couldn't create a consumer on stream %s to read its history: %w", stream, err)
 	}
 	return info, nil

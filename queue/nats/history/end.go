@@ -44,7 +44,7 @@ func (r *reader) following(ctx context.Context, subject string) (int64, error) {
 		} `json:"message"`
 	}
 	req := map[string]any{"seq": r.next, "next_by_subj": subject}
-	err := ask(ctx, r.in.conn, "STREAM.MSG.GET."+r.one.Stream, req, &resp)
+	err := r.in.conn.Ask(ctx, "STREAM.MSG.GET."+r.one.Stream, req, &resp)
 	var api *jetstream.APIError
 	switch {
 	case errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeMessageNotFound:

@@ -8,23 +8,10 @@ import (
 
 	natsgo "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/flushline/flushline/queue/nats"
 )
 
-// patience bounds one request; a cluster that elects a leader needs a few seconds.
+// patience bounds one put; a cluster that elects a leader needs a few seconds.
 const patience = 10 * time.Second
-
-// ask calls the JetStream API.
-func ask(ctx context.Context, conn *nats.Conn, op string, req, resp any) error {
-	limited, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	err := conn.Request(limited, op, req, resp)
-	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		return fmt.Errorf("%w: no answer; may this user publish to %s%s and subscribe to _INBOX.>?", err, conn.APIPrefix(), op)
-	}
-	return err
-}
 
 // entry is what is kept under a key.
 type entry struct {
@@ -48,7 +35,7 @@ func (s *state) read(ctx context.Context, key string) (*entry, error) {
 		} `json:"message"`
 	}
 	req := map[string]string{"last_by_subj": s.subject(key)}
-	err := ask(ctx, s.conn, "STREAM.MSG.GET."+streamName(s.bucket), req, &resp)
+	err := s.conn.Ask(ctx, "STREAM.MSG.GET."+streamName(s.bucket), req, &resp)
 	var api *jetstream.APIError
 	switch {
 	case errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeMessageNotFound:
@@ -78,7 +65,7 @@ func (s *state) subjects(ctx context.Context, pattern string) ([]string, error) 
 			Total int `json:"total"`
 			jetstream.StreamInfo
 		}
-		if err := ask(ctx, s.conn, "STREAM.INFO."+streamName(s.bucket), req, &page); err != nil {
+		if err := s.conn.Ask(ctx, "STREAM.INFO."+streamName(s.bucket), req, &page); err != nil {
 			return nil, fmt.Errorf("couldn't list %s of bucket %s: %w", s.key(pattern), s.bucket, err)
 		}
 		for subject := range page.State.Subjects {
@@ -93,7 +80,7 @@ func (s *state) subjects(ctx context.Context, pattern string) ([]string, error) 
 // purge removes keys for good, without a mark in their place.
 func (s *state) purge(ctx context.Context, pattern string) error {
 	req := map[string]string{"filter": s.subject(pattern)}
-	if err := ask(ctx, s.conn, "STREAM.PURGE."+streamName(s.bucket), req, nil); err != nil {
+	if err := s.conn.Ask(ctx, "STREAM.PURGE."+streamName(s.bucket), req, nil); err != nil {
 		return fmt.Errorf("couldn't remove %s from bucket %s: %w", s.key(pattern), s.bucket, err)
 	}
 	return nil

@@ -69,7 +69,7 @@ func (l *lease) unlock() { <-l.turn }
 // match may be one of our own writes whose answer was lost; the value tells.
 func (l *lease) write(ctx context.Context, holder string, checkpoint []byte) error {
 	s := l.state
-	ctx, cancel := context.WithTimeout(ctx, s.lease/2)
+	ctx, cancel := s.conn.Within(ctx, s.lease/2)
 	defer cancel()
 	l.writes++
 	value, err := encode(head{Holder: holder, Claim: l.claim, Write: l.writes, Lease: s.lease}, checkpoint)

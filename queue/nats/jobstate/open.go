@@ -74,7 +74,7 @@ func createBucket(ctx context.Context, conn *nats.Conn, js jetstream.JetStream, 
 	replicas := 1
 	if like != "" {
 		var info jetstream.StreamInfo
-		if err := ask(ctx, conn, "STREAM.INFO."+like, nil, &info); err != nil {
+		if err := conn.Ask(ctx, "STREAM.INFO."+like, nil, &info); err != nil {
 			return nil, fmt.Errorf("couldn't read stream %s, whose replicas it gets: %w", like, err)
 		}
 		replicas = max(info.Config.Replicas, 1)

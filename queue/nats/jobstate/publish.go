@@ -60,9 +60,9 @@ func (s *state) putAll(ctx context.Context, attempt string, pieces iter.Seq2[[]b
 }
 
 func (s *state) put(ctx context.Context, key string, value []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	limited, cancel := s.conn.Within(ctx, patience)
 	defer cancel()
-	if _, err := s.kv.Put(ctx, s.key(key), value); err != nil {
+	if _, err := s.kv.Put(limited, s.key(key), value); err != nil {
 		return fmt.Errorf("couldn't store %s in bucket %s: %w", s.key(key), s.bucket, err)
 	}
 	return nil
@@ -71,7 +71,7 @@ func (s *state) put(ctx context.Context, key string, value []byte) error {
 // begin says whether the manifest is that of the attempt. An answer that was lost is
 // found out by reading it.
 func (s *state) begin(ctx context.Context, attempt string, value []byte) (won bool, err error) {
-	limited, cancel := context.WithTimeout(ctx, patience)
+	limited, cancel := s.conn.Within(ctx, patience)
 	defer cancel()
 	_, err = s.kv.Create(limited, s.key(manifestKey), value)
 	if err == nil {
