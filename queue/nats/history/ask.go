@@ -3,6 +3,7 @@ package history
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -41,19 +42,40 @@ func beside(purpose string, idle time.Duration) jetstream.ConsumerConfig {
 	}
 }
 
+// createConsumer does not stop halfway when ctx ends: servers may carry out a deletion
+// that comes right behind before the creation.
 func createConsumer(ctx context.Context, conn *nats.Conn, stream string, config jetstream.ConsumerConfig) (*jetstream.ConsumerInfo, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	longer, cancel := lingering(ctx)
+	defer cancel()
 	info := new(jetstream.ConsumerInfo)
 	req := map[string]any{"stream_name": stream, "config": config, "action": "create"}
-	if err := conn.Ask(ctx, "CONSUMER.CREATE."+stream+"."+config.Name, req, info); err != nil {
+	if err := conn.Ask(longer, "CONSUMER.CREATE."+stream+"."+config.Name, req, info); err != nil {
+		var refused *jetstream.APIError
+		if !errors.As(err, &refused) { // perhaps only the answer is missing
+			deleteConsumer(conn, stream, config.Name)
+		}
 		return nil, fmt.Errorf("couldn't create a consumer on stream %s to read its history: %w", stream, err)
 	}
 	return info, nil
 }
 
+// lingering is a context that ends a second after ctx.
+func lingering(ctx context.Context) (longer context.Context, cancel func()) {
+	longer, end := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, end) })
+	return longer, func() {
+		stop()
+		end()
+	}
+}
+
 // deleteConsumer does what can be done within a moment; the server does the rest
 // when the consumer was idle for long enough.
 func deleteConsumer(conn *nats.Conn, stream, name string) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	ctx, cancel := conn.Within(context.Background(), 2*time.Second)
 	defer cancel()
 	_ = conn.Request(ctx, "CONSUMER.DELETE."+stream+"."+name, nil, nil) // as said above
 }

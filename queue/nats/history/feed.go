@@ -89,12 +89,10 @@ func newFeed(ctx context.Context, conn *nats.Conn, stream string, config jetstre
 // unsubscribe fails only if the connection is closed.
 func (f *feed) unsubscribe() { _ = f.sub.Unsubscribe() }
 
-// close deletes the consumer, if the server that has it can be reached.
+// close deletes the consumer; without a connection that fails at once.
 func (f *feed) close() {
 	f.unsubscribe()
-	if f.conn.Line() == f.line {
-		deleteConsumer(f.conn, f.stream, f.name)
-	}
+	deleteConsumer(f.conn, f.stream, f.name)
 }
 
 // pull asks for messages and waits until the request has ended. bytes 0 is no

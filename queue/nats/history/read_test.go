@@ -478,6 +478,7 @@ func TestACancelledReadLosesNothing(t *testing.T) {
 		}
 	}
 	g.check(t, run(1, 1001, 1), nil)
+	until(t, "consumers of reads that were cancelled are removed", func() bool { return len(s.consumers()) <= 1 })
 }
 
 func TestASliceOfAnotherConfigurationIsRefused(t *testing.T) {
