@@ -47,7 +47,7 @@ func openPast(ctx context.Context, env *jobEnv) (past, error) {
 }
 
 // errNoState is for sources that have no place beside them.
-var errNoState = usage(errors.New("where is the job to be kept? there is no place for it beside files: give --state DIR, or write jobs: {dir: DIR} or jobs: {nats: {url: ...}} into the configuration"))
+var errNoState = usage(errors.New("where is the job to be kept? there is no place for it beside files: give --state DIR, or write jobs: {dir: DIR}, {nats: {url: ...}} or {kafka: {...}} into the configuration"))
 
 // shelf is a place where jobs are kept.
 type shelf interface {
@@ -75,7 +75,11 @@ func shelfOf(ctx context.Context, env *jobEnv) (shelf, error) {
 		return dirShelf(jobs.Dir), nil
 	case jobs.NATS != nil:
 		return natsShelfOf(ctx, env, &jobs.NATS.Config, jobs.NATS.Bucket)
-	case src.Kafka != nil || src.File != nil || jobs.Kafka != nil:
+	case jobs.Kafka != nil:
+		return kafkaShelfOf(env, &jobs.Kafka.Config)
+	case src.Kafka != nil:
+		return kafkaShelfOf(env, src.Kafka)
+	case src.File != nil:
 		return nil, errNoState
 	}
 	return natsShelfOf(ctx, env, natsClientOf(src), "")

@@ -7,6 +7,7 @@ import (
 	"github.com/flushline/flushline/queue/job"
 	"github.com/flushline/flushline/queue/kafka"
 	"github.com/flushline/flushline/queue/kafka/history"
+	"github.com/flushline/flushline/queue/kafka/jobstate"
 	"github.com/flushline/flushline/queue/kafka/wire"
 )
 
@@ -59,4 +60,28 @@ func (k *kafkaPast) lag(ctx context.Context) (int64, error) {
 		n += lag.Topics[i].Total()
 	}
 	return n, nil
+}
+
+// kafkaShelf keeps each job in a compacted topic.
+type kafkaShelf struct {
+	cfg    *kafka.Config
+	client *wire.Client
+	env    *jobEnv
+}
+
+func kafkaShelfOf(env *jobEnv, cfg *kafka.Config) (shelf, error) {
+	client, err := kafka.Connect(cfg)
+	if err != nil {
+		return nil, err
+	}
+	env.q.closing(client.Close)
+	return &kafkaShelf{cfg: cfg, client: client, env: env}, nil
+}
+
+func (k *kafkaShelf) open(ctx context.Context, name string, of int) (job.State, error) {
+	return jobstate.OpenState(ctx, k.client, k.cfg, name, of, jobstate.Options{Log: k.env.log})
+}
+
+func (k *kafkaShelf) names(ctx context.Context) ([]string, error) {
+	return jobstate.ListJobs(ctx, k.client, k.cfg)
 }
