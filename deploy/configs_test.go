@@ -15,10 +15,6 @@ import (
 // the manifests grant.
 func TestShownConfigurationsAreRight(t *testing.T) {
 	t.Parallel()
-	kinds, err := flushers.NewRegistry(all.Kinds()...)
-	if err != nil {
-		t.Fatal(err)
-	}
 	read := func(name string) string {
 		t.Helper()
 		content, err := os.ReadFile(name)
@@ -27,17 +23,15 @@ func TestShownConfigurationsAreRight(t *testing.T) {
 		}
 		return string(content)
 	}
-	for name, content := range map[string]string{
-		"the compose file's":          read("flushline.yaml"),
-		"the compose file's on Kafka": read("flushline-kafka.yaml"),
-		"the ConfigMap's":             objects(t)["ConfigMap"].Data["flushline.yaml"],
-		"the README's quick one":      fenced(t, "yaml"),
-	} {
-		cfg, report := configs.Parse(name, []byte(content), kinds)
-		if report.Failed() {
-			t.Errorf("%s configuration: %v", name, report.Err())
-			continue
-		}
+	all := map[string]*configs.Config{
+		"the compose file's":          parsed(t, "flushline.yaml", read("flushline.yaml")),
+		"the compose file's on Kafka": parsed(t, "flushline-kafka.yaml", read("flushline-kafka.yaml")),
+		"the README's quick one":      parsed(t, "README.md", fenced(t, "yaml")),
+	}
+	for _, w := range workloads(t) {
+		all["that of "+w.id] = shown(t, &w)
+	}
+	for name, cfg := range all {
 		if cfg.Drain.Timeout != drain {
 			t.Errorf("%s configuration drains in %s, the manifests count on %s", name, cfg.Drain.Timeout, drain)
 		}
@@ -50,6 +44,32 @@ func TestShownConfigurationsAreRight(t *testing.T) {
 			}
 		}
 	}
+}
+
+// shown is the configuration that a workload's program reads, with a value for each
+// variable that the manifest takes from a Secret, and for no other.
+func shown(t *testing.T, w *workload) *configs.Config {
+	t.Helper()
+	_, content := config(t, w)
+	for _, e := range w.program.Env {
+		if e.From.Secret.Name != "" && e.From.Secret.Key != "" {
+			content = strings.ReplaceAll(content, "${env:"+e.Name+"}", "a secret")
+		}
+	}
+	return parsed(t, w.id, content)
+}
+
+func parsed(t *testing.T, name, content string) *configs.Config {
+	t.Helper()
+	kinds, err := flushers.NewRegistry(all.Kinds()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, report := configs.Parse(name, []byte(content), kinds)
+	if report.Failed() {
+		t.Fatalf("%s: %v", name, report.Err())
+	}
+	return cfg
 }
 
 func TestTheReadmeBeginsWithTwoCommands(t *testing.T) {

@@ -1,23 +1,15 @@
 // Package deploy_test holds the manifests to what they must agree on with the
-// program: probes, ports, users, and a grace period that outlasts the drain.
+// program: flags, exit codes, probes, ports, users, and a grace period that outlasts
+// the drain. Whether Kubernetes knows their fields is for `make manifests` to say.
 package deploy_test
 
 import (
-	"bufio"
-	"bytes"
-	"errors"
-	"io"
-	"os"
-	"regexp"
-	"slices"
+	"path"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/goccy/go-yaml"
-
 	"github.com/flushline/flushline/option"
-	"github.com/flushline/flushline/test/kafkabroker"
 )
 
 // The defaults of docs/DESIGN.md that the manifests rely on.
@@ -26,122 +18,23 @@ const (
 	flushTimeout = 20 * time.Second
 	graceFloor   = drain + flushTimeout + 5*time.Second
 	memoryFloor  = (256 + 64 + 64) << 20 // in_flight + work + what the process needs beside them
+	filesFloor   = 16 * 32 << 20         // --parallel files at a time, each with the largest window of zstd
 	probePort    = 8481
 	user         = "65532"
 )
 
-type probe struct {
-	HTTPGet struct {
-		Path string `yaml:"path"`
-		Port string `yaml:"port"`
-	} `yaml:"httpGet"`
-}
-
-type container struct {
-	Args  []string `yaml:"args"`
-	Ports []struct {
-		Name          string `yaml:"name"`
-		ContainerPort int    `yaml:"containerPort"`
-	} `yaml:"ports"`
-	StartupProbe    probe `yaml:"startupProbe"`
-	LivenessProbe   probe `yaml:"livenessProbe"`
-	ReadinessProbe  probe `yaml:"readinessProbe"`
-	SecurityContext struct {
-		ReadOnlyRootFilesystem   bool  `yaml:"readOnlyRootFilesystem"`
-		AllowPrivilegeEscalation *bool `yaml:"allowPrivilegeEscalation"`
-		Capabilities             struct {
-			Drop []string `yaml:"drop"`
-		} `yaml:"capabilities"`
-	} `yaml:"securityContext"`
-	Resources struct {
-		Limits struct {
-			Memory string `yaml:"memory"`
-		} `yaml:"limits"`
-	} `yaml:"resources"`
-	VolumeMounts []struct {
-		Name      string `yaml:"name"`
-		MountPath string `yaml:"mountPath"`
-	} `yaml:"volumeMounts"`
-}
-
-type labels map[string]string
-
-type selector struct {
-	MatchLabels labels `yaml:"matchLabels"`
-}
-
-// object is what the tests read of any of the three kinds.
-type object struct {
-	Kind string            `yaml:"kind"`
-	Data map[string]string `yaml:"data"`
-	Meta struct {
-		Name string `yaml:"name"`
-	} `yaml:"metadata"`
-	Spec struct {
-		Replicas       int      `yaml:"replicas"`
-		MaxUnavailable int      `yaml:"maxUnavailable"`
-		Selector       selector `yaml:"selector"`
-		Template       struct {
-			Metadata struct {
-				Labels labels `yaml:"labels"`
-			} `yaml:"metadata"`
-			Spec struct {
-				Grace           int   `yaml:"terminationGracePeriodSeconds"`
-				MountToken      *bool `yaml:"automountServiceAccountToken"`
-				SecurityContext struct {
-					RunAsNonRoot bool   `yaml:"runAsNonRoot"`
-					RunAsUser    string `yaml:"runAsUser"`
-				} `yaml:"securityContext"`
-				Containers []container `yaml:"containers"`
-				Volumes    []struct {
-					Name      string `yaml:"name"`
-					ConfigMap struct {
-						Name string `yaml:"name"`
-					} `yaml:"configMap"`
-				} `yaml:"volumes"`
-			} `yaml:"spec"`
-		} `yaml:"template"`
-	} `yaml:"spec"`
-}
-
-func objects(t *testing.T) map[string]*object {
-	t.Helper()
-	raw, err := os.ReadFile("kubernetes/deployment.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	found := make(map[string]*object)
-	dec := yaml.NewDecoder(bytes.NewReader(raw))
-	for {
-		var o object
-		err := dec.Decode(&o)
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		found[o.Kind] = &o
-	}
-	for _, kind := range []string{"ConfigMap", "Deployment", "PodDisruptionBudget"} {
-		if found[kind] == nil {
-			t.Fatalf("no %s in deployment.yaml", kind)
-		}
-	}
-	return found
-}
-
-func TestThePodOutlastsItsDrain(t *testing.T) {
+func TestPodsOutlastTheirDrain(t *testing.T) {
 	t.Parallel()
-	grace := time.Duration(objects(t)["Deployment"].Spec.Template.Spec.Grace) * time.Second
-	if grace <= graceFloor {
-		t.Errorf("terminationGracePeriodSeconds is %s, must be above %s", grace, graceFloor)
+	for _, w := range workloads(t) {
+		if grace := time.Duration(w.Template.Spec.Grace) * time.Second; grace <= graceFloor {
+			t.Errorf("%s: terminationGracePeriodSeconds is %s, must be above %s", w.id, grace, graceFloor)
+		}
 	}
 }
 
 func TestProbesAskTheMetricsListener(t *testing.T) {
 	t.Parallel()
-	c := only(t)
+	c := one(t, "Deployment/flushline").Spec.Template.Spec.Containers[0]
 	if len(c.Ports) != 1 || c.Ports[0].ContainerPort != probePort {
 		t.Fatalf("ports are %+v, want %d alone", c.Ports, probePort)
 	}
@@ -159,177 +52,127 @@ func TestProbesAskTheMetricsListener(t *testing.T) {
 	}
 }
 
-func TestThePodHasNoPrivileges(t *testing.T) {
+func TestPodsHaveNoPrivileges(t *testing.T) {
 	t.Parallel()
-	pod, c := objects(t)["Deployment"].Spec.Template.Spec, only(t)
-	switch {
-	case pod.MountToken == nil || *pod.MountToken:
-		t.Error("a service account token is mounted")
-	case !pod.SecurityContext.RunAsNonRoot || pod.SecurityContext.RunAsUser != user:
-		t.Errorf("the user is %+v, want %s", pod.SecurityContext, user)
-	case !c.SecurityContext.ReadOnlyRootFilesystem:
-		t.Error("the root file system is writable")
-	case c.SecurityContext.AllowPrivilegeEscalation == nil || *c.SecurityContext.AllowPrivilegeEscalation:
-		t.Error("privileges may be escalated")
-	case len(c.SecurityContext.Capabilities.Drop) != 1 || c.SecurityContext.Capabilities.Drop[0] != "ALL":
-		t.Errorf("dropped capabilities are %v, want ALL", c.SecurityContext.Capabilities.Drop)
+	for _, w := range workloads(t) {
+		pod, c := w.Template.Spec, w.program.SecurityContext
+		switch {
+		case pod.MountToken == nil || *pod.MountToken:
+			t.Errorf("%s: a service account token is mounted", w.id)
+		case !pod.SecurityContext.RunAsNonRoot || pod.SecurityContext.RunAsUser != user:
+			t.Errorf("%s: the user is %+v, want %s", w.id, pod.SecurityContext, user)
+		case !c.ReadOnlyRootFilesystem:
+			t.Errorf("%s: the root file system is writable", w.id)
+		case c.AllowPrivilegeEscalation == nil || *c.AllowPrivilegeEscalation:
+			t.Errorf("%s: privileges may be escalated", w.id)
+		case len(c.Capabilities.Drop) != 1 || c.Capabilities.Drop[0] != "ALL":
+			t.Errorf("%s: dropped capabilities are %v, want ALL", w.id, c.Capabilities.Drop)
+		}
 	}
 }
 
 func TestThePodsMemoryHoldsTheBudget(t *testing.T) {
 	t.Parallel()
-	var limit option.Bytes
-	if err := limit.UnmarshalText([]byte(only(t).Resources.Limits.Memory + "B")); err != nil {
-		t.Fatal(err)
-	}
-	if limit <= memoryFloor {
-		t.Errorf("the memory limit is %s, must be above %s", limit, option.Bytes(memoryFloor))
+	for _, w := range workloads(t) {
+		var limit option.Bytes
+		if err := limit.UnmarshalText([]byte(w.program.Resources.Limits.Memory + "B")); err != nil {
+			t.Fatalf("%s: %v", w.id, err)
+		}
+		floor := option.Bytes(memoryFloor)
+		if w.program.Args[0] == "backfill" {
+			floor += filesFloor
+		}
+		if limit <= floor {
+			t.Errorf("%s: the memory limit is %s, must be above %s", w.id, limit, floor)
+		}
 	}
 }
 
-func TestTheConfigurationIsMountedWhereRunReadsIt(t *testing.T) {
-	t.Parallel()
-	all := objects(t)
-	pod, c := all["Deployment"].Spec.Template.Spec, only(t)
-	volume := map[string]string{}
-	for _, v := range pod.Volumes {
-		volume[v.Name] = v.ConfigMap.Name
-	}
-	file := c.Args[len(c.Args)-1]
-	for _, m := range c.VolumeMounts {
-		name, below := strings.CutPrefix(file, m.MountPath+"/")
-		if below && volume[m.Name] == all["ConfigMap"].Meta.Name && all["ConfigMap"].Data[name] != "" {
-			return
-		}
-	}
-	t.Errorf("run reads %s, which no mount of the ConfigMap holds", file)
-}
-
-func TestSelectorsFindThePods(t *testing.T) {
-	t.Parallel()
-	all := objects(t)
-	pods := all["Deployment"].Spec.Template.Metadata.Labels
-	for _, kind := range []string{"Deployment", "PodDisruptionBudget"} {
-		for k, v := range all[kind].Spec.Selector.MatchLabels {
-			if pods[k] != v {
-				t.Errorf("%s selects %s=%s, pods have %q", kind, k, v, pods[k])
-			}
-		}
-		if len(all[kind].Spec.Selector.MatchLabels) == 0 {
-			t.Errorf("%s selects nothing", kind)
-		}
-	}
-	if d := all["Deployment"].Spec.Replicas; d <= all["PodDisruptionBudget"].Spec.MaxUnavailable {
-		t.Errorf("%d replicas may all be disrupted at once", d)
-	}
-}
-
-func only(t *testing.T) container {
+// config is the configuration file that a workload's program reads, and where it
+// lies.
+func config(t *testing.T, w *workload) (file, content string) {
 	t.Helper()
-	cs := objects(t)["Deployment"].Spec.Template.Spec.Containers
-	if len(cs) != 1 {
-		t.Fatalf("%d containers, want 1", len(cs))
+	file = w.program.flag("config")
+	if file == "" { // run -c FILE
+		file = w.program.Args[len(w.program.Args)-1]
 	}
-	return cs[0]
+	v := mounted(w, file)
+	return file, one(t, "ConfigMap/"+v.ConfigMap.Name).Data[path.Base(file)]
 }
 
-func TestComposeStartsInOrderAndDrains(t *testing.T) {
-	t.Parallel()
-	raw, err := os.ReadFile("compose.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var file struct {
-		Services map[string]struct {
-			Image     string   `yaml:"image"`
-			Command   []string `yaml:"command"`
-			Volumes   []string `yaml:"volumes"`
-			Grace     string   `yaml:"stop_grace_period"`
-			DependsOn map[string]struct {
-				Condition string `yaml:"condition"`
-			} `yaml:"depends_on"`
-		} `yaml:"services"`
-	}
-	if err := yaml.Unmarshal(raw, &file); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct{ worker, setup, broker, config string }{
-		{"worker", "setup", "nats", "./flushline.yaml"},
-		{"worker-kafka", "setup-kafka", "kafka", "./flushline-kafka.yaml"},
-	} {
-		worker, setup := file.Services[c.worker], file.Services[c.setup]
-		grace, err := time.ParseDuration(worker.Grace)
-		if err != nil || grace <= graceFloor {
-			t.Errorf("%s: stop_grace_period is %q, must be above %s", c.worker, worker.Grace, graceFloor)
-		}
-		if setup.DependsOn[c.broker].Condition != "service_healthy" ||
-			worker.DependsOn[c.setup].Condition != "service_completed_successfully" {
-			t.Errorf("wrong order: %s %v, %s %v", c.setup, setup.DependsOn, c.worker, worker.DependsOn)
-		}
-		if len(setup.Command) < 3 || setup.Command[0] != "setup" {
-			t.Errorf("%s runs %v", c.setup, setup.Command)
-		}
-		mount := c.config + ":" + setup.Command[2] + ":ro"
-		if !slices.Contains(setup.Volumes, mount) || !slices.Contains(worker.Volumes, mount) {
-			t.Errorf("%s has %v, %s has %v, want %s", c.setup, setup.Volumes, c.worker, worker.Volumes, mount)
-		}
-	}
-	// What is shown is what is tested against.
-	if got, want := file.Services["kafka"].Image, "apache/kafka:"+kafkabroker.Version4; got != want {
-		t.Errorf("the image is %s, want %s", got, want)
-	}
-}
-
-func TestTheImageIsStaticAndNotRoot(t *testing.T) {
-	t.Parallel()
-	stages := dockerfile(t)
-	last := stages[len(stages)-1]
-	if last["FROM"] != "scratch" || last["USER"] != user+":"+user {
-		t.Errorf("the last stage is from %q as user %q", last["FROM"], last["USER"])
-	}
-	if !strings.HasPrefix(last["ENTRYPOINT"], "[") || !strings.HasPrefix(last["CMD"], "[") {
-		t.Error("a shell form needs a shell, and the image has none")
-	}
-	mod, err := os.ReadFile("../go.mod")
-	if err != nil {
-		t.Fatal(err)
-	}
-	version := regexp.MustCompile(`(?m)^go (\S+)$`).FindSubmatch(mod)
-	if version == nil || !strings.Contains(stages[0]["FROM"], "golang:"+string(version[1])+"-") {
-		t.Errorf("go.mod wants go %s, the image is built by %q", version[1], stages[0]["FROM"])
-	}
-	if !strings.Contains(stages[0]["RUN"], "CGO_ENABLED=0") {
-		t.Error("the binary is linked against a libc that scratch does not have")
-	}
-}
-
-// dockerfile reads the instructions of each stage; those that come more than once
-// are joined.
-func dockerfile(t *testing.T) []map[string]string {
-	t.Helper()
-	raw, err := os.ReadFile("Dockerfile")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var stages []map[string]string
-	lines := bufio.NewScanner(strings.NewReader(strings.ReplaceAll(string(raw), "\\\n", " ")))
-	for lines.Scan() {
-		line := strings.TrimSpace(lines.Text())
-		if line == "" || strings.HasPrefix(line, "#") {
+// mounted is the volume that a path lies in; without a name: none.
+func mounted(w *workload, file string) volume {
+	for _, m := range w.program.VolumeMounts {
+		if file != m.Path && !strings.HasPrefix(file, m.Path+"/") {
 			continue
 		}
-		word, rest, _ := strings.Cut(line, " ")
-		if word == "FROM" {
-			stages = append(stages, map[string]string{})
+		for _, v := range w.Template.Spec.Volumes {
+			if v.Name == m.Name {
+				return v
+			}
 		}
-		if len(stages) == 0 {
-			t.Fatalf("%q stands before FROM", line)
+	}
+	return volume{}
+}
+
+func TestConfigurationsAreMountedWhereTheyAreRead(t *testing.T) {
+	t.Parallel()
+	for _, w := range workloads(t) {
+		if file, content := config(t, &w); content == "" {
+			t.Errorf("%s: %s reads %s, which no mount of a ConfigMap holds", w.id, w.program.Args[0], file)
 		}
-		stage := stages[len(stages)-1]
-		stage[word] = strings.TrimSpace(stage[word] + " " + rest)
 	}
-	if len(stages) != 2 {
-		t.Fatalf("%d stages, want 2", len(stages))
+}
+
+// Each volume is made by a manifest or with the pod, and mounted.
+func TestVolumesAreThereAndMounted(t *testing.T) {
+	t.Parallel()
+	all := objects(t)
+	for _, w := range workloads(t) {
+		unmounted := map[string]bool{}
+		for _, v := range w.Template.Spec.Volumes {
+			unmounted[v.Name] = true
+			if v.EmptyDir == nil && all["ConfigMap/"+v.ConfigMap.Name] == nil && all["PersistentVolumeClaim/"+v.Claim.Name] == nil {
+				t.Errorf("%s: the volume %s is of nothing that is shipped", w.id, v.Name)
+			}
+		}
+		for _, m := range w.program.VolumeMounts {
+			if mounted(&w, m.Path).Name != m.Name {
+				t.Errorf("%s: %s mounts %s, which is no volume", w.id, m.Path, m.Name)
+			}
+			delete(unmounted, m.Name)
+		}
+		for name := range unmounted {
+			t.Errorf("%s: the volume %s is not mounted", w.id, name)
+		}
 	}
-	return stages
+}
+
+func (s *selector) selects(pods labels) bool {
+	for k, v := range s.MatchLabels {
+		if pods[k] != v {
+			return false
+		}
+	}
+	return true
+}
+
+// Pods of jobs must not count as workers, whose disruption budget and spread would be
+// wrong by them.
+func TestSelectorsFindTheWorkersAlone(t *testing.T) {
+	t.Parallel()
+	deployment, budget := one(t, "Deployment/flushline"), one(t, "PodDisruptionBudget/flushline")
+	for _, o := range []*object{deployment, budget} {
+		if len(o.Spec.Selector.MatchLabels) == 0 {
+			t.Errorf("%s selects nothing", o.Kind)
+		}
+		for _, w := range workloads(t) {
+			if got, want := o.Spec.Selector.selects(w.Template.Metadata.Labels), w.id == "Deployment/flushline"; got != want {
+				t.Errorf("%s selects pods of %s: %v", o.Kind, w.id, got)
+			}
+		}
+	}
+	if d := deployment.Spec.Replicas; d <= budget.Spec.MaxUnavailable {
+		t.Errorf("%d replicas may all be disrupted at once", d)
+	}
 }
