@@ -165,6 +165,7 @@ func TestReleasedMessagesAreForgotten(t *testing.T) {
 		r.publish(200, 20)
 		time.Sleep(time.Minute)
 		r.q.EndStrand(0, queue.Lost, time.Now())
+		time.Sleep(time.Second) // a lane that was just asking IsReady looks once more
 		synctest.Wait()
 		if st := r.w.Status(); len(st.Lanes) != 0 || st.Pools[0].Used != 0 {
 			t.Errorf("after the release lanes hold parts, or the pool bytes: %+v", st)
