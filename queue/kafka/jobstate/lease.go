@@ -42,7 +42,9 @@ func (l *lease) Checkpoint() []byte { return l.began }
 // Lost implements job.Lease.
 func (l *lease) Lost() <-chan struct{} { return l.lost }
 
-var errOver = errors.New("the shard was let go")
+// errOver is for a holder that has let go, or whose state was closed: the shard may be
+// another process's.
+var errOver = fmt.Errorf("the shard was let go: %w", job.ErrLost)
 
 // Save implements job.Lease. It tries once: its caller knows when to try again.
 func (l *lease) Save(ctx context.Context, value []byte) error {
@@ -165,7 +167,7 @@ func (l *lease) Release(ctx context.Context) error {
 		defer l.leave()
 		return l.store(ctx, beatRecord(l.epoch, true))
 	})
-	if err != nil && !errors.Is(err, job.ErrLost) && !errors.Is(err, errOver) {
+	if err != nil && !errors.Is(err, job.ErrLost) {
 		return fmt.Errorf("couldn't let go of shard %d: %w", l.shard, err)
 	}
 	return nil
