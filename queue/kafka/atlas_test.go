@@ -72,7 +72,7 @@ func TestAtlasFollowsTopics(t *testing.T) {
 func TestAtlasReadsByPattern(t *testing.T) {
 	t.Parallel()
 	a := newAtlas(nil, regexp.MustCompile("^(?:logs.*)$"), isCompanion)
-	ch := a.learn(world(map[string]int{"logs": 1, "logs-b": 2, "other": 1, "logs.g.dlq": 1, "logs.g.parked.shop.es": 1, "logs.h.dlq": 1, "dlq": 1}), time.Unix(1, 0))
+	ch := a.learn(world(map[string]int{"logs": 1, "logs-b": 2, "other": 1, "logs.g.dlq": 1, "logs.g.parked.shop.es": 1, "logs.h.dlq": 1, "logs.g.job.nightly": 3, "dlq": 1}), time.Unix(1, 0))
 	if want := []string{"logs", "logs-b"}; !ch.topics || !cmp.Equal(a.subscription(), want) {
 		t.Errorf("subscription %v (changed: %v), want %v", a.subscription(), ch.topics, want)
 	}

@@ -2,6 +2,8 @@ package jobstate_test
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net"
 	"os"
 	"strings"
@@ -14,6 +16,7 @@ import (
 	"github.com/flushline/flushline/queue/job"
 	"github.com/flushline/flushline/queue/job/jobtest"
 	"github.com/flushline/flushline/queue/kafka"
+	"github.com/flushline/flushline/queue/kafka/history"
 	"github.com/flushline/flushline/queue/kafka/jobstate"
 	"github.com/flushline/flushline/queue/kafka/wire"
 	"github.com/flushline/flushline/test/kafkabroker"
@@ -274,6 +277,87 @@ func save(t *testing.T, l job.Lease, value string) {
 			return
 		}
 		if time.Now().After(end) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Compaction takes what was replaced, and nothing else: neither the claim nor the plan.
+func TestCompactionKeepsWhatCounts(t *testing.T) {
+	t.Parallel()
+	b := kafkabroker.Shared(t)
+	cfg := source(t, b)
+	client := clientOf(t, cfg)
+	st, err := jobstate.OpenState(t.Context(), client, cfg, "compacted", 1, jobstate.Options{Session: session})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	begin(t, st)
+	topic := kafka.JobTopic(cfg.Topics[0], cfg.Group, "compacted")
+	b.SetTopic(t, topic, map[string]string{"segment.ms": "100", "min.cleanable.dirty.ratio": "0.01", "delete.retention.ms": "0"})
+	first, err := st.Claim(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	save(t, first, "of the first")
+	if err := first.Release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	l, err := st.Claim(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored := func() int { return records(t, client, b, topic) }
+	n, last := 0, ""
+	for end := time.Now().Add(time.Minute); n < 20 || stored() > n/2; n++ {
+		if time.Now().After(end) {
+			t.Fatalf("after %d saves %d records are left", n, stored())
+		}
+		last = strings.Repeat("x", n)
+		save(t, l, last)
+	}
+	t.Logf("%d saves, %d records", n, stored())
+	other, err := jobstate.OpenState(t.Context(), client, cfg, "compacted", 1, jobstate.Options{Session: session})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if got, err := other.Checkpoint(t.Context(), 0); string(got) != last || err != nil {
+		t.Errorf("checkpoint of %d bytes and %v, want %d", len(got), err, len(last))
+	}
+	if got, err := other.Piece(t.Context(), 0); string(got) != "piece" || err != nil {
+		t.Errorf("piece %q and %v", got, err)
+	}
+	var held *job.HeldError
+	if _, err := other.Claim(t.Context(), 0); !errors.As(err, &held) {
+		t.Errorf("a claim of a shard that is held: %v", err)
+	}
+	save(t, l, "still mine")
+	if err := l.Release(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// records is how many the first partition has.
+func records(t *testing.T, client *wire.Client, b *kafkabroker.Cluster, topic string) int {
+	t.Helper()
+	cfg := kafka.DefaultConfig()
+	cfg.Isolation = kafka.ReadUncommitted
+	end := b.Ends(t, topic)[0]
+	r, err := history.New(client, &cfg, history.Options{}).Open(t.Context(), &job.Slice{Name: topic + "[0]", To: end}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	n := 0
+	for {
+		got, err := r.Read(t.Context(), 1<<20)
+		n += len(got.Messages)
+		if errors.Is(err, io.EOF) {
+			return n
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
