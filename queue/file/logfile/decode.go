@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -21,18 +20,18 @@ const (
 
 // decoder is the decompressed bytes of a stored file.
 type decoder struct {
-	raw    *stored
-	in     *bufio.Reader
-	out    io.Reader
-	name   string // of the compression; empty: none
-	closes func()
+	raw     *stored
+	in      *bufio.Reader
+	out     io.Reader
+	name    string // of the compression; empty: none
+	spoiled bool   // what is in memory met broken bytes
 }
 
 // newDecoder begins at the first byte. What is wrong with the compressed bytes shows
 // when it is read from.
-func newDecoder(raw *stored) (*decoder, error) {
-	d := &decoder{raw: raw, in: bufio.NewReaderSize(raw, 64<<10), closes: func() {}}
-	d.out = d.in
+func newDecoder(raw *stored, m *memory) (*decoder, error) {
+	m.in.Reset(raw)
+	d := &decoder{raw: raw, in: m.in, out: m.in}
 	first, err := d.in.Peek(len(zstdMagic))
 	switch {
 	case raw.err != nil:
@@ -40,14 +39,13 @@ func newDecoder(raw *stored) (*decoder, error) {
 	case err != nil && !errors.Is(err, io.EOF):
 		return nil, err
 	case len(first) >= len(gzipMagic) && string(first[:len(gzipMagic)]) == gzipMagic:
-		d.name, d.out = "gzip", &lateGzip{in: d.in}
+		d.name, d.out = "gzip", &lateGzip{memory: m}
 	case string(first) == zstdMagic:
-		z, err := zstd.NewReader(d.in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-			zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecodeBuffersBelow(0))
+		z, err := m.unzstd()
 		if err != nil {
 			return nil, fmt.Errorf("couldn't prepare to decompress: %w", err)
 		}
-		d.name, d.out, d.closes = "zstd", z, z.Close
+		d.name, d.out = "zstd", z
 	}
 	return d, nil
 }
@@ -77,6 +75,7 @@ func (d *decoder) Read(p []byte) (n int, err error) {
 }
 
 func (d *decoder) broken(err error) error {
+	d.spoiled = true
 	if errors.Is(err, zstd.ErrWindowSizeExceeded) {
 		err = fmt.Errorf("it asks for a window of more than %d MiB", maxWindow>>20)
 	}
@@ -91,20 +90,20 @@ func (e *brokenError) Error() string { return e.why }
 // lateGzip reads the first header with the first byte, so that a bad one is found
 // where all else is. It is told of as truncation when a header is cut off.
 type lateGzip struct {
-	in *bufio.Reader
-	zr *gzip.Reader
+	memory *memory
+	out    io.Reader
 }
 
 func (g *lateGzip) Read(p []byte) (int, error) {
-	if g.zr == nil {
-		zr, err := gzip.NewReader(g.in)
+	if g.out == nil {
+		out, err := g.memory.gunzip()
 		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
 		}
 		if err != nil {
 			return 0, err
 		}
-		g.zr = zr
+		g.out = out
 	}
-	return g.zr.Read(p)
+	return g.out.Read(p)
 }

@@ -13,6 +13,7 @@ type Input struct {
 	maxLine int
 	whole   int
 	s3      S3
+	spare   sync.Pool // of *memory
 
 	mu     sync.Mutex
 	bucket *bucketClient // made when the first slice wants it

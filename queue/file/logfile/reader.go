@@ -21,6 +21,7 @@ type reader struct {
 	seed  *queue.OriginSeed
 
 	raw      *stored // nil: to be opened, at next
+	memory   *memory // nil: none was borrowed
 	dec      *decoder
 	win      *window
 	layout   layout
@@ -54,10 +55,11 @@ func (r *reader) open(ctx context.Context) error {
 		return err
 	}
 	r.raw = &stored{blob: b, ctx: ctx}
-	if r.dec, err = newDecoder(r.raw); err != nil {
+	r.memory = r.in.borrow()
+	if r.dec, err = newDecoder(r.raw, r.memory); err != nil {
 		return err
 	}
-	r.win = &window{from: r.dec}
+	r.win = &window{from: r.dec, buf: r.memory.window[:0]}
 	r.modified = b.modified()
 	seed := queue.NewOriginSeed("file", r.below+"\x00"+strconv.FormatInt(r.slice.Size, 10)+"\x00"+b.identity())
 	r.seed = &seed
@@ -70,7 +72,7 @@ func (r *reader) open(ctx context.Context) error {
 	}
 	if r.dec.name == "" && r.next > int64(len(r.win.buf)) {
 		r.dec.seek(r.next)
-		r.win = &window{from: r.dec, at: r.next}
+		r.win = &window{from: r.dec, buf: r.win.buf[:0], at: r.next}
 		return nil
 	}
 	return r.win.skip(r.next)
@@ -157,13 +159,17 @@ func (r *reader) end(b *batch) error {
 
 // leave closes the file; the next Read opens it.
 func (r *reader) leave() {
-	if r.dec != nil {
-		r.dec.closes()
+	if r.memory != nil {
+		var window []byte
+		if r.win != nil {
+			window = r.win.buf
+		}
+		r.in.giveBack(r.memory, window, r.dec == nil || r.dec.spoiled)
 	}
 	if r.raw != nil {
 		_ = r.raw.close() // it was read only
 	}
-	r.raw, r.dec, r.win = nil, nil, nil
+	r.raw, r.memory, r.dec, r.win = nil, nil, nil, nil
 }
 
 // Seed implements job.Reader. Origins depend on the file's name below the root, its
