@@ -151,10 +151,19 @@ func (f *finder) files(yield func(job.Slice, error) bool) {
 
 func (f *finder) slice(name string, cut int, size int64, stamp string) job.Slice {
 	s := job.Slice{Name: name, To: -1, Size: size, Stamp: stamp, Cut: cut}
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(below(&s))) // never fails
-	s.Shard = int(h.Sum64() % f.shards)
+	s.Shard = int(hashOf(below(&s)) % f.shards)
 	return s
+}
+
+// hashOf is FNV-1a, mixed: its lower bits depend on nothing but the lower bits of the
+// text, and a date that stands in directory and name alike would cancel itself out.
+func hashOf(text string) uint64 {
+	f := fnv.New64a()
+	_, _ = f.Write([]byte(text)) // never fails
+	h := f.Sum64()
+	h ^= h >> 33
+	h *= 0xff51afd7ed558ccd
+	return h ^ h>>33
 }
 
 // below is the name below the root, with slashes.
