@@ -304,8 +304,9 @@ func (j *running) deliver(ctx context.Context, w *worker.Worker) error {
 		return err
 	}
 	defer func() { end(); _ = wait() }() // what broke was logged where it broke
+	y := j.yields(ctx)
 	watched := make(chan struct{})
-	go func() { defer close(watched); j.watch(beside, w) }()
+	go func() { defer close(watched); j.watch(beside, w, y) }()
 	j.log.Info("job begins", zap.String("job", j.opt.name), zap.String("range", j.manifest.Range), zap.Int("shard", j.opt.index), zap.Int("of", j.opt.of))
 	err = w.Run(ctx, j.source)
 	end()

@@ -48,6 +48,21 @@ func TestAJobYieldsToTheLiveWorkers(t *testing.T) {
 	}
 }
 
+// Who is behind when a job begins is not overrun before the first look.
+func TestAJobYieldsBeforeItDelivers(t *testing.T) {
+	t.Parallel()
+	for lag, closed := range map[int64]bool{100: false, 101: true} {
+		j := &running{jobEnv: &jobEnv{opt: &jobOptions{pauseLag: 100}, log: zap.NewNop()}, from: &lagging{n: lag}, gate: job.NewGate(0, 0, nil)}
+		if y := j.yields(t.Context()); y.closed != closed {
+			t.Errorf("lag %d: held back %v, want %v", lag, y.closed, closed)
+		}
+	}
+	j := &running{jobEnv: &jobEnv{opt: &jobOptions{}, log: zap.NewNop()}, from: &lagging{n: 1000}}
+	if y := j.yields(t.Context()); y.closed {
+		t.Error("a job that was not asked to is held back")
+	}
+}
+
 func TestAJobGivesUpOnADestinationThatTakesNothing(t *testing.T) {
 	t.Parallel()
 	now := time.Now()

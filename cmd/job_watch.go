@@ -19,23 +19,19 @@ const (
 
 // watch looks after a running job until ctx ends: it shows how far it is, holds it
 // back while the live workers are behind, and gives up on a dead destination.
-func (j *running) watch(ctx context.Context, w *worker.Worker) {
+func (j *running) watch(ctx context.Context, w *worker.Worker, y *yielding) {
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
 	lag := time.NewTicker(lagEvery)
 	defer lag.Stop()
-	live, _ := j.from.(rangePast)
 	show := j.newMeter()
 	defer show.close()
-	y := yielding{j: j}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-lag.C:
-			if live != nil && j.opt.pauseLag > 0 {
-				y.look(ctx, live)
-			}
+			y.again(ctx)
 		case now := <-look.C:
 			st := w.Status()
 			show.show(now, st, j.source.Report())
@@ -49,8 +45,25 @@ func (j *running) watch(ctx context.Context, w *worker.Worker) {
 // yielding holds a job back while the live deployment is behind.
 type yielding struct {
 	j      *running
+	live   rangePast // nil: the job was not asked to
 	closed bool
 	failed bool
+}
+
+// yields looks for the first time: before anything is delivered.
+func (j *running) yields(ctx context.Context) *yielding {
+	y := &yielding{j: j}
+	if j.opt.pauseLag > 0 {
+		y.live, _ = j.from.(rangePast)
+	}
+	y.again(ctx)
+	return y
+}
+
+func (y *yielding) again(ctx context.Context) {
+	if y.live != nil {
+		y.look(ctx, y.live)
+	}
 }
 
 func (y *yielding) look(ctx context.Context, live rangePast) {
