@@ -37,7 +37,7 @@ VALIDATE := $(KUBECONFORM) -strict -summary -schema-location '$(KUBERNETES)/{{.R
 CI ?=
 TEST_FLAGS ?= $(if $(CI),-v)
 TEST_TIMEOUT ?= 9m
-LONG_TIMEOUT ?= 45m
+LONG_TIMEOUT ?= 90m
 FUZZ_TIME ?= 20s
 DEMO_TIME ?= 10s
 RUN ?= .
@@ -137,7 +137,7 @@ bench: ## Measure against the bare loop: ratios of one run, interleaved, medians
 	go run ./test/bench
 
 .PHONY: e2e-long
-e2e-long: kafka ## Kill and chaos runs at full size (about half an hour)
+e2e-long: kafka ## Kill and chaos runs at full size (about an hour)
 	FLUSHLINE_LONG=1 go test -race -timeout $(LONG_TIMEOUT) -count 1 -v -p 1 -run '$(RUN)' ./test/e2e/...
 
 .PHONY: fuzz

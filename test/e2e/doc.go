@@ -6,4 +6,7 @@
 // full one behind FLUSHLINE_LONG=1 (`make e2e-long`). In all kill tests one route
 // waits a second in its batch and one destination is slow: with only a fast file
 // flusher, an acknowledgement before Flush goes unnoticed.
+//
+// TestJob... are the jobs that end: a range of a queue or a tree of files is known by
+// its ids, exactly these have to arrive, and the job's report has to count them.
 package e2e

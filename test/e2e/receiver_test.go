@@ -27,13 +27,15 @@ type receiver struct {
 
 	mu     sync.Mutex
 	file   *os.File
+	seen   map[ledger.ID]struct{}
 	logs   atomic.Int64
+	ids    atomic.Int64  // different ones among the logs
 	newest atomic.Uint64 // the highest group number seen
 }
 
 func startReceiver(t *testing.T, run string, delay time.Duration) *receiver {
 	t.Helper()
-	r := &receiver{dir: t.TempDir(), delay: delay, run: run}
+	r := &receiver{dir: t.TempDir(), delay: delay, run: run, seen: map[ledger.ID]struct{}{}}
 	var err error
 	if r.file, err = os.Create(filepath.Join(r.dir, "received.jsonl")); err != nil {
 		t.Fatal(err)
@@ -66,14 +68,20 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 
 func (r *receiver) store(body []byte) error {
 	files := ledger.Files{Run: r.run}
+	var ids []ledger.ID
 	for raw := range bytes.Lines(body) {
 		s := files.Line(raw, "")
+		ids = append(ids, s.ID)
 		r.logs.Add(1)
 		for old := r.newest.Load(); s.ID.Group > old && !r.newest.CompareAndSwap(old, s.ID.Group); old = r.newest.Load() {
 		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	for _, id := range ids {
+		r.seen[id] = struct{}{}
+	}
+	r.ids.Store(int64(len(r.seen)))
 	_, err := r.file.Write(body)
 	return err
 }

@@ -1,0 +1,111 @@
+//go:build unix
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/flushline/flushline/internal/ledger"
+	"github.com/flushline/flushline/protocol"
+	"github.com/flushline/flushline/queue/job"
+)
+
+// placingKafka remembers the offset of each group. With transactions each group is
+// committed in one of its own, behind one that is aborted.
+type placingKafka struct {
+	*kafka
+	places       places
+	mu           sync.Mutex
+	transactions *kgo.Client
+}
+
+func (k *placingKafka) send(_ *testing.T, load *ledger.Load) ledger.Send {
+	return func(ctx context.Context, key protocol.Key, body []byte) error {
+		record := k.record(key, body)
+		err := k.store(ctx, record)
+		if err == nil {
+			k.places.put(load, body, place{record.Partition, record.Offset})
+		}
+		return err
+	}
+}
+
+func (k *placingKafka) store(ctx context.Context, record *kgo.Record) error {
+	if k.transactions == nil {
+		return k.client.ProduceSync(ctx, record).FirstErr()
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	bad := &kgo.Record{Topic: k.topic, Partition: record.Partition, Value: []byte("aborted")}
+	if err := transact(ctx, k.transactions, bad, kgo.TryAbort); err != nil {
+		return fmt.Errorf("couldn't abort: %w", err)
+	}
+	return transact(ctx, k.transactions, record, kgo.TryCommit)
+}
+
+// transactional is how many of a job's groups on Kafka come in transactions.
+const transactional = 60
+
+// kafkaJob replays a range of each partition that begins in the middle of its log,
+// ends behind a marker, and has transactions at its end. More follows the range.
+func kafkaJob(t *testing.T, groups int) *jobRig {
+	t.Helper()
+	return kafkaJobOf(t, groups, logBytes)
+}
+
+func kafkaJobOf(t *testing.T, groups, bytes int) *jobRig {
+	t.Helper()
+	r, plain := newKafkaRig(t)
+	k := &placingKafka{kafka: plain}
+	r.queued = k
+	config := r.config(t, "j1", 2000)
+	r.setup(t, config)
+	load := r.load(30)
+	load.Groups, load.Logs, load.Bytes = groups-transactional+groups/4, 1, bytes
+	r.produce(t, load)
+	k.transactions = k.cluster.Client(t, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0), kgo.TransactionalID(k.topic))
+	t.Cleanup(k.transactions.Close)
+	load.Groups = transactional
+	r.produce(t, load)
+	k.transactions = nil
+
+	from := int64(groups / 4 / partitions)
+	to := k.cluster.Ends(t, k.topic)
+	var bounds []string
+	for p := range int32(partitions) {
+		bounds = append(bounds, fmt.Sprintf("%d:%d", p, to[p]))
+	}
+	load.Groups = groups / 4
+	r.produce(t, load)
+	r.within = func(n uint64) bool {
+		at, ok := k.places.of(n)
+		return ok && at.position >= from && at.position < to[at.partition]
+	}
+	return &jobRig{
+		rig: r, config: config, name: "night", packed: 1, lease: jobLease, began: load.Start,
+		command:   []string{"replay", "--from", fmt.Sprint(from), "--to", strings.Join(bounds, ",")},
+		untouched: k.untouched,
+		extra: func(t *testing.T, r *jobReport) {
+			if r.Passed[job.PassedAborted] != transactional || r.Passed[job.PassedControl] != 2*transactional {
+				t.Errorf("%v positions were passed over: there are %d aborted records, and twice as many markers", r.Passed, transactional)
+			}
+		},
+	}
+}
+
+// untouched says that nobody was ever a member of the live group, or committed.
+func (k *kafka) untouched(t *testing.T) {
+	t.Helper()
+	if c := k.cluster.Committed(t, k.group, k.topic); len(c) > 0 {
+		t.Errorf("somebody committed for the live group: %+v", c)
+	}
+	if g := k.cluster.Group(t, k.group); g.State != "Dead" {
+		t.Errorf("somebody was a member of the live group: %+v", g)
+	}
+}
