@@ -9,7 +9,7 @@
 //
 //	go run ./test/bench                  everything
 //	go run ./test/bench -short           fewer messages and rounds
-//	go run ./test/bench -only 1KB        cases whose name contains the text ("kafka", "nats 50KB")
+//	go run ./test/bench -only 1KB        cases whose name contains the text ("kafka", "jobs backfill")
 //
 // The exit code is 1 if a bound is exceeded.
 package main
@@ -60,7 +60,7 @@ type suite struct {
 // bench runs all cases and says whether every bound was kept.
 func bench(short bool, only string) (bool, error) {
 	ok := true
-	for _, s := range []suite{{"nats", natsSuite}, {"kafka", kafkaSuite}, {"payload", payloadSuite}, {"reload", reloadSuite}} {
+	for _, s := range []suite{{"nats", natsSuite}, {"kafka", kafkaSuite}, {"payload", payloadSuite}, {"reload", reloadSuite}, {"jobs", jobsSuite}} {
 		kept, err := s.bench(short, only)
 		if err != nil {
 			return false, fmt.Errorf("%s: %w", s.name, err)

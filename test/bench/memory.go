@@ -67,11 +67,11 @@ func idleRSS(srv *benchServer) (bool, error) {
 		return false, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // a temporary directory left over is nobody's loss
-	bin, cfg := filepath.Join(dir, "flushline"), filepath.Join(dir, "c.yaml")
-	build := exec.Command("go", "build", "-o", bin, "github.com/flushline/flushline/cmd/flushline")
-	if out, err := build.CombinedOutput(); err != nil {
-		return false, fmt.Errorf("couldn't build the program: %w\n%s", err, out)
+	bin, err := program(dir)
+	if err != nil {
+		return false, err
 	}
+	cfg := filepath.Join(dir, "c.yaml")
 	text := fmt.Sprintf("source:\n  nats: {url: %q, stream: IDLE, durable: idle}\nroutes:\n  - name: all\n    flushers:\n      - {type: blackhole}\n"+
 		"admin: {listen: 127.0.0.1:0}\nmetrics: {listen: 127.0.0.1:0}\n", srv.url)
 	if err := os.WriteFile(cfg, []byte(text), 0o600); err != nil {
@@ -95,6 +95,16 @@ func idleRSS(srv *benchServer) (bool, error) {
 		return false, err
 	}
 	return say("idle RSS of run", rss < 40*mib, "below 40 MiB", "%d MiB", rss/mib)
+}
+
+// program builds the real one into a directory.
+func program(dir string) (path string, err error) {
+	path = filepath.Join(dir, "flushline")
+	build := exec.Command("go", "build", "-o", path, "github.com/flushline/flushline/cmd/flushline")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("couldn't build the program: %w\n%s", err, out)
+	}
+	return path, nil
 }
 
 func rssOf(pid int) (int64, error) { return processMemory(strconv.Itoa(pid), "VmRSS:") }

@@ -29,7 +29,17 @@ func runRole(name string) error {
 	case "raw":
 		return measure(runRaw)
 	case "worker":
-		return measure(runWorker)
+		return measure(func(env benchEnv) error { return env.runWorker(blackhole.Kind()) })
+	case "timed-worker":
+		return measure(func(env benchEnv) error { return env.runWorker(timed()) })
+	case "jobs-nats":
+		return measure(runJobNATS)
+	case "jobs-kafka":
+		return measure(runJobKafka)
+	case "jobs-files":
+		return measure(runJobFiles)
+	case "jobs-loop":
+		return measure(runLoop)
 	case "worker-two":
 		return measure(runWorkerTwo)
 	case "commit":
@@ -186,12 +196,12 @@ func runRaw(env benchEnv) error {
 	return nc.Flush()
 }
 
-// runWorker is the product: source, lanes, blackhole.
-func runWorker(env benchEnv) error {
+// runWorker is the product: source, lanes, a flusher.
+func (env benchEnv) runWorker(k flushers.Kind) error {
 	if err := env.createConsumer(); err != nil {
 		return err
 	}
-	w, err := newWorker(blackhole.Kind(), nil)
+	w, err := newWorker(k, nil)
 	if err != nil {
 		return err
 	}
