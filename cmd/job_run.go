@@ -218,6 +218,9 @@ func (j *running) openState(ctx context.Context, kept bool) (job.State, error) {
 func (j *running) asked() map[string]any {
 	asked := j.kind.asked()
 	asked["command"], asked["of"] = j.kind.command(), j.opt.of
+	if files := j.cfg.Source.File; files != nil {
+		asked["format"] = files.Format // of it depends where messages begin
+	}
 	for name, v := range map[string]string{
 		"route": j.opt.route, "project": j.opt.match.Project, "logstore": j.opt.match.Logstore, "config-name": j.opt.match.Config,
 		"flusher": j.opt.flusher, "to-queue": j.opt.toQueue,

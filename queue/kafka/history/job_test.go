@@ -36,10 +36,11 @@ func (h *hand) Serve(ctx context.Context, s queue.Strand) error {
 		for _, d := range ds {
 			h.take(s.Info().Name, d)
 		}
-		switch {
-		case errors.Is(err, io.EOF) || ctx.Err() != nil:
-			return nil
-		case err != nil:
+		if errors.Is(err, io.EOF) || ctx.Err() != nil {
+			err = nil // it ended, or was ended
+			return err
+		}
+		if err != nil {
 			return err
 		}
 	}
