@@ -31,19 +31,18 @@ const later = 50
 
 // Serve implements queue.Host.
 func (h *hand) Serve(ctx context.Context, s queue.Strand) error {
-	for {
-		ds, err := s.Fetch(ctx, queue.Room{Messages: 100, Bytes: 1 << 20})
+	var err error
+	for err == nil {
+		var ds []*queue.Delivery
+		ds, err = s.Fetch(ctx, queue.Room{Messages: 100, Bytes: 1 << 20})
 		for _, d := range ds {
 			h.take(s.Info().Name, d)
 		}
-		if errors.Is(err, io.EOF) || ctx.Err() != nil {
-			err = nil // it ended, or was ended
-			return err
-		}
-		if err != nil {
-			return err
-		}
 	}
+	if ended := errors.Is(err, io.EOF) || ctx.Err() != nil; !ended {
+		return err
+	}
+	return nil
 }
 
 func (h *hand) take(strand string, d *queue.Delivery) {
