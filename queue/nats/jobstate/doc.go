@@ -20,4 +20,8 @@
 //
 // Values are read from the leader of the bucket's stream, never from a replica that
 // may be behind.
+//
+// The user needs the rights to publish to $KV.BUCKET.> and to these subjects of the
+// JetStream API: INFO; STREAM.INFO, STREAM.MSG.GET and STREAM.PURGE of the stream
+// KV_BUCKET; STREAM.CREATE where the bucket is missing; CONSUMER.CREATE to list jobs.
 package jobstate
