@@ -21,8 +21,8 @@ func newReplay(p *program) *cobra.Command {
 its flushers, or into a queue. The live group or consumer is not touched: its offsets,
 its members and its messages stay as they are. The end is fixed at the start.
 
-Bounds: earliest, end, committed (where the live workers are), now, a time as RFC 3339,
-an age (-2h), an offset or sequence for every partition or stream, or offsets by
+Bounds: earliest, end, committed (where the live workers are), now, today, yesterday (UTC
+midnights), a time as RFC 3339, an age (-2h), an offset or sequence for every partition or stream, or offsets by
 partition (0:100,1:250 or logs[0]:100), and then only those are read. --from is
 inclusive, --to is not.
 
