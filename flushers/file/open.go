@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/flushline/flushline/internal/filelock"
 )
 
 const (
@@ -118,7 +120,7 @@ func (s *series) create() error {
 // adopt locks a file and makes it the series' own. Not locked means that another
 // process has it.
 func (s *series) adopt(f *os.File, p string) (locked bool, err error) {
-	locked, err = lock(f)
+	locked, err = filelock.Try(f)
 	if err != nil || !locked {
 		_ = f.Close()
 		if err != nil {

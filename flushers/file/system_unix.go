@@ -10,25 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lock takes the file for this process until it is closed, also by the kernel
-// after a crash. false: another one has it.
-func lock(f *os.File) (bool, error) {
-	conn, err := f.SyscallConn()
-	if err != nil {
-		return false, err
-	}
-	var locked error
-	err = conn.Control(func(fd uintptr) {
-		for locked = unix.EINTR; locked == unix.EINTR; {
-			locked = unix.Flock(int(fd), unix.LOCK_EX|unix.LOCK_NB)
-		}
-	})
-	if errors.Is(locked, unix.EWOULDBLOCK) {
-		return false, err
-	}
-	return locked == nil && err == nil, errors.Join(locked, err)
-}
-
 func syncDir(root *os.Root, dir string) error {
 	d, err := root.Open(dir)
 	if err != nil {

@@ -8,12 +8,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/flushline/flushline/internal/filelock"
 	"github.com/flushline/flushline/queue"
 )
 
@@ -144,7 +144,7 @@ func (l *Letters) create() error {
 		return err
 	}
 	if _, err = f.WriteString(magic); err == nil {
-		err = syncDir(l.dir)
+		err = filelock.SyncDir(l.dir)
 	}
 	if err != nil {
 		_ = f.Close()
@@ -153,20 +153,6 @@ func (l *Letters) create() error {
 	}
 	l.file, l.size = f, int64(len(magic))
 	return nil
-}
-
-// syncDir makes new names in a directory durable. Windows does it by itself and
-// refuses to be asked.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }
 
 func (l *Letters) closeFile() error {

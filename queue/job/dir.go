@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+
+	"github.com/flushline/flushline/internal/filelock"
 )
 
 // dirState keeps a job in a directory below dir. What has a name there is whole:
@@ -158,7 +160,7 @@ func (d *dirState) Remove(ctx context.Context) error {
 		return err
 	}
 	d.sweep()
-	return syncDir(d.dir)
+	return filelock.SyncDir(d.dir)
 }
 
 // nobodyHolds is a *HeldError while a shard is held. Nobody claims one meanwhile.

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/flushline/flushline/internal/filelock"
 )
 
 // dirLease is the lock of a shard.
@@ -55,7 +57,7 @@ func (d *dirState) lockShard(shard int) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	ok, err := tryLock(f)
+	ok, err := filelock.Try(f)
 	if ok {
 		return f, nil
 	}

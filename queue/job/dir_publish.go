@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/flushline/flushline/internal/filelock"
 )
 
 // Publish implements State. Each attempt writes its pieces into a directory of its
@@ -51,7 +53,7 @@ func (d *dirState) attempt(ctx context.Context, attempt string, pieces iter.Seq2
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(syncDir(d.path(attempt)), syncDir(d.home()), syncDir(d.dir)); err != nil {
+	if err := errors.Join(filelock.SyncDir(d.path(attempt)), filelock.SyncDir(d.home()), filelock.SyncDir(d.dir)); err != nil {
 		return err
 	}
 	return d.begin(ctx, attempt, value)
@@ -93,7 +95,7 @@ func (d *dirState) lock(ctx context.Context) (unlock func(), err error) {
 		return nil, err
 	}
 	for {
-		ok, err := tryLock(f)
+		ok, err := filelock.Try(f)
 		if ok {
 			return func() { f.Close() }, nil
 		}
@@ -119,7 +121,7 @@ func replace(path string, value []byte) error {
 	if err := os.Rename(beside, path); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	return filelock.SyncDir(filepath.Dir(path))
 }
 
 func writeSynced(path string, value []byte) error {

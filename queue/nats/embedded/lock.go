@@ -1,21 +1,20 @@
 package embedded
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/flushline/flushline/internal/filelock"
 )
 
 // dirLock keeps a second process out of a directory: two servers on one store
 // destroy it. The operating system drops the lock when the process ends, however
 // it ends.
 type dirLock struct{ file *os.File }
-
-var errLocked = errors.New("locked")
 
 // lockDir takes the lock, or says who holds it.
 func lockDir(dir string) (*dirLock, error) {
@@ -24,12 +23,12 @@ func lockDir(dir string) (*dirLock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("couldn't open the lock of dir: %w", err)
 	}
-	if err := lockFile(f); err != nil {
+	if ok, err := filelock.Try(f); !ok {
 		defer f.Close()
-		if errors.Is(err, errLocked) {
-			return nil, fmt.Errorf("dir %s is in use by %s: stop it, or set dir to another directory", dir, holder(f))
+		if err != nil {
+			return nil, fmt.Errorf("couldn't lock %s: %w", path, err)
 		}
-		return nil, fmt.Errorf("couldn't lock %s: %w", path, err)
+		return nil, fmt.Errorf("dir %s is in use by %s: stop it, or set dir to another directory", dir, holder(f))
 	}
 	l := &dirLock{f}
 	if err := l.sign(); err != nil {

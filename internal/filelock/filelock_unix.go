@@ -1,6 +1,6 @@
 //go:build unix
 
-package job
+package filelock
 
 import (
 	"errors"
@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tryLock takes the file for this process until it is closed, also by the kernel
-// after a crash. false: another one has it.
-func tryLock(f *os.File) (bool, error) {
+// Try takes the file for this process until it is closed. false: another one has
+// it. Two descriptors of one file count as two processes.
+func Try(f *os.File) (bool, error) {
 	conn, err := f.SyscallConn()
 	if err != nil {
 		return false, err
@@ -28,8 +28,8 @@ func tryLock(f *os.File) (bool, error) {
 	return locked == nil && err == nil, errors.Join(locked, err)
 }
 
-// syncDir makes new names in a directory durable.
-func syncDir(dir string) error {
+// SyncDir makes new names in a directory durable.
+func SyncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

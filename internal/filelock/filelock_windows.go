@@ -1,4 +1,4 @@
-package job
+package filelock
 
 import (
 	"errors"
@@ -7,9 +7,10 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// tryLock takes the file for this process until it is closed. The locked byte lies
-// far behind any content, which others must be able to read.
-func tryLock(f *os.File) (bool, error) {
+// Try takes the file for this process until it is closed. false: another one has
+// it. The locked byte lies far behind any content, which others must be able to
+// read.
+func Try(f *os.File) (bool, error) {
 	conn, err := f.SyscallConn()
 	if err != nil {
 		return false, err
@@ -26,5 +27,5 @@ func tryLock(f *os.File) (bool, error) {
 	return locked == nil && err == nil, errors.Join(locked, err)
 }
 
-// syncDir does nothing: NTFS journals names, and a directory cannot be flushed.
-func syncDir(string) error { return nil }
+// SyncDir does nothing: NTFS journals names, and a directory cannot be flushed.
+func SyncDir(string) error { return nil }
