@@ -2,7 +2,6 @@ package nats_test
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"sync"
 	"testing"
@@ -13,80 +12,30 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/flushline/flushline/queue/nats"
+	"github.com/flushline/flushline/test/natsbroker"
 )
 
 // broker is a real server of one test, which can be stopped and started again on
 // its port and directory.
-type broker struct {
-	*testing.T
-	opts server.Options
-	srv  *server.Server
-}
+type broker struct{ *natsbroker.Broker }
 
 func startBroker(t *testing.T, with ...func(*server.Options)) *broker {
 	t.Helper()
-	b := &broker{T: t, opts: server.Options{
-		ServerName: fmt.Sprintf("%s-%d", t.Name(), time.Now().UnixNano()),
-		Host:       "127.0.0.1", Port: server.RANDOM_PORT,
-		JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true,
-	}}
-	for _, f := range with {
-		f(&b.opts)
-	}
-	b.start()
-	t.Cleanup(b.stop)
-	return b
+	return &broker{natsbroker.Start(t, with...)}
 }
 
-func (b *broker) start() {
-	b.Helper()
-	opts := b.opts
-	srv, err := server.NewServer(&opts)
-	if err != nil {
-		b.Fatal(err)
-	}
-	srv.Start()
-	if !srv.ReadyForConnections(20 * time.Second) {
-		b.Fatal("the server is not ready")
-	}
-	b.srv = srv
-	b.opts.Port = srv.Addr().(*net.TCPAddr).Port
-}
+func (b *broker) start()               { b.Helper(); b.Start() }
+func (b *broker) stop()                { b.Stop() }
+func (b *broker) config() *nats.Config { return b.Config() }
 
-func (b *broker) stop() {
-	b.srv.Shutdown()
-	b.srv.WaitForShutdown()
-}
-
-func (b *broker) config() *nats.Config {
-	c := nats.DefaultConfig()
-	c.URL = fmt.Sprintf("nats://127.0.0.1:%d", b.opts.Port)
-	c.Stream, c.Durable, c.Subjects = "LOGS", "flushline", []string{"logs.>"}
-	c.ConnectTimeout = 20 * time.Second
-	return &c
-}
-
-// connect checks that the server that answers is the one that was started.
 func (b *broker) connect(cfg *nats.Config, extra ...natsgo.Option) *nats.Conn {
 	b.Helper()
-	conn, err := nats.Connect(b.Context(), cfg, nil, extra...)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(conn.Close)
-	if got := conn.NATS().ConnectedServerName(); got != b.opts.ServerName {
-		b.Fatalf("reached server %q, want %q", got, b.opts.ServerName)
-	}
-	return conn
+	return b.ConnectAs(cfg, extra...)
 }
 
 func (b *broker) js(conn *nats.Conn) jetstream.JetStream {
 	b.Helper()
-	js, err := jetstream.New(conn.NATS())
-	if err != nil {
-		b.Fatal(err)
-	}
-	return js
+	return b.JetStream(conn)
 }
 
 // setUp makes what cfg names, dead letters included.

@@ -100,7 +100,7 @@ func TestNKey(t *testing.T) {
 	b.stop()
 	b.start()
 	b.eventually(func() error {
-		if v, err := b.srv.Varz(nil); err != nil || v.TotalConnections < 3 {
+		if v, err := b.Server.Varz(nil); err != nil || v.TotalConnections < 3 {
 			return errorf("not tried three times: %v", err)
 		}
 		return nil

@@ -20,6 +20,7 @@ import (
 
 	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/queue/nats"
+	"github.com/flushline/flushline/test/natsbroker"
 )
 
 // The test binary is also the server process that is killed.
@@ -108,7 +109,7 @@ func (c *child) kill() {
 func openChildQueue(t *testing.T, with ...func(*nats.Config)) (*testQueue, *child) {
 	t.Helper()
 	c := startChild(t)
-	b := &broker{T: t, opts: server.Options{ServerName: c.name, Port: c.port}}
+	b := &broker{natsbroker.Of(t, c.name, c.port, nil)}
 	q := &testQueue{broker: b, cfg: b.config()}
 	for _, f := range with {
 		f(q.cfg)
@@ -279,7 +280,7 @@ func bubble(t *testing.T, test func(t *testing.T, q *testQueue, g *gate)) {
 		}
 		srv.Start()
 		g := &gate{srv: srv}
-		b := &broker{T: t, opts: server.Options{ServerName: "bubble"}, srv: srv}
+		b := &broker{natsbroker.Of(t, "bubble", 0, srv)}
 		q := &testQueue{broker: b, cfg: b.config(), with: nats.Options{NATS: []natsgo.Option{natsgo.InProcessServer(g)}}}
 		q.conn, err = nats.Connect(t.Context(), q.cfg, nil, natsgo.InProcessServer(srv))
 		if err != nil {

@@ -19,8 +19,9 @@ import (
 // port and directory.
 type Broker struct {
 	*testing.T
+	Server *server.Server // anew with each Start
+
 	opts server.Options
-	srv  *server.Server
 }
 
 // Start runs a server with JetStream until the test ends.
@@ -39,6 +40,12 @@ func Start(t *testing.T, with ...func(*server.Options)) *Broker {
 	return b
 }
 
+// Of is a server that the test started by itself; srv is nil if it is another
+// process.
+func Of(t *testing.T, name string, port int, srv *server.Server) *Broker {
+	return &Broker{T: t, Server: srv, opts: server.Options{ServerName: name, Port: port}}
+}
+
 // Start starts a server that was stopped.
 func (b *Broker) Start() {
 	b.Helper()
@@ -51,14 +58,14 @@ func (b *Broker) Start() {
 	if !srv.ReadyForConnections(20 * time.Second) {
 		b.Fatal("the server is not ready")
 	}
-	b.srv = srv
+	b.Server = srv
 	b.opts.Port = srv.Addr().(*net.TCPAddr).Port
 }
 
 // Stop ends the server in order.
 func (b *Broker) Stop() {
-	b.srv.Shutdown()
-	b.srv.WaitForShutdown()
+	b.Server.Shutdown()
+	b.Server.WaitForShutdown()
 }
 
 // Config reads the stream LOGS as flushline, subjects logs.>.
@@ -70,10 +77,16 @@ func (b *Broker) Config() *nats.Config {
 	return &c
 }
 
-// Connect checks that the server that answers is the one that was started.
+// Connect connects as Config says.
 func (b *Broker) Connect(extra ...natsgo.Option) *nats.Conn {
 	b.Helper()
-	conn, err := nats.Connect(b.Context(), b.Config(), nil, extra...)
+	return b.ConnectAs(b.Config(), extra...)
+}
+
+// ConnectAs checks that the server that answers is the one that was started.
+func (b *Broker) ConnectAs(cfg *nats.Config, extra ...natsgo.Option) *nats.Conn {
+	b.Helper()
+	conn, err := nats.Connect(b.Context(), cfg, nil, extra...)
 	if err != nil {
 		b.Fatal(err)
 	}

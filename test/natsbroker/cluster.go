@@ -44,10 +44,10 @@ func Cluster(t *testing.T) [3]*Broker {
 func formed(all [3]*Broker) bool {
 	leaders, current := 0, 0
 	for _, b := range all {
-		if b.srv.JetStreamIsLeader() && len(b.srv.JetStreamClusterPeers()) == len(all) {
+		if b.Server.JetStreamIsLeader() && len(b.Server.JetStreamClusterPeers()) == len(all) {
 			leaders++
 		}
-		if b.srv.JetStreamIsCurrent() {
+		if b.Server.JetStreamIsCurrent() {
 			current++
 		}
 	}
