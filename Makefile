@@ -94,6 +94,8 @@ lint: $(GOLANGCI_LINT) ## Lint, import arrows included
 .PHONY: vet
 vet: ## Vet for linux, darwin and windows
 	for os in $(SYSTEMS); do echo "vet $$os"; GOOS=$$os go vet ./...; done
+	go vet -tags failpoint ./...
+	go test -tags failpoint ./internal/failpoint
 
 .PHONY: cross
 cross: ## Compile everything for linux, darwin and windows

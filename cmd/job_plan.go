@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/flushline/flushline/internal/failpoint"
 	"github.com/flushline/flushline/queue/job"
 )
 
@@ -52,6 +53,9 @@ func (j *running) planned(ctx context.Context) error {
 		return err
 	}
 	j.lease, err = state.Claim(ctx, j.opt.index)
+	if err == nil {
+		failpoint.Hit(failpoint.ClaimAfter)
+	}
 	var held *job.HeldError
 	if errors.As(err, &held) {
 		return &coded{exitTryAgain, fmt.Errorf("couldn't work at job %s: %w", j.opt.name, err)}
@@ -96,6 +100,7 @@ func (j *running) publish(ctx context.Context, state job.State, asked string) er
 	}
 	pieces, sizes := job.Pieces(plan.Slices, j.opt.of)
 	return impossible(state.Publish(ctx, pieces, func(n int) ([]byte, error) {
+		failpoint.Hit(failpoint.JobPublish)
 		return json.Marshal(&job.Manifest{
 			Version: job.ManifestVersion, Job: j.opt.name, Created: time.Now().UTC(), Kind: plan.Kind, Range: plan.Range,
 			Asked: asked, Pieces: n, Shards: sizes(), Lost: plan.Lost,

@@ -3,6 +3,7 @@ package worker
 import (
 	"sync"
 
+	"github.com/flushline/flushline/internal/failpoint"
 	"github.com/flushline/flushline/queue"
 )
 
@@ -69,6 +70,7 @@ var endBuffers = sync.Pool{New: func() any { return new([]queue.PartEnd) }}
 // acknowledge settles a message whose parts have all ended; who keeps accounts hears
 // before how. The caller has a hold.
 func (m *message) acknowledge() {
+	failpoint.Hit(failpoint.AckBefore)
 	if m.strand.info.Accounted {
 		m.account()
 	}

@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/flushline/flushline/internal/failpoint"
 	"github.com/flushline/flushline/queue"
 )
 
@@ -26,6 +27,7 @@ func (s *strand) finish(ctx context.Context) {
 	s.w.ending.Add(1)
 	defer s.w.ending.Add(-1)
 	s.w.wakeLanes() // waiting batches close
+	failpoint.Hit(failpoint.DrainBegin)
 	if reason != queue.Lost {
 		s.setState(strandDraining, reason.String())
 		t := time.NewTimer(time.Until(deadline))
@@ -43,6 +45,7 @@ func (s *strand) finish(ctx context.Context) {
 		reason = queue.Lost
 	default:
 	}
+	failpoint.Hit(failpoint.DrainRelease)
 	s.releaseRest(reason)
 }
 

@@ -2,6 +2,8 @@ package worker
 
 import (
 	"time"
+
+	"github.com/flushline/flushline/internal/failpoint"
 )
 
 // attempt carries one batch through work bytes, IsReady and Flush. False: the
@@ -74,6 +76,7 @@ func (l *lane) flight(r *runner, c *call, inst *instance, b *batch) bool {
 	c.inst, c.batch = inst, b
 	began := c.begin(r, callFlush, time.Now())
 	v := inst.flush(b, began)
+	failpoint.Hit(failpoint.FlushAfter)
 	return l.landed(r, c, began, v)
 }
 

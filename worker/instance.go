@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/flushline/flushline/flushers"
+	"github.com/flushline/flushline/internal/failpoint"
 )
 
 // instance is one flusher of one lane, and the Context it was given.
@@ -64,6 +65,9 @@ func (inst *instance) init() (v *verdict) {
 		}
 	}()
 	defer contain(callInit, &v)
+	if err := failpoint.Err(failpoint.InitBefore); err != nil {
+		return judge(err, 0)
+	}
 	inst.f = inst.version.New()
 	inst.batcher, _ = inst.f.(flushers.BatchFlusher)
 	if v := judge(inst.f.Init(inst), 0); v != nil {
@@ -114,6 +118,9 @@ func (inst *instance) setUrgent(flag bool) (v *verdict) {
 func (inst *instance) flush(b *batch, began time.Time) (v *verdict) {
 	defer contain(callFlush, &v)
 	k, n := &inst.lane.key, len(b.parts)
+	if err := failpoint.Err(failpoint.FlushBefore); err != nil {
+		return judge(err, n)
+	}
 	if inst.batcher == nil {
 		return judge(inst.f.Flush(k.Project, k.Logstore, k.Config, b.groups), n)
 	}

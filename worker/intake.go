@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/flushline/flushline/internal/failpoint"
 	"github.com/flushline/flushline/protocol"
 	"github.com/flushline/flushline/queue"
 )
@@ -77,6 +78,7 @@ func (s *strand) take(ctx context.Context, ds []*queue.Delivery) {
 	if len(ds) == 0 {
 		return
 	}
+	failpoint.Hit(failpoint.FetchAfter)
 	s.adopt()
 	defer s.using.Store(nil)
 	now := time.Now()
@@ -92,6 +94,7 @@ func (s *strand) take(ctx context.Context, ds []*queue.Delivery) {
 			return
 		}
 		s.intake(ctx, m)
+		failpoint.Hit(failpoint.IntakeAfter)
 	}
 	s.offer(ctx)
 }

@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/flushline/flushline/internal/failpoint"
 	"github.com/flushline/flushline/protocol"
 	"github.com/flushline/flushline/queue"
 )
@@ -170,6 +171,7 @@ func (ls *letters) put(ctx context.Context, ds []doomed) (failed []doomed, err e
 		ms[i] = ls.w.letter(&ds[i])
 	}
 	errs := ls.sink.Put(ctx, ms)
+	failpoint.Hit(failpoint.LetterPut)
 	for i := range ds {
 		d := &ds[i]
 		if errs != nil && errs[i] != nil {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/flushline/flushline/flushers"
+	"github.com/flushline/flushline/internal/failpoint"
 )
 
 // finish turns the result of a Flush into ends and retries.
@@ -42,7 +43,9 @@ func (l *lane) delivered(b *batch) {
 	l.mu.Unlock()
 	for _, p := range b.parts {
 		if p != nil {
-			p.m.partEnded(2) // the part's hold and that of the call
+			if last := p.m.partEnded(2); !last { // the part's hold and that of the call
+				failpoint.Hit(failpoint.PartsBetween)
+			}
 		}
 	}
 	b.recycle()

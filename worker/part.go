@@ -145,14 +145,15 @@ func (p *part) open() bool { return !p.ended.Load() }
 func (p *part) bytes() int64 { return int64(p.size) }
 
 // partEnded acknowledges the message when its last part ended, and drops as many
-// holds as given.
-func (m *message) partEnded(holds int32) {
-	if m.open.Add(-1) == 0 {
+// holds as given. It says whether this part was the last.
+func (m *message) partEnded(holds int32) (last bool) {
+	if last = m.open.Add(-1) == 0; last {
 		if m.settle((*message).acknowledge) {
 			m.strand.source.acknowledged.Add(1)
 		}
 	}
 	m.drop(holds)
+	return last
 }
 
 // settle runs once per message: by the last part's end, or by the release.

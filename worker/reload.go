@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/flushline/flushline/internal/failpoint"
 )
 
 // Table is what a running worker can take over: where keys go, and how it ends.
@@ -207,6 +209,7 @@ func (r *reload) applyLocked(removal Removal) ([]*lane, error) {
 			e.leaving.Store(mode)
 		}
 	}
+	failpoint.Hit(failpoint.ReloadSwap)
 	r.w.table.Store(r.table)
 	var lanes []*lane
 	for id, l := range r.w.lanes {

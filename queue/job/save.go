@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/flushline/flushline/internal/failpoint"
 )
 
 // How often a checkpoint is stored when something changed, and how many messages
@@ -165,7 +167,12 @@ func (s *Source) put(ctx context.Context, c *checkpoint) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, saveTimeout)
 	defer cancel()
-	return s.cfg.Lease.Save(ctx, value)
+	if err := failpoint.Err(failpoint.CheckpointBefore); err != nil {
+		return err
+	}
+	err = s.cfg.Lease.Save(ctx, value)
+	failpoint.Hit(failpoint.CheckpointAfter)
+	return err
 }
 
 func (s *Source) stored(covered int64) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/flushline/flushline/internal/failpoint"
 	"github.com/flushline/flushline/queue"
 )
 
@@ -63,6 +64,7 @@ func (r *record) Ack(*queue.Delivery) {
 	s := r.strand
 	r.state.Store(s.generation.Load()<<stateBits | stateAcked)
 	s.send(r.answer(), ackBody)
+	failpoint.Hit(failpoint.AckSent)
 	s.settled()
 }
 

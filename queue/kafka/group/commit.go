@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/flushline/flushline/internal/failpoint"
 	"github.com/flushline/flushline/queue/kafka/wire"
 )
 
@@ -81,7 +82,9 @@ func (c *commit) attempt(ctx context.Context) (done bool) {
 		call, cancel := context.WithTimeout(context.WithoutCancel(ctx), max(m.cfg.Session/5, 2*time.Second))
 		defer cancel()
 		defer context.AfterFunc(ctx, func() { time.AfterFunc(answerWithin, cancel) })()
+		failpoint.Hit(failpoint.CommitBefore)
 		failed, err := m.cfg.Client.Commit(call, addr, who, ps)
+		failpoint.Hit(failpoint.CommitSent)
 		c.conclude(addr, who, sent, failed, err)
 	}
 	for _, open := range c.open {

@@ -2,9 +2,12 @@ package group
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
+	"github.com/flushline/flushline/internal/failpoint"
+	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/queue/kafka/wire"
 )
 
@@ -41,7 +44,16 @@ func (m *Member) serve(ctx context.Context, l *Lease, position <-chan wire.Commi
 	}
 	if ctx.Err() == nil {
 		m.cfg.Serve(ctx, l)
+		if failpoint.Enabled && revoked(ctx) {
+			failpoint.Hit(failpoint.RebalanceBetween)
+		}
 	}
+}
+
+// revoked says that a lease ended because another member gets its partition.
+func revoked(ctx context.Context) bool {
+	var end *queue.End
+	return errors.As(context.Cause(ctx), &end) && end.Reason == queue.Revoked
 }
 
 // position finds out where leases begin, until each knows or is over.
