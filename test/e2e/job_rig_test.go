@@ -30,6 +30,15 @@ type jobRig struct {
 	extra     func(t *testing.T, at *jobReport)
 }
 
+// jobRigs makes jobs on each queue by its name; one of them is for full size only.
+func jobRigs(full string) map[string]func(t *testing.T, groups int) *jobRig {
+	rigs := map[string]func(*testing.T, int) *jobRig{"nats": natsJob, "kafka": kafkaJob, "files": fileJob}
+	if !long {
+		delete(rigs, full)
+	}
+	return rigs
+}
+
 // logBytes is what a log is filled up by.
 const logBytes = 200
 

@@ -15,7 +15,7 @@ import (
 // it twice.
 func TestJobShards(t *testing.T) {
 	t.Parallel()
-	for name, rig := range map[string]func(*testing.T, int) *jobRig{"nats": natsJob, "kafka": kafkaJob, "files": fileJob} {
+	for name, rig := range jobRigs("nats") {
 		t.Run(name, func(t *testing.T) { rig(t, size(3000, 20_000)).shared(t, 3) })
 	}
 }
