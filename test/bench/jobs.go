@@ -44,7 +44,14 @@ func jobsSuite(short bool) ([]benchCase, func(), error) {
 			cases = append(cases, benchCase{name, func() (bool, error) { return j.replay(name, side.target, l, side.roles) }})
 		}
 	}
+	lasts := 30 * time.Second
+	if short {
+		lasts = 10 * time.Second
+	}
+	live := load{"BESIDE", small.Messages, 1000, 50, 12}
 	cases = append(cases,
+		benchCase{"beside live nats", func() (bool, error) { return j.beside("beside live nats", j.nats, live, lasts) }},
+		benchCase{"beside live kafka", func() (bool, error) { return j.beside("beside live kafka", j.kafka, live, lasts) }},
 		benchCase{"backfill", j.backfill},
 		benchCase{"two shards", j.shards},
 		benchCase{"many files", j.manyFiles},

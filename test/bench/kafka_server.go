@@ -102,14 +102,7 @@ func (s *kafkaServer) fill(l load, partition func(i int) int32) error {
 	}
 	var failed error // promises are called one at a time
 	for i := range l.Messages {
-		cl.Produce(context.Background(), &kgo.Record{
-			Topic: l.Stream, Partition: partition(i), Value: body,
-			Headers: []kgo.RecordHeader{
-				{Key: "x-log-project", Value: []byte("bench")},
-				{Key: "x-log-logstore", Value: fmt.Appendf(nil, "store-%d", i%l.Keys)},
-				{Key: "x-log-config", Value: []byte("c")},
-			},
-		}, func(_ *kgo.Record, err error) {
+		cl.Produce(context.Background(), record(l, body, i, partition(i)), func(_ *kgo.Record, err error) {
 			if err != nil {
 				failed = err
 			}
@@ -121,6 +114,18 @@ func (s *kafkaServer) fill(l load, partition func(i int) int32) error {
 		return err
 	}
 	return failed
+}
+
+// record is message i of a load.
+func record(l load, body []byte, i int, partition int32) *kgo.Record {
+	return &kgo.Record{
+		Topic: l.Stream, Partition: partition, Value: body,
+		Headers: []kgo.RecordHeader{
+			{Key: "x-log-project", Value: []byte("bench")},
+			{Key: "x-log-logstore", Value: fmt.Appendf(nil, "store-%d", i%l.Keys)},
+			{Key: "x-log-config", Value: []byte("c")},
+		},
+	}
 }
 
 // trickle gives each partition a record every few milliseconds until ctx ends.
