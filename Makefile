@@ -143,13 +143,13 @@ e2e-long: kafka ## Kill and chaos runs at full size (about an hour)
 	FLUSHLINE_LONG=1 go test -race -timeout $(LONG_TIMEOUT) -count 1 -v -p 1 -run '$(RUN)' ./test/e2e/...
 
 .PHONY: fuzz
-fuzz: ## Fuzz every target for FUZZ_TIME
-	@go list ./... | while read -r pkg; do \
-		for target in $$(go test -list '^Fuzz' "$$pkg" | grep '^Fuzz' || true); do \
-			echo "fuzz $$pkg $$target"; \
-			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZ_TIME) "$$pkg"; \
-		done; \
-	done
+fuzz: ## Fuzz every target for FUZZ_TIME, and go on from what earlier runs found
+	go run ./test/fuzz -time 0s -least $(FUZZ_TIME) -run '$(RUN)' -cache "$$(go env GOCACHE)/fuzz"
+
+# From the committed inputs alone: two runs on one commit do the same.
+.PHONY: fuzz-short
+fuzz-short: ## Fuzz all targets for two minutes together
+	go run ./test/fuzz -time 2m -least 3s
 
 .PHONY: release
 release: ## Build static binaries for all platforms into dist/, with checksums
