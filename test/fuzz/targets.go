@@ -6,6 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io"
 	"os"
 	"os/exec"
@@ -23,8 +26,6 @@ type target struct {
 }
 
 func (t target) String() string { return t.pkg + "." + t.name }
-
-var declared = regexp.MustCompile(`(?m)^func (Fuzz[A-Z]\w*)\(\w+ \*testing\.F\)`)
 
 // find lists the targets of all packages at and below a directory that match, in
 // the order of their packages and names.
@@ -48,12 +49,12 @@ func find(ctx context.Context, dir string, match *regexp.Regexp) ([]target, erro
 			return nil, fmt.Errorf("couldn't read what go list says: %w", err)
 		}
 		for _, name := range slices.Concat(p.TestGoFiles, p.XTestGoFiles) {
-			source, err := os.ReadFile(filepath.Join(p.Dir, name))
+			names, err := declared(filepath.Join(p.Dir, name))
 			if err != nil {
-				return nil, fmt.Errorf("couldn't look for fuzz targets: %w", err)
+				return nil, err
 			}
-			for _, m := range declared.FindAllSubmatch(source, -1) {
-				if t := (target{p.ImportPath, p.Dir, string(m[1])}); match.MatchString(t.String()) {
+			for _, n := range names {
+				if t := (target{p.ImportPath, p.Dir, n}); match.MatchString(t.String()) {
 					targets = append(targets, t)
 				}
 			}
@@ -61,4 +62,20 @@ func find(ctx context.Context, dir string, match *regexp.Regexp) ([]target, erro
 	}
 	slices.SortFunc(targets, func(a, b target) int { return cmp.Or(cmp.Compare(a.pkg, b.pkg), cmp.Compare(a.name, b.name)) })
 	return targets, nil
+}
+
+// declared are the names of the targets in one file: functions FuzzX of one
+// parameter.
+func declared(path string) (names []string, err error) {
+	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+	if err != nil {
+		return nil, fmt.Errorf("couldn't look for fuzz targets: %w", err)
+	}
+	for _, d := range file.Decls {
+		f, ok := d.(*ast.FuncDecl)
+		if ok && f.Recv == nil && strings.HasPrefix(f.Name.Name, "Fuzz") && f.Type.Params.NumFields() == 1 {
+			names = append(names, f.Name.Name)
+		}
+	}
+	return names, nil
 }
