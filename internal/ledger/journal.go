@@ -81,23 +81,36 @@ type Entry struct {
 // LoadBook reads a journal. A torn last line, of a producer that was killed, is
 // passed over: what it would have said was not acted upon.
 func LoadBook(path string) (Book, error) {
+	var book Book
+	err := eachLine(path, func(line string) error {
+		if line[0] == 'm' {
+			return nil // see LoadMarks
+		}
+		return book.apply(line)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return book, nil
+}
+
+func eachLine(path string, apply func(line string) error) error {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("couldn't open the ledger's journal: %w", err)
+		return fmt.Errorf("couldn't open the ledger's journal: %w", err)
 	}
 	defer f.Close()
-	var book Book
 	r := bufio.NewReader(f)
 	for {
 		line, err := r.ReadString('\n')
 		if errors.Is(err, io.EOF) {
-			return book, nil
+			return nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("couldn't read the ledger's journal: %w", err)
+			return fmt.Errorf("couldn't read the ledger's journal: %w", err)
 		}
-		if err := book.apply(line); err != nil {
-			return nil, fmt.Errorf("couldn't read the ledger's journal %s: line %q: %w", path, line, err)
+		if err := apply(line); err != nil {
+			return fmt.Errorf("couldn't read the ledger's journal %s: line %q: %w", path, line, err)
 		}
 	}
 }

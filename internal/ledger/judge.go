@@ -25,6 +25,9 @@ type Verdict struct {
 	Copies map[int]int `json:"copies"`
 	// Duplicates is how many logs were found beyond the first of each id.
 	Duplicates int `json:"duplicates"`
+
+	Reorder  Reorder             `json:"reorder"`
+	Recovery map[string]Recovery `json:"recovery,omitempty"` // by the names of marks
 }
 
 // Finding counts and names the first few.
@@ -61,16 +64,21 @@ type Count struct {
 	book    Book
 	of      Of
 	copies  map[ID]int
+	order   order
+	timing  timing
 	verdict Verdict
 }
 
-// NewCount begins with nothing seen.
+// NewCount begins with nothing seen and no marks.
 func NewCount(book Book, of Of) *Count {
 	if of == nil {
 		of = func(protocol.Key) bool { return true }
 	}
-	return &Count{book: book, of: of, copies: make(map[ID]int)}
+	return &Count{book: book, of: of, copies: make(map[ID]int), order: newOrder()}
 }
+
+// Time has recovery timed from the marks on; call it before the first See.
+func (c *Count) Time(marks []Mark) { c.timing = newTiming(marks) }
 
 // See takes one log into account. A corrupt log is not counted as a copy of the
 // id it claims: if no intact copy is found, that id is lost as well.
@@ -85,6 +93,10 @@ func (c *Count) See(s Sighting) {
 		c.verdict.Corrupt.add(s.ID.String() + " in " + s.File)
 	default:
 		c.copies[s.ID]++
+		c.timing.see(&s)
+		if c.copies[s.ID] == 1 {
+			c.order.see(&s)
+		}
 	}
 }
 
@@ -99,6 +111,7 @@ func (c *Count) tried(s Sighting) bool {
 // Verdict sums up what was seen so far.
 func (c *Count) Verdict() *Verdict {
 	v := c.verdict
+	v.Reorder, v.Recovery = c.order.sum, c.timing.sum()
 	v.Copies = make(map[int]int)
 	for _, n := range c.copies {
 		v.Copies[n]++
@@ -155,6 +168,13 @@ func (v *Verdict) Write(w io.Writer) error {
 		fmt.Fprintf(&b, "; %d ids x%d", v.Copies[n], n)
 	}
 	b.WriteByte('\n')
+	if v.Reorder.Logs > 0 {
+		fmt.Fprintf(&b, "reordered %d logs of %d keys, at most %d places behind (%s)\n", v.Reorder.Logs, v.Reorder.Keys, v.Reorder.Deepest, v.Reorder.Key)
+	}
+	for _, name := range slices.Sorted(maps.Keys(v.Recovery)) {
+		r := v.Recovery[name]
+		fmt.Fprintf(&b, "%s: %d of %d recovered; p50 %.3f s, p99 %.3f s, max %.3f s\n", name, r.Recovered, r.Marks, r.P50, r.P99, r.Max)
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }

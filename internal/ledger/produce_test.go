@@ -135,7 +135,7 @@ func TestAVerdictIsJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `{"confirmed":15,"unknown":3,"total":17,"lost":{"count":1,"first":["0-0"]},` +
-		`"spurious":{"count":0},"corrupt":{"count":0},"copies":{"1":17},"duplicates":0}`
+		`"spurious":{"count":0},"corrupt":{"count":0},"copies":{"1":17},"duplicates":0,"reorder":{"logs":0,"keys":0,"deepest":0}}`
 	if string(raw) != want {
 		t.Errorf("got  %s\nwant %s", raw, want)
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -24,7 +25,8 @@ type Sighting struct {
 	ID         ID
 	Known      bool // ID was readable and of this run
 	Key        protocol.Key
-	Intact     bool // contents, time, tags and key are as they were sent
+	Intact     bool      // contents, time, tags and key are as they were sent
+	At         time.Time // when it arrived; zero: the destination does not say
 }
 
 // Files says how a flusher's files are read.
@@ -144,6 +146,16 @@ type line struct {
 	Tags     map[string]string `json:"tags"`
 	Time     int64             `json:"time"`
 	TimeNs   int64             `json:"time_ns"`
+	Arrived  int64             `json:"ledger_arrived_ns"` // see Stamp
+}
+
+// Stamp notes in a JSON line when it arrived, for [Files.Line] to read back. What is
+// no JSON object stays as it is.
+func Stamp(raw []byte, at time.Time) []byte {
+	if len(raw) < 3 || raw[0] != '{' {
+		return raw
+	}
+	return append(fmt.Appendf(nil, `{"ledger_arrived_ns":%d,`, at.UnixNano()), raw[1:]...)
 }
 
 // Line is the sighting of one JSON line, found in a file or sent to a server.
@@ -156,7 +168,11 @@ func (f *Files) Line(raw []byte, path string) Sighting {
 	for k, v := range l.Contents {
 		fields = append(fields, [2]string{k, v})
 	}
-	return f.sight(fields, sentWith(l.Time, l.TimeNs, l.Tags[tagHost], l.Tags["host.ip"], l.Tags["log.topic"]), path)
+	s := f.sight(fields, sentWith(l.Time, l.TimeNs, l.Tags[tagHost], l.Tags["host.ip"], l.Tags["log.topic"]), path)
+	if l.Arrived != 0 {
+		s.At = time.Unix(0, l.Arrived)
+	}
+	return s
 }
 
 func (f *Files) sight(fields [][2]string, arrived, path string) Sighting {

@@ -38,6 +38,7 @@ func TestBrokerRestartsLoseNothing(t *testing.T) {
 			<-time.After(time.Duration(rng.IntN(3000)) * time.Millisecond)
 			r.broker.start(t)
 			back, next := time.Now(), r.journal.Tried()
+			r.mark(t, "the server is back, was "+how.name)
 			eventually(t, time.Minute, "logs of after the server's return arrive", func() bool {
 				return r.slow.newest.Load() >= next
 			})

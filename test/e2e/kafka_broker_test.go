@@ -42,7 +42,7 @@ func TestKafkaBrokerRestartsLoseNothing(t *testing.T) {
 			how.do()
 			<-time.After(time.Duration(rng.IntN(3000)) * time.Millisecond)
 			node.Restart(t)
-			t.Logf("%s: flow was back after %s", how.name, r.flowsAgain(t, 30*time.Second).Round(time.Millisecond))
+			t.Logf("%s: flow was back after %s", how.name, r.flowsAgain(t, "the broker is back, was "+how.name, 30*time.Second).Round(time.Millisecond))
 		}
 	}
 	stop()
@@ -77,10 +77,10 @@ func TestKafkaLeadersMove(t *testing.T) {
 				k.cluster.MoveLeader(t, k.topic, p, id%3+1)
 			}
 		}
-		t.Logf("broker %d leads nothing: flow was back after %s", id, r.flowsAgain(t, 30*time.Second).Round(time.Millisecond))
+		t.Logf("broker %d leads nothing: flow was back after %s", id, r.flowsAgain(t, "leaders moved", 30*time.Second).Round(time.Millisecond))
 		coordinates := k.cluster.Coordinator(t, k.group) == id
 		k.cluster.Node(id).Kill()
-		t.Logf("broker %d was killed (coordinator: %t): flow was back after %s", id, coordinates, r.flowsAgain(t, 30*time.Second).Round(time.Millisecond))
+		t.Logf("broker %d was killed (coordinator: %t): flow was back after %s", id, coordinates, r.flowsAgain(t, fmt.Sprintf("a broker was killed, coordinator %t", coordinates), 30*time.Second).Round(time.Millisecond))
 		k.cluster.Node(id).Restart(t)
 	}
 	stop()
@@ -105,9 +105,11 @@ func (r *rig) flows(t *testing.T) {
 	eventually(t, time.Minute, "logs flow", func() bool { return r.slow.logs.Load() > seen+50 })
 }
 
-// flowsAgain is how long it takes until something arrives that was tried after now.
-func (r *rig) flowsAgain(t *testing.T, within time.Duration) time.Duration {
+// flowsAgain is how long it takes until something arrives that was tried after now,
+// a moment of that name.
+func (r *rig) flowsAgain(t *testing.T, name string, within time.Duration) time.Duration {
 	t.Helper()
+	r.mark(t, name)
 	begin, next := time.Now(), r.journal.Tried()
 	eventually(t, within, "logs of after now arrive", func() bool { return r.slow.newest.Load() >= next })
 	return time.Since(begin)

@@ -69,8 +69,11 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 func (r *receiver) store(body []byte) error {
 	files := ledger.Files{Run: r.run}
 	var ids []ledger.ID
+	var stored []byte
+	now := time.Now()
 	for raw := range bytes.Lines(body) {
 		s := files.Line(raw, "")
+		stored = append(stored, ledger.Stamp(raw, now)...)
 		ids = append(ids, s.ID)
 		r.logs.Add(1)
 		for old := r.newest.Load(); s.ID.Group > old && !r.newest.CompareAndSwap(old, s.ID.Group); old = r.newest.Load() {
@@ -82,6 +85,6 @@ func (r *receiver) store(body []byte) error {
 		r.seen[id] = struct{}{}
 	}
 	r.ids.Store(int64(len(r.seen)))
-	_, err := r.file.Write(body)
+	_, err := r.file.Write(stored)
 	return err
 }

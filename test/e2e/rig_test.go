@@ -41,6 +41,8 @@ type rig struct {
 	journal *ledger.Journal
 	slow    *receiver // project slow
 	both    *receiver // project both, beside a file
+	scraper *ledger.Scraper
+	polled  bool // some pod was
 }
 
 // queued is what differs between the queues.
@@ -69,6 +71,7 @@ func rigOn(t *testing.T, q queued) *rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { r.journal.Close() })
+	r.scraper = &ledger.Scraper{Broken: func(what string) { t.Errorf("a snapshot is wrong: %s", what) }}
 	return r
 }
 
@@ -168,7 +171,19 @@ func (r *rig) judge(t *testing.T, want func(*ledger.Verdict) bool) int {
 		duplicates = max(duplicates, v.Duplicates)
 	}
 	r.noDeadLetters(t)
+	r.balanced(t)
 	return duplicates
+}
+
+// balanced says how many snapshots of the pods held; that one did not has failed the
+// test already.
+func (r *rig) balanced(t *testing.T) {
+	t.Helper()
+	s := r.scraper.Seen()
+	t.Logf("%d snapshots with %d equations, %d not answered", s.Snapshots, s.Equations, s.Unheard)
+	if r.polled && s.Snapshots == 0 {
+		t.Error("no snapshot of any worker was seen: nothing was shown")
+	}
 }
 
 // verdicts are those of each destination, by its name.
@@ -185,6 +200,7 @@ func (r *rig) verdicts(t *testing.T) map[string]*ledger.Verdict {
 	} {
 		all[d.name] = r.verdict(t, book, d.name, d.root, func(k protocol.Key) bool { return k.Project == d.project })
 	}
+	r.report(t, all)
 	return all
 }
 
@@ -215,10 +231,17 @@ func (r *rig) judgeOne(t *testing.T, name, root string, of ledger.Of, want func(
 func (r *rig) verdict(t *testing.T, book ledger.Book, name, root string, of ledger.Of) *ledger.Verdict {
 	t.Helper()
 	files := ledger.Files{Root: root, Run: r.run, Place: inItsFile}
-	verdict, tally, err := ledger.Judge(book, files, of)
+	marks, err := ledger.LoadMarks(r.path)
 	if err != nil {
 		t.Fatal(err)
 	}
+	count := ledger.NewCount(book, of)
+	count.Time(marks)
+	tally, err := ledger.Read(files, count.See)
+	if err != nil {
+		t.Fatal(err)
+	}
+	verdict := count.Verdict()
 	t.Logf("%s: %d files, %d torn\n%s", name, tally.Files, tally.Torn, verdict)
 	return verdict
 }
@@ -243,7 +266,9 @@ func (r *rig) pod(t *testing.T, program, name, config string) *pod {
 	t.Helper()
 	p, out := start(t, name, bin+"/"+program, "run", "-c", config)
 	go func() { _, _ = io.Copy(io.Discard, out) }()
-	return &pod{p}
+	running := &pod{p}
+	r.scrape(t, running)
+	return running
 }
 
 // terminate is a clean stop: it must end with 0. How long it may take is the
@@ -262,12 +287,7 @@ func (p *pod) address(t *testing.T, listener string) string {
 	t.Helper()
 	var found string
 	eventually(t, 20*time.Second, p.name+" says where its "+listener+" listens", func() bool {
-		for raw := range strings.Lines(p.Log()) {
-			var l struct{ Msg, For, Address string }
-			if json.Unmarshal([]byte(raw), &l) == nil && l.Msg == "listening" && l.For == listener {
-				found = l.Address
-			}
-		}
+		found = p.said(listener)
 		return found != "" || !p.running()
 	})
 	if found == "" {
