@@ -142,6 +142,14 @@ bench: ## Measure against the bare loop: ratios of one run, interleaved, medians
 e2e-long: kafka ## Kill and chaos runs at full size (about an hour)
 	FLUSHLINE_LONG=1 go test -race -timeout $(LONG_TIMEOUT) -count 1 -v -p 1 -run '$(RUN)' ./test/e2e/...
 
+# A cell waits most of its time for a broker's patience, so some run side by side.
+.PHONY: crash
+crash: kafka ## Kill, end and freeze the program at every named step on every queue (about ten minutes)
+	@mkdir -p bin; \
+	FLUSHLINE_CRASH=all FLUSHLINE_CRASH_REPORT=$(CURDIR)/bin/crash go test -race -timeout $(LONG_TIMEOUT) $(TEST_FLAGS) \
+		-count 1 -parallel 4 -run '^TestCrash$$' ./test/e2e || failed=1; \
+	cat bin/crash.txt; exit $${failed:-0}
+
 .PHONY: fuzz
 fuzz: ## Fuzz every target for FUZZ_TIME, and go on from what earlier runs found
 	go run ./test/fuzz -time 0s -least $(FUZZ_TIME) -run '$(RUN)' -cache "$$(go env GOCACHE)/fuzz"

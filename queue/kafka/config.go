@@ -40,7 +40,7 @@ type Config struct {
 	TLS                  TLSConfig  `option:"tls" help:"TLS; used if a field is set."`
 
 	Commit         CommitConfig  `option:"commit" help:"When offsets are committed. Nothing waits for a commit; what ended since the last one is delivered again after a kill."`
-	Span           int           `option:"span" help:"How many messages the newest one fetched from a partition may be ahead of its committed offset. One stuck message stops the partition this many messages later." min:"1" max:"1000000"`
+	Span           int           `option:"span" help:"How many messages the newest one fetched from a partition may be ahead of the oldest one that has not ended. One stuck message stops the partition this many messages later." min:"1" max:"1000000"`
 	ConnectTimeout time.Duration `option:"connect_timeout" help:"How long a start waits for the brokers; 0 waits for ever."`
 }
 

@@ -7,6 +7,9 @@
 // waits a second in its batch and one destination is slow: with only a fast file
 // flusher, an acknowledgement before Flush goes unnoticed.
 //
+// TestCrash is the matrix of crashes: every point of internal/failpoint on every queue,
+// killed, ended and frozen. Some cells run always, all with FLUSHLINE_CRASH=all.
+//
 // TestJob... are the jobs that end: a range of a queue or a tree of files is known by
 // its ids, exactly these have to arrive, and the job's report has to count them.
 package e2e

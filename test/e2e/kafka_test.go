@@ -31,6 +31,7 @@ type kafka struct {
 
 	static    bool // pods keep their names over restarts
 	span      int
+	commit    string // the block, if it is not the default
 	session   time.Duration
 	rebalance time.Duration // at least the drain and 5s
 
@@ -63,12 +64,15 @@ func (k *kafka) connect(t *testing.T) {
 }
 
 func (k *kafka) source(pod string) string {
-	static := ""
+	more := ""
 	if k.static {
-		static = ", instance_id: " + pod
+		more = ", instance_id: " + pod
+	}
+	if k.commit != "" {
+		more += ", commit: " + k.commit
 	}
 	return fmt.Sprintf("kafka: {brokers: [\"%s\"], topics: [%s], group: %s, session: %s, rebalance: %s, heartbeat: %s, span: %d, client_id: %s%s}",
-		strings.Join(k.cluster.Bootstrap(), `", "`), k.topic, k.group, k.session, k.rebalance, k.session/6, k.span, pod, static)
+		strings.Join(k.cluster.Bootstrap(), `", "`), k.topic, k.group, k.session, k.rebalance, k.session/6, k.span, pod, more)
 }
 
 func (k *kafka) send(*testing.T, *ledger.Load) ledger.Send {

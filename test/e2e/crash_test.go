@@ -1,0 +1,185 @@
+//go:build unix
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/flushline/flushline/internal/failpoint"
+)
+
+// What happens to the process at a point. term sends SIGTERM and the step goes on;
+// stop freezes the process for longer than its queue waits for it, and wakes it then.
+const (
+	kill = "kill"
+	term = "term"
+	stop = "stop"
+)
+
+// crashPoint is how the matrix comes to a point.
+type crashPoint struct {
+	failpoint.Point
+	nth int               // the hit that meets the process with work in hand
+	not map[string]string // queues on which it cannot occur, and why
+}
+
+const (
+	ofNATS  = "Kafka has no acknowledgement of a message: see commit.before and commit.sent"
+	ofKafka = "NATS stores no offsets: see ack.before and ack.sent"
+	noGroup = "the consumers of a durable share it without rounds"
+)
+
+// crashPoints are all of them: those that a running worker meets, and those of jobs.
+var (
+	crashPoints = []crashPoint{
+		{failpoint.FetchAfter, 5, nil},
+		{failpoint.IntakeAfter, 200, nil},
+		{failpoint.InitBefore, 3, nil},
+		{failpoint.FlushBefore, 20, nil},
+		{failpoint.FlushAfter, 20, nil},
+		{failpoint.PartsBetween, 30, nil},
+		{failpoint.LetterPut, 3, nil},
+		{failpoint.AckBefore, 150, nil},
+		{failpoint.AckSent, 150, map[string]string{"kafka": ofNATS}},
+		{failpoint.CommitBefore, 2, map[string]string{"nats": ofKafka}},
+		{failpoint.CommitSent, 2, map[string]string{"nats": ofKafka}},
+		{failpoint.DrainBegin, 1, nil},
+		{failpoint.DrainRelease, 1, nil},
+		{failpoint.ReloadSwap, 1, nil},
+		{failpoint.RebalanceBetween, 1, map[string]string{"nats": noGroup}},
+	}
+	jobCrashPoints = []crashPoint{
+		{failpoint.JobPublish, 1, nil},
+		{failpoint.ClaimAfter, 1, nil},
+		{failpoint.CheckpointBefore, 2, nil},
+		{failpoint.CheckpointAfter, 2, nil},
+	}
+)
+
+// crashSubset is what `make faults` runs; `make crash` runs all cells.
+var crashSubset = []string{
+	"nats/fetch.after/kill", "nats/flush.before/term", "nats/flush.after/kill", "nats/parts.between/stop",
+	"nats/letter.put/kill", "nats/ack.sent/kill", "nats/drain.release/kill",
+	"kafka/intake.after/term", "kafka/flush.after/kill", "kafka/commit.before/stop", "kafka/commit.sent/kill",
+	"kafka/rebalance.between/kill", "files/job.checkpoint.after/kill",
+}
+
+// The program is killed, told to end, or frozen past its broker's patience at every
+// named step, with each queue: nothing is lost, and no more comes twice than is
+// promised. A cell whose point never fired fails.
+func TestCrash(t *testing.T) {
+	if _, err := failing(); err != nil {
+		t.Fatal(err)
+	}
+	m := &crashMatrix{whole: os.Getenv("FLUSHLINE_CRASH") == "all"}
+	t.Cleanup(func() { m.report(t) })
+	for _, queue := range []string{"nats", "kafka"} {
+		for _, p := range crashPoints {
+			m.cells(t, queue, p, crashWorker)
+		}
+	}
+	for _, queue := range []string{"nats", "kafka", "files"} {
+		for _, p := range jobCrashPoints {
+			m.cells(t, queue, p, crashJob)
+		}
+	}
+}
+
+// Every point of the program is in the matrix once, and the subset names cells.
+func TestTheCrashMatrixIsWhole(t *testing.T) {
+	t.Parallel()
+	all := slices.Concat(crashPoints, jobCrashPoints)
+	for _, info := range failpoint.Points() {
+		n := 0
+		for _, p := range all {
+			if p.Point == info.Point {
+				n++
+			}
+		}
+		if n != 1 {
+			t.Errorf("%s is in the matrix %d times", info.Point, n)
+		}
+	}
+	for _, name := range crashSubset {
+		f := strings.Split(name, "/")
+		at := slices.IndexFunc(all, func(p crashPoint) bool { return string(p.Point) == f[1] })
+		if at < 0 || all[at].not[f[0]] != "" || !slices.Contains([]string{kill, term, stop}, f[2]) {
+			t.Errorf("%s is no cell", name)
+		}
+	}
+}
+
+// crashCell is one run.
+type crashCell struct {
+	crashPoint
+	queue, action string
+	log           string // of the failpoints
+	row           crashRow
+}
+
+// cells runs a point on a queue with each action, side by side.
+func (m *crashMatrix) cells(t *testing.T, queue string, p crashPoint, run func(*testing.T, *crashCell)) {
+	if why := p.not[queue]; why != "" {
+		m.add(crashRow{Point: string(p.Point), Queue: queue, Cannot: why})
+		return
+	}
+	for _, action := range []string{kill, term, stop} {
+		name := queue + "/" + string(p.Point) + "/" + action
+		if !m.whole && !slices.Contains(crashSubset, name) {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := &crashCell{crashPoint: p, queue: queue, action: action, log: filepath.Join(t.TempDir(), "failpoints")}
+			c.row = crashRow{Point: string(p.Point), Queue: queue, Action: action}
+			defer func() {
+				c.row.Fired = strings.Count(c.noted(), "fired ")
+				c.row.Failed = t.Failed()
+				m.add(c.row)
+			}()
+			run(t, c)
+		})
+	}
+}
+
+// failing is the program with failpoints, without the race detector: it is as quick as
+// what is released.
+var failing = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(bin, "failing")
+	build := exec.Command("go", "build", "-buildvcs=false", "-tags", "failpoint", "-o", path, "../../cmd/flushline")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("couldn't build the program with failpoints: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// command is the program as this cell runs it first.
+func (c *crashCell) command(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	path, err := failing()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, args...)
+	cmd.Env = append(os.Environ(), fmt.Sprintf("FLUSHLINE_FAILPOINT=%s:%d:%s", c.Point, c.nth, c.action), "FLUSHLINE_FAILPOINT_LOG="+c.log)
+	return cmd
+}
+
+func (c *crashCell) noted() string {
+	b, _ := os.ReadFile(c.log) // not there: nothing was hit
+	return string(b)
+}
+
+// fired waits until the action was taken.
+func (c *crashCell) fired(t *testing.T) {
+	t.Helper()
+	eventually(t, time.Minute, fmt.Sprintf("%s fires", c.Point), func() bool { return strings.Contains(c.noted(), "fired ") })
+}
