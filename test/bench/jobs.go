@@ -27,7 +27,7 @@ func jobsSuite(short bool) ([]benchCase, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	j := &jobsBench{dir: dir, lines: 64 * lineFiles * 100, tiny: 1_000_000, rounds: 4, nats: &benchServer{}, kafka: &kafkaServer{nodes: 1}}
+	j := &jobsBench{dir: dir, lines: 32 * lineFiles * 100, tiny: 1_000_000, rounds: 4, nats: &benchServer{}, kafka: &kafkaServer{nodes: 1}}
 	small, large := load{"REPLAY", 600_000, 1000, 50, 12}, load{"REPLAYLARGE", 30_000, 50_000, 50, 12}
 	if short {
 		j.lines, j.tiny, j.rounds = j.lines/4, j.tiny/10, 2

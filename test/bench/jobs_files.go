@@ -12,9 +12,9 @@ import (
 	"github.com/flushline/flushline/protocol"
 )
 
-// lineFiles is how many files the lines are in: so many that the hash gives two
-// shards about the same share.
-const lineFiles = 256
+// lineFiles is how many files the lines are in: a number for which the hash gives two
+// shards the same share.
+const lineFiles = 512
 
 // writeLines writes files of JSON lines, once.
 func (j *jobsBench) writeLines() error {

@@ -71,9 +71,9 @@ func kafkaJobOf(t *testing.T, groups, bytes int) *jobRig {
 	r.produce(t, load)
 	k.transactions = k.cluster.Client(t, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0), kgo.TransactionalID(k.topic))
 	t.Cleanup(k.transactions.Close)
-	load.Groups = transactional
+	load.Groups, load.Workers = transactional, 1 // one transaction at a time
 	r.produce(t, load)
-	k.transactions = nil
+	k.transactions, load.Workers = nil, 0
 
 	from := int64(groups / 4 / partitions)
 	to := k.cluster.Ends(t, k.topic)

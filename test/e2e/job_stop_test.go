@@ -27,6 +27,7 @@ func (j *jobRig) stopped(t *testing.T, stops int) {
 	part := float64(total) / float64(stops+1)
 	for i := range stops {
 		p := j.start(t, j.config, "--rate", "500/s")
+		eventually(t, time.Minute, "the job begins", func() bool { return p.delivering() || !p.running() })
 		j.waits(t, p, nil, int64((float64(i)+rng.Float64())*part))
 		j.waits(t, p, time.After(wandering(rng, part)), total)
 		begin := time.Now()
