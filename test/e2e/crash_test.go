@@ -18,10 +18,12 @@ import (
 
 // What happens to the process at a point. term sends SIGTERM and the step goes on;
 // stop freezes the process for longer than its queue waits for it, and wakes it then.
+// fail is an error of the step, where it can have one.
 const (
 	kill = "kill"
 	term = "term"
 	stop = "stop"
+	fail = "error"
 )
 
 // crashPoint is how the matrix comes to a point.
@@ -69,11 +71,11 @@ var crashSubset = []string{
 	"nats/fetch.after/kill", "nats/flush.before/term", "nats/flush.after/kill", "nats/parts.between/stop",
 	"nats/letter.put/kill", "nats/ack.sent/kill", "nats/drain.release/kill",
 	"kafka/intake.after/term", "kafka/flush.after/kill", "kafka/commit.before/stop", "kafka/commit.sent/kill",
-	"kafka/rebalance.between/kill", "files/job.checkpoint.after/kill",
+	"kafka/rebalance.between/kill", "files/job.checkpoint.after/kill", "files/job.checkpoint.before/error",
 }
 
 // The program is killed, told to end, or frozen past its broker's patience at every
-// named step, with each queue: nothing is lost, and no more comes twice than is
+// named step, and the step fails, with each queue: nothing is lost, and no more comes twice than is
 // promised. A cell whose point never fired fails.
 func TestCrash(t *testing.T) {
 	if _, err := failing(); err != nil {
@@ -111,10 +113,20 @@ func TestTheCrashMatrixIsWhole(t *testing.T) {
 	for _, name := range crashSubset {
 		f := strings.Split(name, "/")
 		at := slices.IndexFunc(all, func(p crashPoint) bool { return string(p.Point) == f[1] })
-		if at < 0 || all[at].not[f[0]] != "" || !slices.Contains([]string{kill, term, stop}, f[2]) {
+		if at < 0 || all[at].not[f[0]] != "" || !slices.Contains(actionsAt(all[at].Point), f[2]) {
 			t.Errorf("%s is no cell", name)
 		}
 	}
+}
+
+// actionsAt are those that a point can have.
+func actionsAt(p failpoint.Point) []string {
+	all := failpoint.Points()
+	at := slices.IndexFunc(all, func(i failpoint.Info) bool { return i.Point == p })
+	if all[at].Fails {
+		return []string{kill, term, stop, fail}
+	}
+	return []string{kill, term, stop}
 }
 
 // crashCell is one run.
@@ -131,7 +143,7 @@ func (m *crashMatrix) cells(t *testing.T, queue string, p crashPoint, run func(*
 		m.add(crashRow{Point: string(p.Point), Queue: queue, Cannot: why})
 		return
 	}
-	for _, action := range []string{kill, term, stop} {
+	for _, action := range actionsAt(p.Point) {
 		name := queue + "/" + string(p.Point) + "/" + action
 		if !m.whole && !slices.Contains(crashSubset, name) {
 			continue

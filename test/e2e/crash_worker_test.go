@@ -19,7 +19,7 @@ import (
 // What a worker of the matrix may hold: the bounds on duplicates follow from it.
 const (
 	crashWindow = 200  // messages of a strand
-	crashSpan   = 20   // messages of a partition
+	crashSpan   = 60   // messages of a partition
 	crashCommit = 300  // messages that end before offsets are committed
 	crashBegun  = 2500 // groups that wait already: many more than the bounds
 	crashRate   = 300  // groups a second, beside
@@ -115,10 +115,14 @@ func (x *crashed) join(t *testing.T) {
 // after waits for what the action leads to and sees to it that somebody goes on.
 func (x *crashed) after(t *testing.T, config string) {
 	t.Helper()
-	if x.action == stop {
+	switch x.action {
+	case stop:
 		if len(x.pods) == 0 {
 			x.join(t)
 		}
+		return
+	case fail:
+		x.pods = append(x.pods, x.first)
 		return
 	}
 	select {
@@ -162,12 +166,13 @@ func (x *crashed) wakes(t *testing.T, fault time.Time) {
 	}
 }
 
-// bound is how many messages may come twice: none after a clean stop, else what the
-// worker held and the queue does not know to have ended. On Kafka that is what a
-// partition's watermark may lag behind, and what ended before and during a commit.
+// bound is how many messages may come twice: none after a clean stop, or a Flush that
+// did not reach its destination; else what the worker held and the queue does not know
+// to have ended. On Kafka that is what a partition's watermark may lag behind, and what
+// ended before and during a commit.
 func (x *crashed) bound() int {
 	switch {
-	case x.action == term && !x.cutShort():
+	case x.action == fail, x.action == term && !x.cutShort():
 		return 0
 	case x.kafka != nil:
 		return partitions*crashSpan + 2*crashCommit

@@ -71,6 +71,9 @@ func kafkaJobOf(t *testing.T, groups, bytes int) *jobRig {
 	r.produce(t, load)
 	k.transactions = k.cluster.Client(t, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0), kgo.TransactionalID(k.topic))
 	t.Cleanup(k.transactions.Close)
+	if _, _, err := k.transactions.ProducerID(t.Context()); err != nil { // a broker's first one takes longer than a confirmation may
+		t.Fatalf("couldn't begin with transactions: %v", err)
+	}
 	load.Groups, load.Workers = transactional, 1 // one transaction at a time
 	r.produce(t, load)
 	k.transactions, load.Workers = nil, 0

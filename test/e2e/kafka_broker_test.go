@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -237,8 +238,15 @@ func transact(ctx context.Context, cl *kgo.Client, record *kgo.Record, end kgo.T
 	if err := cl.BeginTransaction(); err != nil {
 		return err
 	}
-	if err := cl.ProduceSync(ctx, record).FirstErr(); err != nil {
-		return err
+	err := cl.ProduceSync(ctx, record).FirstErr()
+	if err == nil {
+		err = cl.EndTransaction(ctx, end)
 	}
-	return cl.EndTransaction(ctx, end)
+	if err == nil {
+		return nil
+	}
+	// Without an end of this one no other can begin.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	return errors.Join(err, cl.EndTransaction(ctx, kgo.TryAbort))
 }
