@@ -2,7 +2,12 @@
 // that somebody else started:
 //
 //	go run ./test/ledger produce -url nats://127.0.0.1:4222 -journal j -groups 100000
-//	go run ./test/ledger judge -journal j -root archive [-project shop] [-once] [-json]
+//	go run ./test/ledger judge -journal j -in archive [-project shop] [-once] [-json]
+//	go run ./test/ledger judge -from nats://127.0.0.1:4222/LOGS -in kafka://127.0.0.1:9092/copy
+//
+// A place is a directory of flushed files, nats://HOST:PORT/STREAM, or
+// kafka://HOST:PORT/TOPIC. -from takes what was sent from such a place, for traffic
+// that nobody kept a journal of.
 //
 // judge ends with 0 when nothing is lost, spurious or corrupt (with -once: nor
 // duplicate), with 65 when something is, and with 1 when it couldn't tell.
@@ -20,7 +25,6 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/flushline/flushline/internal/ledger"
-	"github.com/flushline/flushline/protocol"
 )
 
 const exitBroken = 65
@@ -74,37 +78,4 @@ func produce(ctx context.Context, args []string) error {
 	}
 	load.Keys = ledger.Keys(*keys, *project)
 	return errors.Join(ledger.Produce(ctx, nc, load, journal), journal.Close())
-}
-
-func judge(_ context.Context, args []string) error {
-	f := flag.NewFlagSet("judge", flag.ExitOnError)
-	path := f.String("journal", "ledger.journal", "file that produce wrote")
-	project := f.String("project", "", "judge this project's keys only")
-	once := f.Bool("once", false, "duplicates are a failure")
-	asJSON := f.Bool("json", false, "print JSON")
-	var files ledger.Files
-	f.StringVar(&files.Run, "run", "r", "name of the run")
-	f.StringVar(&files.Root, "root", ".", "directory of the flushed files")
-	if err := f.Parse(args); err != nil {
-		return err
-	}
-	book, err := ledger.LoadBook(*path)
-	if err != nil {
-		return err
-	}
-	v, _, err := ledger.Judge(book, files, func(k protocol.Key) bool { return *project == "" || k.Project == *project })
-	if err != nil {
-		return err
-	}
-	write := v.Write
-	if *asJSON {
-		write = v.WriteJSON
-	}
-	if err := write(os.Stdout); err != nil {
-		return err
-	}
-	if !v.Kept() || *once && !v.Once() {
-		return errBroken
-	}
-	return nil
 }
