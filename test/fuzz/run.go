@@ -69,7 +69,8 @@ func (r *runner) compile(ctx context.Context, t target) error {
 }
 
 var (
-	counted = regexp.MustCompile(`execs: (\d+)`)
+	// counted is a line of progress: inputs that were there before, then found ones.
+	counted = regexp.MustCompile(`(?:execs|gathering baseline coverage): (\d+)`)
 	// late is all that Go's fuzzer says when its own deadline meets it at the wrong
 	// moment (golang.org/issue/75804); a failing input is always named.
 	late = regexp.MustCompile(`(?m)^--- FAIL: \w+ \([0-9.]+s\)\n\s+context deadline exceeded\n`)
