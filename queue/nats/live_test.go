@@ -147,13 +147,20 @@ func TestAnAckOfAnOldIncarnationDoesNotRemoveANewMessage(t *testing.T) {
 	if err != nil || end.Reason != queue.Lost {
 		t.Fatalf("strand ended with %v, %v; want lost", end, err)
 	}
+	other := q.openOther()
+	held := other.fetch(5) // the server would take an old ack for one of these
 	ack(old...)
 	p.strand.Finish(nil)
 	p.next()
+	if n := q.info().NumAckPending; n != 5 {
+		t.Fatalf("%d of the 5 new messages wait for their acknowledgement", n)
+	}
+	other.stop(held...)
 	if after := p.strand.Info(); after.Incarnation == before.Incarnation || after.Name != before.Name {
 		t.Errorf("served %+v after %+v, want another incarnation of the same", after, before)
 	}
 	fresh := p.fetch(5)
+	slices.SortFunc(fresh, func(a, b *queue.Delivery) int { return int(a.Message().Position - b.Message().Position) })
 	if diff := cmp.Diff([]int64{1, 2, 3, 4, 5}, positions(fresh)); diff != "" {
 		t.Errorf("new deliveries (-want +got):\n%s", diff)
 	}
