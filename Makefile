@@ -43,7 +43,7 @@ DEMO_TIME ?= 10s
 RUN ?= .
 
 .PHONY: all
-all: check test faults examples ## What CI runs: format, lint, vet, tests, faults, example checks
+all: check test mutants faults examples ## What CI runs: format, lint, vet, tests, planted defects, faults, example checks
 
 .PHONY: help
 help: ## Describe the targets
@@ -149,6 +149,10 @@ crash: kafka ## Kill, end and freeze the program at every named step on every qu
 	FLUSHLINE_CRASH=all FLUSHLINE_CRASH_REPORT=$(CURDIR)/bin/crash go test -race -timeout $(LONG_TIMEOUT) $(TEST_FLAGS) \
 		-count 1 -parallel 4 -run '^TestCrash$$' ./test/e2e || failed=1; \
 	cat bin/crash.txt; exit $${failed:-0}
+
+.PHONY: mutants
+mutants: ## Plant defects, one at a time: each has to be caught by its checks within a minute
+	go run ./test/mutants
 
 .PHONY: fuzz
 fuzz: ## Fuzz every target for FUZZ_TIME, and go on from what earlier runs found

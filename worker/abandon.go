@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/flushline/flushline/flushers"
+	"github.com/flushline/flushline/internal/mutant"
 )
 
 // The limits on calls that were abandoned and have not returned.
@@ -97,7 +98,7 @@ func (l *lane) abandon(c *call, seen uint64) bool {
 		again := newBatch(l)
 		again.attempt, again.backoff = b.attempt, b.backoff
 		for _, p := range b.parts {
-			if p.open() { // others may be gone when the call returns just now
+			if p.open() && !mutant.On(mutant.ForgetAbandoned) { // others may be gone when the call returns just now
 				again.add(p)
 			}
 		}

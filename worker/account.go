@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/flushline/flushline/internal/failpoint"
+	"github.com/flushline/flushline/internal/mutant"
 	"github.com/flushline/flushline/queue"
 )
 
@@ -91,4 +92,10 @@ func (m *message) account() {
 	endBuffers.Put(buf)
 }
 
-func (m *message) giveBack() { m.d.Release() }
+func (m *message) giveBack() {
+	if mutant.On(mutant.AckAtShutdown) {
+		m.d.Ack()
+		return
+	}
+	m.d.Release()
+}

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/flushline/flushline/internal/failpoint"
+	"github.com/flushline/flushline/internal/mutant"
 	"github.com/flushline/flushline/queue"
 )
 
@@ -20,6 +21,9 @@ func (s *strand) finish(ctx context.Context) {
 	switch cause := context.Cause(ctx); {
 	case errors.As(cause, &end):
 		reason, deadline, lost = end.Reason, end.Deadline, end.Lost
+		if mutant.On(mutant.DrainLost) {
+			lost = nil
+		}
 	case cause == nil: // io.EOF or a terminal error, with nothing left to wait for
 		deadline = time.Now().Add(s.w.drain())
 	}
@@ -180,7 +184,7 @@ func (s *strand) releaseParts(m *message, reason queue.Reason, lanes map[*lane]s
 		}
 		b.mu.Lock()
 		ok := p.ended.CompareAndSwap(false, true)
-		if ok && p.counted {
+		if ok && p.counted && !mutant.On(mutant.UncountRelease) {
 			b.of(s.source.index).add(released, reason.String())
 		}
 		b.forgetDyingLocked()

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/flushline/flushline/internal/failpoint"
+	"github.com/flushline/flushline/internal/mutant"
 )
 
 // attempt carries one batch through work bytes, IsReady and Flush. False: the
@@ -73,6 +74,9 @@ func (l *lane) giveWork(b *batch) {
 // abandoned and the lane has gone on.
 func (l *lane) flight(r *runner, c *call, inst *instance, b *batch) bool {
 	b.decode(inst)
+	for i := 0; mutant.On(mutant.AckBeforeFlush) && i < len(b.parts); i++ {
+		b.parts[i].m.settle((*message).acknowledge)
+	}
 	c.inst, c.batch = inst, b
 	began := c.begin(r, callFlush, time.Now())
 	v := inst.flush(b, began)

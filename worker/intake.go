@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/flushline/flushline/internal/failpoint"
+	"github.com/flushline/flushline/internal/mutant"
 	"github.com/flushline/flushline/protocol"
 	"github.com/flushline/flushline/queue"
 )
@@ -185,6 +186,8 @@ func (s *strand) intake(ctx context.Context, m *message) {
 		err = s.scan(m, &p)
 	}
 	switch {
+	case err != nil && mutant.On(mutant.SkipUndecodable):
+		s.skip(m, SkippedEmpty)
 	case err != nil:
 		s.reject(m, ReasonUndecodable, err)
 	case len(m.groups) == 0:

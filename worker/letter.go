@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/flushline/flushline/internal/failpoint"
+	"github.com/flushline/flushline/internal/mutant"
 	"github.com/flushline/flushline/protocol"
 	"github.com/flushline/flushline/queue"
 )
@@ -174,7 +175,7 @@ func (ls *letters) put(ctx context.Context, ds []doomed) (failed []doomed, err e
 	failpoint.Hit(failpoint.LetterPut)
 	for i := range ds {
 		d := &ds[i]
-		if errs != nil && errs[i] != nil {
+		if errs != nil && errs[i] != nil && !mutant.On(mutant.DropLetter) {
 			failed, err = append(failed, *d), errs[i]
 		} else {
 			d.p.book().bury(d.p, d.reason)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/flushline/flushline/flushers"
 	"github.com/flushline/flushline/internal/failpoint"
+	"github.com/flushline/flushline/internal/mutant"
 )
 
 // finish turns the result of a Flush into ends and retries.
@@ -53,6 +54,9 @@ func (l *lane) delivered(b *batch) {
 
 // failed keeps the batch for another try.
 func (l *lane) failed(b *batch, v *verdict) {
+	for i := 0; mutant.On(mutant.ReleaseRunning) && i < len(b.parts); i++ {
+		b.parts[i].m.settle((*message).giveBack)
+	}
 	b.dropHolds()
 	b.forgetDecoded()
 	l.mu.Lock()
@@ -103,7 +107,7 @@ func (l *lane) partly(b *batch, v *verdict) {
 	for i, p := range b.parts {
 		why := v.failed[i]
 		switch {
-		case why == nil:
+		case why == nil || mutant.On(mutant.SwallowPartial):
 			good = append(good, p)
 		case why.class == flushers.ClassPermanent:
 			bad = append(bad, doomed{p, ReasonPermanent, why, b.attempt})

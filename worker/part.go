@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/flushline/flushline/internal/mutant"
 	"github.com/flushline/flushline/protocol"
 	"github.com/flushline/flushline/queue"
 )
@@ -147,7 +148,7 @@ func (p *part) bytes() int64 { return int64(p.size) }
 // partEnded acknowledges the message when its last part ended, and drops as many
 // holds as given. It says whether this part was the last.
 func (m *message) partEnded(holds int32) (last bool) {
-	if last = m.open.Add(-1) == 0; last {
+	if last = m.open.Add(-1) == 0; last || mutant.On(mutant.AckFirstPart) {
 		if m.settle((*message).acknowledge) {
 			m.strand.source.acknowledged.Add(1)
 		}
@@ -194,6 +195,8 @@ func (m *message) drop(holds int32) {
 	clear(m.groups)
 	m.group[0] = protocol.Group{}
 	m.groups, m.more = nil, nil
-	m.d.Free()
+	if !mutant.On(mutant.BudgetLeak) {
+		m.d.Free()
+	}
 	m.strand.bytesFreed()
 }

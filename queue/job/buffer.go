@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/flushline/flushline/internal/mutant"
 	"github.com/flushline/flushline/queue"
 )
 
@@ -56,7 +57,7 @@ func (s *strand) deliveries(b *Batch, seed *queue.OriginSeed) (ds []*delivery, b
 		slab = slab[1:]
 		d.strand, d.bytes = s, int64(len(m.Value))
 		held := m.Held()
-		if b.Origins != nil && b.Origins[i] != (queue.Origin{}) {
+		if !mutant.On(mutant.NewOrigin) && b.Origins != nil && b.Origins[i] != (queue.Origin{}) {
 			d.Init(*m, b.Origins[i], 1, held, d, give)
 		} else {
 			d.InitAt(*m, seed, 1, held, d, give)

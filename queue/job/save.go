@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/flushline/flushline/internal/failpoint"
+	"github.com/flushline/flushline/internal/mutant"
 )
 
 // How often a checkpoint is stored when something changed, and how many messages
@@ -25,7 +26,7 @@ const saveTimeout = 30 * time.Second
 // reserve lets up to n messages be handed out, as far as the newest checkpoint is
 // not too old.
 func (s *Source) reserve(n int) int {
-	if s.cfg.Lease == nil {
+	if s.cfg.Lease == nil || mutant.On(mutant.NoAheadLimit) {
 		return n
 	}
 	for {

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"time"
 
+	"github.com/flushline/flushline/internal/mutant"
 	"github.com/flushline/flushline/queue"
 )
 
@@ -128,6 +129,9 @@ func (s *strand) foldLocked(low int64) {
 // placeLocked is where a later start goes on: a position, what has ended above it,
 // and how many messages that is.
 func (s *strand) placeLocked() (at int64, ended []queue.Interval, messages int64) {
+	if mutant.On(mutant.CheckpointAhead) {
+		return s.mark.Next(), nil, 0
+	}
 	low, above := s.mark.Above()
 	s.foldLocked(low)
 	at = low

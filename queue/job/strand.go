@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/flushline/flushline/internal/mutant"
 	"github.com/flushline/flushline/queue"
 )
 
@@ -82,6 +83,12 @@ func (s *Source) newStrand(slice *Slice, n int64, h queue.Host, left *openSlice)
 	at := slice.From
 	if left != nil {
 		at, st.done, st.owed = left.At, left.spans, left.Messages
+		if mutant.On(mutant.ResumeSkips) {
+			at++
+		}
+		if mutant.On(mutant.ResumeForgets) {
+			st.done, st.owed = nil, 0
+		}
 	}
 	st.mark = queue.NewWatermark(at, 1<<10)
 	return st

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/flushline/flushline/internal/mutant"
 	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/queue/kafka/wire"
 )
@@ -125,7 +126,7 @@ func (c *cursor) due(now time.Time) (mark, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case c.over:
+	case c.over && !mutant.On(mutant.CommitAfterEnd):
 		return mark{}, false
 	case low == c.committed:
 		c.at, c.err, c.since = now, nil, time.Time{}
@@ -140,7 +141,7 @@ func (c *cursor) last() (m mark, over, news bool) {
 	low, ended := c.mark.Above()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.over {
+	if c.over && !mutant.On(mutant.CommitAfterEnd) {
 		return mark{}, true, false
 	}
 	m = mark{c, low, c.describe(low, union(aboveOf(c.inherited, low), ended))}

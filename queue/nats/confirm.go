@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/flushline/flushline/internal/mutant"
 )
 
 // open says whether the server on the present connection is known to have this
@@ -18,7 +20,7 @@ func (s *strand) open() bool {
 // Between the check and the write the connection may be replaced by another; the
 // time of a whole reconnect would have to pass between two instructions.
 func (s *strand) send(reply string, body []byte) {
-	if !s.open() {
+	if !s.open() && !mutant.On(mutant.LateAck) {
 		return
 	}
 	if err := s.conn.nc.Publish(reply, body); err != nil {
@@ -65,6 +67,9 @@ func (s *strand) confirm(line, doubts int64) {
 	}
 	replies := s.book.unsafe(s.safe.Load())
 	for _, reply := range replies {
+		if mutant.On(mutant.ForgetAcks) {
+			break
+		}
 		s.send(reply, ackBody)
 	}
 	if len(replies) > 0 {
@@ -138,6 +143,9 @@ func (s *strand) tidy(now time.Time) {
 // ack wait has passed since it last heard so.
 func (s *strand) mark(now time.Time) {
 	if !s.open() {
+		return
+	}
+	if mutant.On(mutant.NoInProgress) {
 		return
 	}
 	before := now.Add(keepInterval - s.numbers.Load().ackWait/3)

@@ -3,6 +3,8 @@ package nats
 import (
 	"encoding/binary"
 	"time"
+
+	"github.com/flushline/flushline/internal/mutant"
 )
 
 // ended remembers which sequences were acknowledged lately. The server may have
@@ -44,7 +46,7 @@ func (e *ended) add(seq uint64, stored int64, now time.Time) {
 // numbers anew.
 func (e *ended) has(seq uint64, stored int64) (known, other bool) {
 	for i := range e.blocks {
-		if b := &e.blocks[i]; b.has(seq) {
+		if b := &e.blocks[i]; b.has(seq) && !mutant.On(mutant.ForgetEnded) {
 			return true, stored > b.newest
 		}
 	}

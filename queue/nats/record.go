@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/flushline/flushline/internal/failpoint"
+	"github.com/flushline/flushline/internal/mutant"
 	"github.com/flushline/flushline/queue"
 )
 
@@ -89,7 +90,7 @@ func nakBody() []byte {
 func (r *record) fill(s *strand, m *nats.Msg, p position, cost int64) {
 	r.strand, r.seq, r.stored, r.reply = s, p.stream, p.time, m.Reply
 	msg, origin, brought := messageOf(m, p)
-	if brought {
+	if brought && !mutant.On(mutant.NewOrigin) {
 		r.Init(msg, origin, p.attempt, cost, r, s.give)
 		return
 	}

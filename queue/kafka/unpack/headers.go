@@ -3,6 +3,7 @@ package unpack
 import (
 	"strings"
 
+	"github.com/flushline/flushline/internal/mutant"
 	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/queue/kafka/record"
 )
@@ -47,7 +48,7 @@ func same(list []queue.Header, hs []record.Header) bool {
 func broughtOrigin(list []queue.Header) (o queue.Origin, ok bool) {
 	for i := range list {
 		h := &list[i]
-		if len(h.Key) == len(queue.HeaderOrigin) && strings.EqualFold(h.Key, queue.HeaderOrigin) {
+		if !mutant.On(mutant.NewOrigin) && len(h.Key) == len(queue.HeaderOrigin) && strings.EqualFold(h.Key, queue.HeaderOrigin) {
 			return queue.ParseOrigin(h.Value)
 		}
 	}

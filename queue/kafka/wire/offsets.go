@@ -7,6 +7,8 @@ import (
 
 	"github.com/segmentio/kafka-go"
 	"golang.org/x/sync/semaphore"
+
+	"github.com/flushline/flushline/internal/mutant"
 )
 
 // Commit stores positions under a membership. The map holds only the partitions
@@ -23,7 +25,11 @@ func (c *Client) Commit(ctx context.Context, addr string, m Membership, ps []Com
 			eachTopic(e, ps, func(p *CommitPartition) string { return p.Topic }, func(e *encoder, p *CommitPartition) {
 				e.int32(p.Partition)
 				e.int64(p.Offset)
-				e.int32(-1) // 0 would make other clients rewind after a change of leaders
+				if mutant.On(mutant.EpochZero) {
+					e.int32(0)
+				} else {
+					e.int32(-1) // 0 would make other clients rewind after a change of leaders
+				}
 				e.str(p.Metadata)
 			})
 		},

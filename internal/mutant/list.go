@@ -1,0 +1,151 @@
+package mutant
+
+// Defect is a mutant and what is expected of it.
+type Defect struct {
+	Mutant
+	Name   string
+	Breaks string
+	Checks []Check // each of them has to catch it
+}
+
+// Check is a test, or several, of one package.
+type Check struct {
+	Package string // below the module
+	Run     string // what their names match, as in `go test -run`
+}
+
+// List is every mutant.
+func List() []Defect {
+	return append(engine(), queues()...)
+}
+
+// engine are those of package worker.
+func engine() []Defect {
+	worker := func(run string) Check { return Check{"worker", run} }
+	return []Defect{
+		{
+			AckBeforeFlush, "ack-before-flush", "a message is acknowledged when its batch goes to Flush",
+			[]Check{worker("TestNothingIsAcknowledgedBeforeFlushReturned")},
+		},
+		{
+			AckFirstPart, "ack-first-part", "a message is acknowledged when the first of its parts has ended",
+			[]Check{worker("TestEachFlusherOfARouteGetsEveryGroupAndTheLastOneAcknowledges")},
+		},
+		{
+			AckAtShutdown, "ack-at-shutdown", "what is given back at a stop is acknowledged",
+			[]Check{worker("TestAStopIsBoundedAndGivesTheRestBack")},
+		},
+		{
+			ReleaseRunning, "release-running", "a message whose batch failed is given back while its strand lives",
+			[]Check{worker("TestAFailingFlushIsTriedAgainWithTheIdenticalBatch")},
+		},
+		{
+			DropLetter, "drop-letter", "a dead letter counts as stored although the queue refused it",
+			[]Check{worker("TestAFailingDeadLetterQueueWithholdsTheAcknowledgement")},
+		},
+		{
+			SwallowPartial, "swallow-partial", "groups that a partial result names as failed count as flushed",
+			[]Check{worker("TestPartialErrorsRetryOnlyWhatFailed")},
+		},
+		{
+			SkipUndecodable, "skip-undecodable", "a message that cannot be read is skipped, not dead-lettered",
+			[]Check{worker("TestWhatCannotBeReadOrRoutedBecomesADeadLetter")},
+		},
+		{
+			ForgetAbandoned, "forget-abandoned", "the batch of a Flush that was given up is not tried again",
+			[]Check{worker("TestTooManyAbandonedCallsWedgeTheLane|TestAHangingFlushOfAConcurrentFlusherIsTriedAgain")},
+		},
+		{
+			DrainLost, "drain-lost", "a strand that is lost while it drains goes on settling",
+			[]Check{worker("TestLostWhileDraining")},
+		},
+		{
+			BudgetLeak, "budget-leak", "the bytes of a message are not given back",
+			[]Check{worker("TestMessagesAreFlushedThenAcknowledged")},
+		},
+		{
+			UncountRelease, "uncount-release", "parts that are given back are counted nowhere",
+			[]Check{worker("TestAStopIsBoundedAndGivesTheRestBack")},
+		},
+	}
+}
+
+// carried is a test of the suite that every queue passes.
+const carried = "an_origin_in_the_headers_wins_over_the_position"
+
+// queues are those of the sources and of jobs.
+func queues() []Defect {
+	return []Defect{
+		{
+			CommitHighest, "commit-highest", "the highest position is committed instead of the lowest that has not ended",
+			[]Check{
+				{"queue", "TestWatermarkIsTheModels"},
+				{"queue/kafka", "TestHandOvers"},
+			},
+		},
+		{
+			NoFence, "no-fence", "a commit under a lease that is over is sent",
+			[]Check{{"queue/kafka/group", "TestCommitIsFencedByLease"}},
+		},
+		{
+			CommitAfterEnd, "commit-after-end", "a cursor commits after the end of its lease",
+			[]Check{{"queue/kafka", "TestACursorThatIsOverCommitsNothing|TestALostLeaseCommitsNothing"}},
+		},
+		{
+			CommitBack, "commit-back", "a commit below one that was sent before is sent",
+			[]Check{{"queue/kafka/group", "TestCommitIsFencedByLease"}},
+		},
+		{
+			EpochZero, "epoch-zero", "a commit names leader epoch 0, and other clients rewind after a change of leaders",
+			[]Check{{"queue/kafka/wire", "TestCommitSendsNoLeaderEpoch"}},
+		},
+		{
+			ForeignMap, "foreign-map", "a gap map is believed although it belongs to another place",
+			[]Check{{"queue/kafka", "TestGapMapSaysNothingElsewhere"}},
+		},
+		{
+			IgnoreDoubt, "ignore-doubt", "a process that was frozen past its session goes on as if it owned its partitions",
+			[]Check{{"queue/kafka/group", "TestSuspensionIsDoubt|TestSilenceIsDoubt"}},
+		},
+		{
+			NewOrigin, "new-origin", "a replayed message gets the id of its new place, not the one that it brought",
+			[]Check{
+				{"queue/nats", "TestAnOriginInTheHeadersWins"},
+				{"queue/kafka", "TestConformanceOfFake/" + carried},
+				{"queue/job", "TestConformance/" + carried},
+			},
+		},
+		{
+			LateAck, "late-ack", "a message of a stream that was made anew is acknowledged by the number of an old one",
+			[]Check{{"queue/nats", "TestAnAckOfAnOldIncarnationDoesNotRemoveANewMessage"}},
+		},
+		{
+			NoInProgress, "no-in-progress", "the server is not told that a message is still held",
+			[]Check{{"queue/nats", "TestAPauseOfThreeAckWaits"}},
+		},
+		{
+			ForgetAcks, "forget-acks", "acknowledgements that a cut connection swallowed are not sent again",
+			[]Check{{"queue/nats", "TestASilentConnectionIsReplaced"}},
+		},
+		{
+			ForgetEnded, "forget-ended", "a redelivery of what has just ended is delivered as new",
+			[]Check{{"queue/nats", "TestAnotherMessageAtAKnownSequenceEndsTheStrand"}},
+		},
+		{
+			CheckpointAhead, "checkpoint-ahead", "a checkpoint says that what was handed out has ended",
+			[]Check{{"queue/job", "TestAJobThatIsKilledAndStoppedDeliversAllAndCountsExactly"}},
+		},
+		{
+			ResumeSkips, "resume-skips", "a job goes on one position behind where it was",
+			[]Check{{"queue/job", "TestAJobThatIsKilledAndStoppedDeliversAllAndCountsExactly"}},
+		},
+		{
+			ResumeForgets, "resume-forgets", "a job delivers again what its checkpoint knows to have ended",
+			[]Check{{"queue/job", "TestAJobThatIsKilledAndStoppedDeliversAllAndCountsExactly"}},
+		},
+		{
+			NoAheadLimit, "no-ahead-limit", "a job hands out without regard to the last checkpoint",
+			[]Check{{"queue/job", "TestNoMoreIsHandedOutThanMayComeTwice"}},
+		},
+	}
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/flushline/flushline/internal/mutant"
+)
+
+func TestRead(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		out    string
+		failed bool
+		want   result
+	}{
+		"passed": {
+			out:  "=== RUN   TestA\n    a_test.go:1: a log\n--- PASS: TestA (0.00s)\n=== RUN   TestB\n--- SKIP: TestB (0.00s)\nPASS\n",
+			want: result{ran: 2, skipped: 1},
+		},
+		"failed": {
+			out:    "=== RUN   TestA\n    seed.go:27: FLUSHLINE_SEED=1\n    a_test.go:1: lost 3\n    a_test.go:2: more\n--- FAIL: TestA (0.00s)\nFAIL\n",
+			failed: true, want: result{caught: true, test: "TestA", message: "lost 3", ran: 1},
+		},
+		"failed below": {
+			out:    "=== RUN   TestA\n=== RUN   TestA/x\n    a_test.go:1: lost 3\n--- FAIL: TestA (0.00s)\n    --- FAIL: TestA/x (0.00s)\nFAIL\n",
+			failed: true, want: result{caught: true, test: "TestA/x", message: "lost 3", ran: 2},
+		},
+		"failed before a crash": {
+			out:    "=== RUN   TestA\n    a_test.go:1: lost 3\n--- FAIL: TestA (0.00s)\npanic: deadlock\n\ngoroutine 1 [running]:\n",
+			failed: true, want: result{caught: true, test: "TestA", message: "lost 3", ran: 1},
+		},
+		"crashed": {
+			out:    "=== RUN   TestA\npanic: nil\n\ngoroutine 1 [running]:\n",
+			failed: true, want: result{caught: true, test: "TestA", message: "nil"},
+		},
+		"said nothing in time": {
+			out:    "=== RUN   TestA\npanic: test timed out after 1m0s\n\trunning tests:\n",
+			failed: true, want: result{hung: true, test: "TestA", message: "test timed out after 1m0s"},
+		},
+		"killed": {out: "=== RUN   TestA\n", failed: true, want: result{hung: true, test: "TestA"}},
+	} {
+		if got := read(c.out, c.failed); got != c.want {
+			t.Errorf("%s: %+v, want %+v", name, got, c.want)
+		}
+	}
+}
+
+func TestReportFailsForASurvivor(t *testing.T) {
+	t.Parallel()
+	trials := []trial{{
+		defect: mutant.Defect{Name: "a"}, check: mutant.Check{Package: "p", Run: "TestA"},
+		result: result{caught: true, test: "TestA", message: "lost 3"},
+	}}
+	var out bytes.Buffer
+	if err := report(&out, trials, time.Second); err != nil || !strings.Contains(out.String(), "lost 3") {
+		t.Errorf("%v\n%s", err, &out)
+	}
+	for _, r := range []result{{ran: 1}, {hung: true, test: "TestA"}} {
+		out.Reset()
+		trials[0].result = r
+		if err := report(&out, trials, time.Second); err == nil || !strings.Contains(out.String(), "NOT CAUGHT") {
+			t.Errorf("%+v: %v\n%s", r, err, &out)
+		}
+	}
+}
