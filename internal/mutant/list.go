@@ -121,7 +121,7 @@ func queues() []Defect {
 		},
 		{
 			NoInProgress, "no-in-progress", "the server is not told that a message is still held",
-			[]Check{{"queue/nats", "TestAPauseOfThreeAckWaits"}},
+			[]Check{{"queue/nats", "TestWhatIsHeldIsMarked"}},
 		},
 		{
 			ForgetAcks, "forget-acks", "acknowledgements that a cut connection swallowed are not sent again",

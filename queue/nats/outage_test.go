@@ -343,6 +343,23 @@ func TestAPauseOfThreeAckWaits(t *testing.T) {
 	})
 }
 
+// What is held for three ack waits is not delivered again, although the server has a
+// request that it could answer with it.
+func TestWhatIsHeldIsMarked(t *testing.T) {
+	bubble(t, func(t *testing.T, q *testQueue, _ *gate) {
+		q.publish(50, 10)
+		p := q.startPod()
+		ds := p.fetch(50)
+		p.none(3 * q.cfg.AckWait)
+		if got := q.info(); got.NumRedelivered != 0 || got.Delivered.Consumer != 50 {
+			t.Errorf("%d deliveries, %d redelivered; want 50 and none", got.Delivered.Consumer, got.NumRedelivered)
+		}
+		ack(ds...)
+		q.pending(0, 0)
+		p.stop()
+	})
+}
+
 // Ten minutes without a network: what was held and acknowledged meanwhile is
 // told as soon as the server is back, and what came again is not handed out.
 func TestTenMinutesOfDisconnection(t *testing.T) {
