@@ -37,6 +37,7 @@ VALIDATE := $(KUBECONFORM) -strict -summary -schema-location '$(KUBERNETES)/{{.R
 CI ?=
 TEST_FLAGS ?= $(if $(CI),-v)
 TEST_TIMEOUT ?= 9m
+FAULTS_TIMEOUT ?= 15m
 LONG_TIMEOUT ?= 90m
 FUZZ_TIME ?= 20s
 DEMO_TIME ?= 10s
@@ -67,8 +68,8 @@ test: kafka ## Run the tests of all packages with the race detector (below ten m
 
 # These tests compare rates and hold deadlines: nothing runs beside them.
 .PHONY: faults
-faults: kafka ## Kill, freeze and restart the program and its brokers (below ten minutes on two cores)
-	go test -race -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) -p 1 ./test/e2e/...
+faults: kafka ## Kill, freeze and restart the program and its brokers (below twelve minutes on two cores)
+	go test -race -timeout $(FAULTS_TIMEOUT) $(TEST_FLAGS) -p 1 ./test/e2e/...
 
 .PHONY: check
 check: fmt-check lint vet cross docs-check manifests ## Check format, lint, vet, build for the three systems, docs and manifests
