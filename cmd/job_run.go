@@ -97,7 +97,7 @@ func (j *running) whole(ctx context.Context, percent int) error {
 	if j.lease != nil {
 		defer j.release()
 	}
-	j.gate = job.NewGate(j.opt.rate.groups, j.opt.rate.bytes, j.groupsOf)
+	j.gate = job.NewGate(j.opt.rate.groups, j.opt.rate.bytes, j.groupsOf())
 	var err error
 	j.source, err = job.New(job.Config{
 		Name: j.kind.command(), Manifest: j.manifest, Slices: j.slices, Input: j.from.input(),
@@ -183,17 +183,20 @@ func (j *running) workerConfig(percent int) worker.Config {
 }
 
 // groupsOf counts for --rate N/s; what cannot be read counts as one.
-func (j *running) groupsOf(m *queue.Message) int {
+func (j *running) groupsOf() func(*queue.Message) int {
 	defaults := j.cfg.Worker().Payload
-	p, err := defaults.Of(m)
-	if err != nil {
-		return 1
+	limits := &protocol.Limits{Decompressed: int64(j.cfg.Limits.Decompressed)}
+	return func(m *queue.Message) int {
+		p, err := defaults.Of(m)
+		if err != nil {
+			return 1
+		}
+		_, groups, err := p.Scan(limits, nil)
+		if err != nil {
+			return 1
+		}
+		return max(len(groups), 1)
 	}
-	_, groups, err := p.Scan(&protocol.Limits{Decompressed: int64(j.cfg.Limits.Decompressed)}, nil)
-	if err != nil {
-		return 1
-	}
-	return max(len(groups), 1)
 }
 
 // deliver runs the worker, and what watches it, until the range has ended.
@@ -232,21 +235,29 @@ func (j *running) ending(ctx context.Context, w *worker.Worker, err error) error
 	defects := w.Status().Defects
 	switch {
 	case errors.As(err, &changed):
-		_ = j.tell("") // the error says more
+		j.tellSoFar()
 		return &coded{exitIncomplete, fmt.Errorf("the job cannot go on: %w", err)}
 	case errors.As(err, &undone):
-		_ = j.tell("")
+		j.tellSoFar()
 		return &coded{exitIncomplete, fmt.Errorf("%w; with dead_letter: none they have no place: write {} or {file: DIR}, or mend what they name, and start the job again", err)}
 	case errors.Is(err, job.ErrLost):
-		_ = j.tell("")
+		j.tellSoFar()
 		return &coded{exitTryAgain, fmt.Errorf("stopped: %w", err)}
 	case err != nil && !errors.Is(err, worker.ErrDrainDeadline):
 		return ended(err, defects)
 	case defects > 0:
 		return ended(nil, defects)
 	case !j.source.Report().Finished:
-		_ = j.tell("")
+		j.tellSoFar()
 		return &coded{exitTryAgain, context.Cause(ctx)}
 	}
 	return j.tell("")
+}
+
+// tellSoFar reports on a job that ended for another reason, which is the command's
+// error.
+func (j *running) tellSoFar() {
+	if err := j.tell(""); err != nil {
+		j.log.Error("the report is not whole", zap.Error(err))
+	}
 }
