@@ -27,6 +27,10 @@ PLATFORMS := $(foreach os,$(SYSTEMS),$(os)/amd64 $(os)/arm64)
 # it, every `go build` that wants to stamp a revision. VERSION is our stamp.
 export GOFLAGS := $(strip $(shell go env GOFLAGS) -buildvcs=false)
 
+# What runs of tests showed is kept here: one file a run.
+export FLUSHLINE_PROOF ?= $(CURDIR)/bin/proof
+export FLUSHLINE_PROOF_COMMIT := $(VERSION)
+
 TOOLS := $(CURDIR)/.tools
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)
 GOFUMPT := $(TOOLS)/gofumpt-$(GOFUMPT_VERSION)
