@@ -46,6 +46,7 @@ LONG_TIMEOUT ?= 90m
 FUZZ_TIME ?= 20s
 DEMO_TIME ?= 10s
 RUN ?= .
+RUNS ?=
 
 .PHONY: all
 all: check test mutants faults examples ## What CI runs: format, lint, vet, tests, planted defects, faults, example checks
@@ -113,6 +114,17 @@ docs: ## Write docs/flushers from the kinds' own fields and texts
 .PHONY: docs-check
 docs-check:
 	go run ./cmd/flushline flushers docs --check docs/flushers
+	go run ./test/reliability check
+
+# A run of another size replaces one of its name in bin/proof: keep those that the
+# commands in the document make.
+.PHONY: reliability
+reliability: ## Take over the runs in bin/proof (RUNS=names, or all) into docs/RELIABILITY.md
+	go run ./test/reliability keep $(FLUSHLINE_PROOF) $(RUNS)
+
+.PHONY: summary
+summary: ## Print what the runs in bin/proof showed, and how many faults happened
+	go run ./test/reliability summary $(FLUSHLINE_PROOF)
 
 # Naming a place for schemas takes kubeconform's own, which is on the network, away.
 # The tests show that what is wrong is refused.
