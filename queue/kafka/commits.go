@@ -52,8 +52,8 @@ var errHeldBack = errors.New("commits are held back until it is known whether th
 
 // store commits marks under their leases.
 func (s *Source) store(ctx context.Context, marks []mark) []error {
-	s.storing.Lock() // before it is asked whose marks may still be stored
-	defer s.storing.Unlock()
+	s.storing <- struct{}{} // before it is asked whose marks may still be stored
+	defer func() { <-s.storing }()
 	errs := make([]error, len(marks))
 	var send []group.Mark
 	var index []int

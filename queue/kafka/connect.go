@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
@@ -14,8 +15,11 @@ import (
 
 // Connect makes the client that a Config describes. It dials nothing yet; errors
 // are about files and settings.
-func Connect(cfg *Config) (*wire.Client, error) {
+func Connect(cfg *Config) (*wire.Client, error) { return connect(cfg, nil) }
+
+func connect(cfg *Config, dial func(ctx context.Context, network, addr string) (net.Conn, error)) (*wire.Client, error) {
 	w := wire.Config{
+		Dial:                 dial,
 		Brokers:              cfg.Brokers,
 		ClientID:             cfg.ClientID,
 		SASL:                 cfg.SASL,

@@ -26,9 +26,9 @@ func (s *Source) lease(ctx context.Context, l *group.Lease) {
 			return
 		}
 		w = *again
-		s.storing.Lock() // no commit of what was may follow
+		s.storing <- struct{}{} // no commit of what was may follow
 		l.Rewind()
-		s.storing.Unlock()
+		<-s.storing
 	}
 }
 

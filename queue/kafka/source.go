@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,6 +24,10 @@ type Options struct {
 	Drain           time.Duration // how long a revoked partition may drain; 25s
 	Name            string        // the source's name in metrics; "kafka"
 	Log             *zap.Logger
+
+	// Dial opens TCP connections, also those of what shares the source's client; nil
+	// is a net.Dialer.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
 func (o *Options) defaults() {
@@ -68,7 +73,7 @@ type Source struct {
 	host    queue.Host
 	member  *group.Member
 	commits *committer
-	storing sync.Mutex      // held while a commit is under way
+	storing chan struct{}   // holds a token while a commit is under way; no mutex, as that takes its time
 	running context.Context // ends when the last strand has
 	loops   sync.WaitGroup
 	stop    context.CancelCauseFunc
@@ -91,7 +96,7 @@ func Open(ctx context.Context, cfg *Config, opt Options) (*Source, error) {
 		return nil, fmt.Errorf("couldn't use source.kafka: %w", err)
 	}
 	opt.defaults()
-	client, err := Connect(cfg)
+	client, err := connect(cfg, opt.Dial)
 	if err != nil {
 		return nil, err
 	}
@@ -101,6 +106,7 @@ func Open(ctx context.Context, cfg *Config, opt Options) (*Source, error) {
 		first:   map[wire.TopicPartition]bool{},
 		settled: map[string]bool{},
 		kicked:  make(chan struct{}, 1),
+		storing: make(chan struct{}, 1),
 		leaders: map[int32]*leader{},
 		strands: map[wire.TopicPartition]*strand{},
 		cursors: map[*cursor]*strand{},
