@@ -44,3 +44,30 @@ func TestLostWhileDraining(t *testing.T) {
 		})
 	}
 }
+
+// A strand that waits for room in `limits.lanes` when the process stops goes on
+// waiting: what it holds can be flushed, and is, without waiting for the deadline.
+func TestAStopWaitsForRoomForLanes(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := checker.New()
+		s.SetDelay(2 * time.Second)
+		r := start(t, memory.Config{}, worker.Config{
+			Drain:  time.Minute,
+			Routes: []worker.Route{routeOf("r", worker.Match{}, entryOf("e", s))},
+			Limits: worker.Limits{Lanes: 1},
+		})
+		r.publish(3, 3)
+		time.Sleep(time.Second) // the first is being flushed, the others wait for its lane
+		began := time.Now()
+		r.mustStop()
+		if took := time.Since(began); took > 20*time.Second {
+			t.Errorf("the stop took %v", took)
+		}
+		r.acked(3)
+		if n := s.Stats().Groups; n != 3 {
+			t.Errorf("%d groups were stored, want 3", n)
+		}
+		r.drained()
+		clean(t, s)
+	})
+}

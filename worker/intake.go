@@ -165,6 +165,8 @@ func (s *strand) awaitHeld(ctx context.Context, waiting int) bool {
 	s.w.held.watch(s.wake)
 	defer s.w.held.unwatch(s.wake)
 	defer s.waiting.Store(false)
+	ctx, cancel := s.untilDrained(ctx)
+	defer cancel()
 	for s.w.held.free.Load() < 0 && s.held.Load() > int64(waiting) {
 		s.setState(strandBudgetExhausted, "decoding the next message would exceed `limits.in_flight`")
 		select {
@@ -360,6 +362,11 @@ func (s *strand) offer(ctx context.Context) {
 // findLane waits until the lane exists: at `limits.lanes` that takes an idle one
 // to stop.
 func (s *strand) findLane(ctx context.Context, sl *slot) *lane {
+	if l := s.w.lane(sl.entry, sl.key); l != nil {
+		return l
+	}
+	ctx, cancel := s.untilDrained(ctx)
+	defer cancel()
 	for {
 		if l := s.w.lane(sl.entry, sl.key); l != nil {
 			return l
@@ -370,6 +377,32 @@ func (s *strand) findLane(ctx context.Context, sl *slot) *lane {
 			return nil
 		case <-time.After(100 * time.Millisecond):
 		}
+	}
+}
+
+// untilDrained is a context for waits of intake: with a stop of the process it lasts
+// as long as the drain does, because what waits inside can still be flushed and would
+// hold up the drain if it were left there. Any other end of ctx ends it.
+func (s *strand) untilDrained(ctx context.Context) (context.Context, context.CancelFunc) {
+	drained, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ended := context.AfterFunc(ctx, func() {
+		defer cancel()
+		var end *queue.End
+		if !errors.As(context.Cause(ctx), &end) || end.Reason != queue.Stopping {
+			return
+		}
+		t := time.NewTimer(time.Until(end.Deadline))
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-end.Lost:
+		case <-s.w.hurry:
+		case <-drained.Done():
+		}
+	})
+	return drained, func() {
+		ended()
+		cancel()
 	}
 }
 
