@@ -46,12 +46,27 @@ func (s *strand) lose(why string) {
 	s.end(why)
 }
 
+// takeTurn waits until nobody else confirms or repeats acknowledgements, which may
+// take as long as the server is silent, or until ctx ends: then it is false.
+func (s *strand) takeTurn(ctx context.Context) bool {
+	select {
+	case s.turn <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (s *strand) endTurn() { <-s.turn }
+
 // confirm lets settling go on over a connection on which the incarnation was
 // seen, unless doubts came up since the question was asked. It repeats the
 // acknowledgements that may have been lost with the connection before.
-func (s *strand) confirm(line, doubts int64) {
-	s.ackMu.Lock()
-	defer s.ackMu.Unlock()
+func (s *strand) confirm(ctx context.Context, line, doubts int64) {
+	if !s.takeTurn(ctx) {
+		return
+	}
+	defer s.endTurn()
 	s.mu.Lock()
 	ok := !s.gone && s.doubts == doubts && s.conn.line.number() == line
 	fresh := ok && s.confirmed.Load() != line
@@ -83,8 +98,10 @@ func (s *strand) confirm(line, doubts int64) {
 // so that they need not be repeated after a reconnect. Acknowledgements carry the
 // generation they were made in; an answered ping makes all before it safe.
 func (s *strand) confirmAcks(ctx context.Context) bool {
-	s.ackMu.Lock()
-	defer s.ackMu.Unlock()
+	if !s.takeTurn(ctx) {
+		return false
+	}
+	defer s.endTurn()
 	line := s.conn.line.number()
 	if !s.open() {
 		return false

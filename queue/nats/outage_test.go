@@ -408,6 +408,32 @@ func TestASilentConnectionIsReplaced(t *testing.T) {
 	})
 }
 
+// The keeper asks a server that says nothing whether it has the acknowledgements; the
+// end of the strand does not wait for that question beyond its own deadline.
+func TestAStopDoesNotWaitForASilentServer(t *testing.T) {
+	bubble(t, func(t *testing.T, q *testQueue, g *gate) {
+		q.publish(10, 10)
+		p := q.startPod()
+		ds := p.fetch(10)
+		g.swallow()
+		ack(ds...)
+		time.Sleep(500 * time.Millisecond)
+		p.end(&queue.End{Reason: queue.Stopping, Deadline: time.Now()})
+		if _, err := p.strand.End(p.patience()); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		p.strand.Finish(nil)
+		if err := <-p.done; err != nil {
+			t.Errorf("run: %v", err)
+		}
+		// Two seconds for what is on its way, and the one that the last acknowledgements always have.
+		if took := time.Since(began); took > 3*time.Second {
+			t.Errorf("the end took %v", took)
+		}
+	})
+}
+
 // Acknowledgements in a connection that dies before they are read are repeated on
 // the next.
 func TestAcksThatACutConnectionSwallowedAreRepeated(t *testing.T) {

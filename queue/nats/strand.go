@@ -68,7 +68,7 @@ type strand struct {
 	position   atomic.Int64
 	share      atomic.Int64 // window, or this pod's part of the server's limit
 	numbers    atomic.Pointer[numbers]
-	ackMu      sync.Mutex // confirming and repeating acknowledgements exclude each other
+	turn       chan struct{} // held by whoever confirms or repeats acknowledgements
 
 	// Only Fetch.
 	slab  []record
@@ -93,6 +93,7 @@ func newStrand(s *Source, one Consumer, b *birth, h queue.Host, end func(string)
 		kick:     make(chan struct{}, 1),
 		mind:     make(chan struct{}, 1),
 		stir:     make(chan struct{}, 1),
+		turn:     make(chan struct{}, 1),
 		asker:    newAsker(),
 		book:     newBook(),
 	}

@@ -97,7 +97,7 @@ func (w *watcher) look(ctx context.Context, now time.Time) time.Duration {
 		w.lose("the consumer was made anew; what was held comes again from the new one")
 		return watchIdle
 	}
-	w.confirm(line, doubts)
+	w.confirm(ctx, line, doubts)
 	w.learn(info, stream)
 	w.checkFlow(info, now)
 	if w.busy() {
