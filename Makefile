@@ -45,6 +45,7 @@ FAULTS_TIMEOUT ?= 15m
 LONG_TIMEOUT ?= 90m
 FUZZ_TIME ?= 20s
 DEMO_TIME ?= 10s
+SEEDS ?= 1000
 RUN ?= .
 RUNS ?=
 
@@ -166,6 +167,11 @@ crash: kafka ## Kill, end and freeze the program at every named step on every qu
 	FLUSHLINE_CRASH=all FLUSHLINE_CRASH_REPORT=$(CURDIR)/bin/crash go test -race -timeout $(LONG_TIMEOUT) $(TEST_FLAGS) \
 		-count 1 -parallel 4 -run '^TestCrash$$' ./test/e2e || failed=1; \
 	cat bin/crash.txt; exit $${failed:-0}
+
+# A world that fails says which seed it was: FLUSHLINE_SIM_SEED=n repeats it 20 times.
+.PHONY: sim
+sim: ## Simulate SEEDS deployments with seeded faults on each queue (1,000 in about two minutes)
+	FLUSHLINE_SIM_SEEDS=$(SEEDS) go test -count 1 -timeout $(LONG_TIMEOUT) -v -run '$(RUN)' ./test/sim
 
 .PHONY: mutants
 mutants: ## Plant defects, one at a time: each has to be caught by its checks within a minute
