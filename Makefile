@@ -46,6 +46,7 @@ LONG_TIMEOUT ?= 90m
 FUZZ_TIME ?= 20s
 DEMO_TIME ?= 10s
 SEEDS ?= 1000
+TIMES ?= 1
 RUN ?= .
 RUNS ?=
 
@@ -172,6 +173,11 @@ crash: kafka ## Kill, end and freeze the program at every named step on every qu
 .PHONY: sim
 sim: ## Simulate SEEDS deployments with seeded faults on each queue (1,000 in about two minutes)
 	FLUSHLINE_SIM_SEEDS=$(SEEDS) go test -count 1 -timeout $(LONG_TIMEOUT) -v -run '$(RUN)' ./test/sim
+
+# TIMES=60 is an hour of it.
+.PHONY: machines
+machines: ## Compare the step machines with their models in many more sequences (about a minute)
+	go run ./test/machines -times $(TIMES)
 
 .PHONY: mutants
 mutants: ## Plant defects, one at a time: each has to be caught by its checks within a minute

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/flushline/flushline/internal/steps"
 	"github.com/flushline/flushline/queue"
 )
 
@@ -66,12 +67,13 @@ func (n *naive) open() []int64 {
 // many laps of a small ring, and when more is added than the span foresaw.
 func TestWatermarkIsTheModels(t *testing.T) {
 	t.Parallel()
+	count := steps.Count(t)
 	rapid.Check(t, func(t *rapid.T) {
 		start := rapid.Int64Range(0, 1000).Draw(t, "start")
 		w := queue.NewWatermark(start, rapid.IntRange(1, 200).Draw(t, "span"))
 		m := &naive{next: start}
 		misuse := int64(0)
-		t.Repeat(map[string]func(*rapid.T){
+		t.Repeat(count.Of(map[string]func(*rapid.T){
 			"add": func(t *rapid.T) {
 				hole := rapid.SampledFrom([]int64{0, 0, 0, 1, 7}).Draw(t, "hole")
 				for range rapid.IntRange(1, 150).Draw(t, "messages") {
@@ -136,7 +138,7 @@ func TestWatermarkIsTheModels(t *testing.T) {
 					t.Fatalf("next %d, misuse %d, want %d, %d", w.Next(), w.Misuse(), m.next, misuse)
 				}
 			},
-		})
+		}))
 	})
 }
 

@@ -124,14 +124,35 @@ func (l *lane) noteTime(took time.Duration) {
 // flightEnded schedules a lane that waited for a concurrent flight to end.
 func (l *lane) flightEnded() {
 	l.mu.Lock()
-	run := !l.scheduled && !l.gone && (l.head != nil || len(l.retry) > 0 || l.outdated())
-	if run {
+	run := !l.gone && (l.head != nil || len(l.retry) > 0 || l.outdated())
+	switch {
+	case !l.scheduled && run:
 		l.scheduled = true
-	} else if !l.scheduled {
+	case !l.scheduled:
 		l.idleLocked(time.Now())
+	case run && l.waiting && l.movesLocked():
+		l.waiting = false
+	default:
+		run = false
 	}
 	l.mu.Unlock()
 	if run {
 		l.w.runners.scheduleOne(l)
 	}
+}
+
+// movesLocked says whether the end of a flight may end the lane's wait: it left a batch
+// that is due before what the lane waits for, or it succeeded, so that new parts may
+// be tried.
+func (l *lane) movesLocked() bool {
+	if l.inst == nil || l.askAgain != 0 { // it waits for Init or for IsReady
+		return false
+	}
+	switch l.state {
+	case backingOff, misconfigured:
+		return true
+	case batching:
+		return len(l.retry) > 0
+	}
+	return false
 }

@@ -7,6 +7,8 @@ import (
 	"testing/synctest"
 
 	"pgregory.net/rapid"
+
+	"github.com/flushline/flushline/internal/steps"
 )
 
 // A model of the held pool: what is free, and a line in which nobody passes
@@ -14,10 +16,13 @@ import (
 func TestHeldPoolServesInOrderAndConservesBytes(t *testing.T) {
 	t.Parallel()
 	// A bubble has no Deadline.
-	synctest.Test(t, func(t *testing.T) { rapid.Check(struct{ testing.TB }{t}, heldMachine) })
+	synctest.Test(t, func(t *testing.T) {
+		count := steps.Count(t)
+		rapid.Check(struct{ testing.TB }{t}, func(t *rapid.T) { heldMachine(t, count) })
+	})
 }
 
-func heldMachine(t *rapid.T) {
+func heldMachine(t *rapid.T, count *steps.Counter) {
 	type want struct {
 		least, most int64
 		end         context.CancelFunc
@@ -59,7 +64,7 @@ func heldMachine(t *rapid.T) {
 			t.Fatalf("free %d, line %d; the model has %d and %d", p.free.Load(), p.line.Load(), free, len(line))
 		}
 	}
-	t.Repeat(map[string]func(*rapid.T){
+	t.Repeat(count.Of(map[string]func(*rapid.T){
 		"take": func(t *rapid.T) {
 			ctx, end := context.WithCancel(context.Background())
 			x := &want{least: rapid.Int64Range(1, 1200).Draw(t, "least"), end: end}
@@ -115,7 +120,7 @@ func heldMachine(t *rapid.T) {
 			}
 			settle()
 		},
-	})
+	}))
 	for _, x := range line {
 		x.end()
 	}

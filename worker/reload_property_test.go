@@ -15,6 +15,7 @@ import (
 
 	"github.com/flushline/flushline/flushers"
 	"github.com/flushline/flushline/flushers/checker"
+	"github.com/flushline/flushline/internal/steps"
 	"github.com/flushline/flushline/protocol"
 	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/queue/memory"
@@ -25,8 +26,7 @@ import (
 // destinations break and mend. Each message ends exactly once at each entry that it
 // was routed to, instances of a lane never overlap, and every snapshot adds up.
 func TestReloadsLoseAndDuplicateNothing(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) { rapid.Check(struct{ testing.TB }{t}, reloads) })
+	step(t, reloads)
 }
 
 const (
@@ -50,7 +50,7 @@ type reloadWorld struct {
 	want     map[string][][]string // by id: what it may have been routed to
 }
 
-func reloads(t *rapid.T) {
+func reloads(t *rapid.T, count *steps.Counter) {
 	v := &reloadWorld{
 		q: memory.New(memory.Config{Strands: 2}), letters: memory.NewSink("letters"),
 		scripts: map[string]*checker.Script{}, undo: map[*checker.Script]func(){}, expelled: map[string]bool{}, want: map[string][][]string{},
@@ -80,7 +80,7 @@ func reloads(t *rapid.T) {
 		}
 		<-done
 	}()
-	t.Repeat(map[string]func(*rapid.T){
+	t.Repeat(count.Of(map[string]func(*rapid.T){
 		"publish":              v.publish,
 		"reload":               v.reload,
 		"reload under traffic": v.reloadUnderTraffic,
@@ -91,7 +91,7 @@ func reloads(t *rapid.T) {
 		},
 		"":                       v.check,
 		"reload and stop to ask": func(t *rapid.T) { v.reload(t); synctest.Wait() },
-	})
+	}))
 	for _, s := range v.scripts {
 		v.mend(s)
 	}

@@ -55,16 +55,19 @@ func (w *wheel) add(x waiter, now time.Time, d time.Duration) {
 	w.slots[i] = append(w.slots[i], x)
 	w.count++
 	if w.timer == nil || ahead < w.due {
-		w.armLocked(now, ahead)
+		w.armLocked(ahead)
 	}
 }
 
-func (w *wheel) armLocked(now time.Time, ticks int) {
+// armLocked looks at the clock itself: add may be told a time that is long past, such
+// as when a slow IsReady was asked, and the others on the wheel would wait so much
+// longer.
+func (w *wheel) armLocked(ticks int) {
 	if w.timer != nil {
 		w.timer.Stop()
 	}
 	w.due = ticks
-	w.timer = time.AfterFunc(w.base.Add(time.Duration(ticks)*wheelTick).Sub(now), w.turn)
+	w.timer = time.AfterFunc(time.Until(w.base.Add(time.Duration(ticks)*wheelTick)), w.turn)
 }
 
 // turn takes the lanes of all slots that are past.
@@ -82,7 +85,7 @@ func (w *wheel) turn() {
 	}
 	w.count -= len(lanes)
 	if w.count > 0 {
-		w.armLocked(now, w.nextLocked())
+		w.armLocked(w.nextLocked())
 	} else {
 		w.disarmLocked()
 	}

@@ -9,6 +9,9 @@ import (
 	"time"
 )
 
+// lateMost is how much later than asked for a waiter may be woken.
+const lateMost = (longTicks + 2) * wheelTick
+
 // Whatever is added at whatever time is woken once: not early, except that long
 // waits end with the wheel's turn, and late by little.
 func TestTheWheelWakesEachWaiterOnceAndInTime(t *testing.T) {
@@ -48,7 +51,7 @@ func TestTheWheelWakesEachWaiterOnceAndInTime(t *testing.T) {
 			const turn = (wheelSlots - 2) * wheelTick
 			for i, x := range waits {
 				took := woken[uint32(i)].Sub(x.at)
-				if took < min(x.d, turn) || took > x.d+(longTicks+2)*wheelTick {
+				if took < min(x.d, turn) || took > x.d+lateMost {
 					t.Errorf("seed %d: a wait of %v took %v", seed, x.d, took)
 				}
 			}
@@ -78,6 +81,31 @@ func TestWakeAllLeavesNothing(t *testing.T) {
 		synctest.Wait()
 		if woken.Load() != 51 {
 			t.Fatal("the wheel does not turn again")
+		}
+	})
+}
+
+// A lane that waits from a time long past, as when a slow IsReady was asked, does not
+// make the others on the wheel wait longer.
+func TestAWaitFromThePastDelaysNobody(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		woken := map[uint32]time.Duration{}
+		began := time.Now()
+		w := newWheel(func(ws []waiter) {
+			mu.Lock()
+			defer mu.Unlock()
+			for _, x := range ws {
+				woken[x.gen] = time.Since(began)
+			}
+		})
+		w.add(waiter{gen: 1}, began, 500*time.Millisecond)
+		w.add(waiter{gen: 2}, began.Add(-20*time.Second), 100*time.Millisecond)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if woken[1] > 500*time.Millisecond+lateMost || woken[2] > lateMost || len(woken) != 2 {
+			t.Errorf("woken after %v", woken)
 		}
 	})
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/flushline/flushline/internal/steps"
 )
 
 // A machine of lanes that take, stand in line, get turns, use or pass them, and
@@ -13,6 +15,7 @@ import (
 // stood in line, and as soon as something fits, somebody has a turn.
 func TestWorkPoolLosesNoTurn(t *testing.T) {
 	t.Parallel()
+	count := steps.Count(t)
 	rapid.Check(t, func(t *rapid.T) {
 		const limit = 1000
 		p := newWorkPool(limit)
@@ -55,7 +58,7 @@ func TestWorkPoolLosesNoTurn(t *testing.T) {
 			}
 			return rapid.SampledFrom(fit).Draw(t, "lane")
 		}
-		t.Repeat(map[string]func(*rapid.T){
+		t.Repeat(count.Of(map[string]func(*rapid.T){
 			"arrive": func(t *rapid.T) {
 				x := some(t, func(x *user) bool { return !x.inLine && !x.turn && !x.holds })
 				x.need = rapid.OneOf(rapid.Int64Range(1, 125), rapid.Int64Range(1, 2000)).Draw(t, "need")
@@ -100,7 +103,7 @@ func TestWorkPoolLosesNoTurn(t *testing.T) {
 					t.Fatal("lanes stand in line, nobody holds anything, and nobody has a turn")
 				}
 			},
-		})
+		}))
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/segmentio/kafka-go"
 	"pgregory.net/rapid"
 
+	"github.com/flushline/flushline/internal/steps"
 	"github.com/flushline/flushline/queue"
 )
 
@@ -215,9 +216,10 @@ func (r *relay) refuse(t *rapid.T) {
 // the map fits, no earlier owner commits anything, and in the end all is flushed.
 func TestHandOvers(t *testing.T) {
 	t.Parallel()
+	count := steps.Count(t)
 	rapid.Check(t, func(t *rapid.T) {
 		r := newRelay(t)
-		t.Repeat(map[string]func(*rapid.T){
+		t.Repeat(count.Of(map[string]func(*rapid.T){
 			"receive":   r.receive,
 			"receive 2": r.receive,
 			"end":       r.end,
@@ -241,7 +243,7 @@ func TestHandOvers(t *testing.T) {
 					}
 				}
 			},
-		})
+		}))
 		for r.at < len(r.log) || len(r.open) > 0 {
 			for r.at < len(r.log) && r.cur.mark.Span() < r.span {
 				pos := r.log[r.at]

@@ -6,6 +6,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"github.com/flushline/flushline/internal/steps"
 )
 
 func TestParseReply(t *testing.T) {
@@ -60,12 +62,13 @@ type modelPull struct {
 // left when no request is live.
 func TestPullsBalance(t *testing.T) {
 	t.Parallel()
+	count := steps.Count(t)
 	rapid.Check(t, func(t *rapid.T) {
 		var p pulls
 		var live []modelPull
 		var taken, charged, given, held int64
 		id := uint64(0)
-		t.Repeat(map[string]func(*rapid.T){
+		t.Repeat(count.Of(map[string]func(*rapid.T){
 			"ask": func(t *rapid.T) {
 				id++
 				one := pull{id: id, msgs: rapid.IntRange(1, 20).Draw(t, "msgs"), bytes: rapid.Int64Range(1, 5000).Draw(t, "bytes")}
@@ -118,7 +121,7 @@ func TestPullsBalance(t *testing.T) {
 					t.Fatalf("%+v", p)
 				}
 			},
-		})
+		}))
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/flushline/flushline/internal/steps"
 	"github.com/flushline/flushline/queue/kafka/wire"
 )
 
@@ -176,11 +177,13 @@ func (c *crowd) spread() int {
 // everything assigned, balanced and at rest, and what moved had to.
 func TestTwoRoundsSettle(t *testing.T) {
 	t.Parallel()
+	count := steps.Count(t)
 	rapid.Check(t, func(t *rapid.T) {
 		c := drawCrowd(t, 3, 20, 6)
 		memory := rapid.Bool().Draw(t, "same leader")
 		next := 100
 		for range rapid.IntRange(1, 6).Draw(t, "changes") {
+			count.Step()
 			switch rapid.IntRange(0, 4).Draw(t, "change") {
 			case 0:
 				var names []string

@@ -10,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/flushline/flushline/internal/steps"
 	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/queue/kafka/wire"
 )
@@ -350,6 +351,7 @@ func (w *world) rest() {
 // its successor, and when it is quiet again all is served once.
 func TestGroupsInAWildWorld(t *testing.T) {
 	t.Parallel()
+	count := steps.Count(t)
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t)
 		w.spawn("")
@@ -409,7 +411,7 @@ func TestGroupsInAWildWorld(t *testing.T) {
 			}
 			n.event(func() { n.done(l) })
 		}
-		t.Repeat(map[string]func(*rapid.T){
+		t.Repeat(count.Of(map[string]func(*rapid.T){
 			"deliver": deliver, "deliver more": deliver, "live": live, "live more": live,
 			"time":   pass,
 			"commit": commit, "commit more": commit,
@@ -447,7 +449,7 @@ func TestGroupsInAWildWorld(t *testing.T) {
 				}
 			},
 			"": func(*rapid.T) { w.fair() },
-		})
+		}))
 		w.b.loading = false
 		w.settle()
 		w.fair()

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/flushline/flushline/internal/steps"
 	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/queue/kafka/wire"
 )
@@ -79,10 +80,12 @@ type actor struct {
 // come to: everybody reads the same.
 func TestCompactionChangesNothing(t *testing.T) {
 	t.Parallel()
+	count := steps.Count(t)
 	rapid.Check(t, func(t *rapid.T) {
 		var log []wire.Record
 		actors := make([]actor, 3)
 		for n := range rapid.IntRange(0, 40).Draw(t, "steps") {
+			count.Step()
 			i := rapid.IntRange(0, len(actors)-1).Draw(t, "actor")
 			a := &actors[i]
 			switch what := rapid.IntRange(0, 4).Draw(t, "does"); {
