@@ -153,6 +153,12 @@ custom: $(GOLANGCI_LINT) ## Lint, vet, test, build, check and demo examples/cust
 	cd $(CUSTOM) && go run ./try $(CURDIR)/bin/customflusher check flushline.yaml
 	cd $(CUSTOM) && go run ./try $(CURDIR)/bin/customflusher demo -c flushline.yaml --for 3s
 
+# Each of its waits is bounded; how long all takes is what SOAK_TIME says.
+SOAK_TIME ?= 2h
+.PHONY: soak
+soak: kafka ## Load for SOAK_TIME beside destinations that hang, restarts and reloads; what workers need at rest
+	FLUSHLINE_SOAK=$(SOAK_TIME) go test -race -timeout 0 -count 1 -v -run '^TestSoak$$' ./test/e2e
+
 .PHONY: bench
 bench: ## Measure against the bare loop: ratios of one run, interleaved, medians
 	go run ./test/bench

@@ -84,7 +84,7 @@ func (x *crashed) begin(t *testing.T, config string) *pod {
 	cmd := x.command(t, "run", "-c", config)
 	p, out := child.Start(t, "w1", cmd)
 	go func() { _, _ = io.Copy(io.Discard, out) }()
-	return &pod{&process{p, "w1", cmd}}
+	return newPod(&process{p, "w1", cmd})
 }
 
 // provoke leads the worker to points that it does not come to by itself.

@@ -12,4 +12,7 @@
 //
 // TestJob... are the jobs that end: a range of a queue or a tree of files is known by
 // its ids, exactly these have to arrive, and the job's report has to count them.
+//
+// TestSoak has load and everything that may happen beside each other, for 45 seconds or
+// as long as FLUSHLINE_SOAK says (`make soak`), and looks at what workers need at rest.
 package e2e

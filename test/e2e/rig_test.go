@@ -259,14 +259,19 @@ func (r *rig) noDeadLetters(t *testing.T) {
 }
 
 // pod is one running worker.
-type pod struct{ *process }
+type pod struct {
+	*process
+	at map[string]string // addresses by listener: a log keeps its end only
+}
+
+func newPod(p *process) *pod { return &pod{p, map[string]string{}} }
 
 // pod starts `run` of one of the two programs.
 func (r *rig) pod(t *testing.T, program, name, config string) *pod {
 	t.Helper()
 	p, out := start(t, name, bin+"/"+program, "run", "-c", config)
 	go func() { _, _ = io.Copy(io.Discard, out) }()
-	running := &pod{p}
+	running := newPod(p)
 	r.scrape(t, running)
 	return running
 }
@@ -285,7 +290,10 @@ func (p *pod) terminate(t *testing.T) time.Duration {
 // address is where a listener of the pod is, as its log says.
 func (p *pod) address(t *testing.T, listener string) string {
 	t.Helper()
-	var found string
+	found := p.at[listener]
+	if found != "" {
+		return found
+	}
 	eventually(t, 20*time.Second, p.name+" says where its "+listener+" listens", func() bool {
 		found = p.said(listener)
 		return found != "" || !p.running()
@@ -293,6 +301,7 @@ func (p *pod) address(t *testing.T, listener string) string {
 	if found == "" {
 		t.Fatalf("%s ended before it listened", p.name)
 	}
+	p.at[listener] = found
 	return found
 }
 
