@@ -29,6 +29,7 @@ type Host struct {
 	held    [2]bool        // by Up and Down
 	delay   time.Duration
 	refused bool
+	dead    bool
 }
 
 // Host is a new one, without faults.
@@ -60,7 +61,7 @@ func (h *Host) dial(ctx context.Context, address string) (net.Conn, error) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.refused {
+	if h.refused || h.dead {
 		l.reset()
 	}
 	h.links[l] = false
@@ -81,7 +82,7 @@ func (h *Host) dial(ctx context.Context, address string) (net.Conn, error) {
 func (h *Host) reach(ctx context.Context) error {
 	for {
 		h.mu.Lock()
-		held, refused, changed := h.held[0] || h.held[1], h.refused, h.changed
+		held, refused, changed := h.held[0] || h.held[1], h.refused || h.dead, h.changed
 		h.mu.Unlock()
 		switch {
 		case refused:
@@ -142,6 +143,12 @@ func (h *Host) Delay(d time.Duration) { h.change(func() { h.delay = d }) }
 // Refuse has dials fail, or not any more.
 func (h *Host) Refuse(on bool) { h.change(func() { h.refused = on }) }
 
+// Kill cuts everything, for ever: the host is a machine that burnt.
+func (h *Host) Kill() {
+	h.change(func() { h.dead = true })
+	h.Cut()
+}
+
 // Cut resets all connections and says how many there were.
 func (h *Host) Cut() int { return h.each(func(l *link) { l.reset() }) }
 
@@ -165,6 +172,9 @@ func (h *Host) Shut(w Way) int {
 		}
 	})
 }
+
+// Connections is how many there are.
+func (h *Host) Connections() int { return h.each(func(*link) {}) }
 
 func (h *Host) each(f func(*link)) int {
 	h.mu.Lock()

@@ -263,11 +263,16 @@ func TestDialsThatFail(t *testing.T) {
 		p.host.Refuse(true)
 		p.fails("refused", dial(addr), syscall.ECONNREFUSED)
 		p.host.Refuse(false)
+		burnt := n.Host()
+		burnt.Kill()
+		burnt.Refuse(false)
+		_, err := burnt.DialContext(p.Context(), "tcp", addr)
+		p.fails("killed", err, syscall.ECONNREFUSED)
 		p.fails("nobody listens", dial("127.0.0.1:1"), syscall.ECONNREFUSED)
 		if err := dial("192.0.2.1:9092"); err == nil || !strings.Contains(err.Error(), "loopback") {
 			p.Errorf("another network: %v", err)
 		}
-		_, err := n.Listen("tcp", addr)
+		_, err = n.Listen("tcp", addr)
 		p.fails("listen", err, syscall.EADDRINUSE)
 		_ = p.listener.Close()
 		p.fails("closed", dial(addr), syscall.ECONNREFUSED)

@@ -48,7 +48,10 @@ type machine struct {
 	tries    int    // rounds that failed in a row
 	wanted   bool   // another round is wanted
 	wantedAt time.Time
-	replan   bool // the leader could not list partitions
+	replan   bool      // the leader could not list partitions
+	roundAt  time.Time // when the last one was completed
+	spoilt   int       // rounds in a row that did not last
+	spoiltBy uint64    // call of the last of them
 
 	where   finder
 	pulse   pulse
@@ -112,6 +115,19 @@ func backoff(failures int) time.Duration {
 		return 0
 	}
 	return min(firstTry<<min(failures-1, 10), lastTry)
+}
+
+// spoil asks for another round because the last one did not last. Two in a row are
+// ordinary: members come one after the other. A coordinator that goes on saying so is
+// not asked as fast as it answers.
+func (m *machine) spoil(now time.Time) {
+	if m.spoiltBy == m.call {
+		return // it said so before
+	}
+	m.spoiltBy = m.call
+	m.spoilt++
+	m.want(now)
+	m.wantedAt = now.Add(backoff(m.spoilt - 2))
 }
 
 // do asks for an action.

@@ -69,6 +69,9 @@ func (m *machine) answered(now time.Time, id string, gen int32, sent time.Time, 
 	if v == fine || v == inRound {
 		m.confirm(sent)
 	}
+	if v == fine && sent.Sub(m.roundAt) >= restless {
+		m.spoilt = 0
+	}
 	if v == usurped && m.fencedOut() {
 		m.die(now, err)
 		return
@@ -78,15 +81,14 @@ func (m *machine) answered(now time.Time, id string, gen int32, sent time.Time, 
 	}
 	switch v {
 	case inRound:
-		m.want(now)
-		m.wantedAt = now
+		m.spoil(now)
 	case oldGeneration:
 		m.loseAll(now, err)
-		m.want(now)
+		m.spoil(now)
 	case unknown:
 		m.loseAll(now, err)
 		m.dropID()
-		m.want(now)
+		m.spoil(now)
 	case refused, needsID:
 		m.trouble(now, err)
 	}

@@ -105,6 +105,7 @@ func (m *machine) synced(now time.Time, s agree, data []byte, err error) {
 func (m *machine) roundFailed(now time.Time, addr string, err error) {
 	if judge(err) == inRound {
 		m.again(now, 0)
+		m.spoil(now)
 		return
 	}
 	pause := backoff(m.tries)
@@ -146,7 +147,7 @@ func (m *machine) complete(now time.Time, s agree, a assignment) {
 		m.rounds++
 	}
 	t := decodeTerms(a.user)
-	m.phase, m.held, m.tries, m.proven = between, m.gen, 0, true
+	m.phase, m.held, m.tries, m.proven, m.roundAt = between, m.gen, 0, true, now
 	m.confirm(s.sent)
 	m.recheck.layout = t.layout
 	m.pulse.begin(now, t.more)
