@@ -41,6 +41,7 @@ type destination struct {
 	batch    worker.Batch
 	timeout  time.Duration
 
+	calm   bool        // all is well from the beginning
 	silent atomic.Bool // a fault: it hangs
 
 	mu    sync.Mutex
@@ -130,7 +131,7 @@ func (t *destination) flush(ctx context.Context, p *pod, call *checker.Call) err
 		<-ctx.Done()
 		return ctx.Err()
 	}
-	if !t.w.well.Load() && d.one(t.ill) {
+	if !t.well() && d.one(t.ill) {
 		if err := t.trouble(ctx, d, p, groups, raws); err != nil {
 			return err
 		}
@@ -218,7 +219,7 @@ func (t *destination) trouble(ctx context.Context, d *dice, p *pod, groups []*pr
 func (t *destination) ready(p *pod, key protocol.Key) bool {
 	d := t.turn("ready", key.String())
 	switch {
-	case t.w.well.Load() || p.dead.Load():
+	case t.well() || p.dead.Load():
 		return true
 	case d.one(60):
 		t.w.saw("ready-panic")
@@ -236,7 +237,7 @@ func (t *destination) ready(p *pod, key protocol.Key) bool {
 
 func (t *destination) start(p *pod, c flushers.Context) error {
 	d := t.turn("start", c.GetLogstore())
-	if t.w.well.Load() || p.dead.Load() || !d.one(4) {
+	if t.well() || p.dead.Load() || !d.one(4) {
 		return nil
 	}
 	t.w.saw("init-error")
@@ -245,13 +246,15 @@ func (t *destination) start(p *pod, c flushers.Context) error {
 
 func (t *destination) stop(p *pod, key protocol.Key) error {
 	d := t.turn("stop", key.String())
-	if t.w.well.Load() || p.dead.Load() || !d.one(6) {
+	if t.well() || p.dead.Load() || !d.one(6) {
 		return nil
 	}
 	t.w.saw("stop-error")
 	time.Sleep(d.within(0, 2*time.Second))
 	return errDown
 }
+
+func (t *destination) well() bool { return t.calm || t.w.well.Load() }
 
 // sleep lasts d, or until ctx ends.
 func sleep(ctx context.Context, d time.Duration) error {

@@ -41,7 +41,7 @@ func (f *fault) unclean() bool {
 // schedule draws the faults of a world. In a clean one workers stop and reload, nothing
 // is cut off, and every stop has the time it needs.
 func (w *world) schedule(d *dice) {
-	kinds := []string{faultStop, faultReload}
+	kinds := append([]string{faultStop, faultReload}, w.half.cleanKinds()...)
 	if !w.clean {
 		kinds = append(kinds, faultStop, faultKill, faultKill, faultLetters, faultSilent)
 		kinds = append(kinds, w.half.kinds()...)

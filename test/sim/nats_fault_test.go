@@ -21,6 +21,8 @@ func (h *natsHalf) kinds() []string {
 	return []string{natsCut, natsCutMidFrame, natsDeafServer, natsDeafWorker, natsHole, natsSlow, natsRestart, natsDelete}
 }
 
+func (h *natsHalf) cleanKinds() []string { return nil }
+
 func (h *natsHalf) fault(f *fault) {
 	switch f.kind {
 	case natsRestart:
@@ -133,3 +135,5 @@ func (h *natsHalf) delete(f *fault) {
 // heal has nothing to mend: every fault ended by itself, but a consumer whose deletion
 // was carried out without an answer.
 func (h *natsHalf) heal() { h.setUp() }
+
+func (h *natsHalf) handouts(scheduled int) int { return scheduled }
