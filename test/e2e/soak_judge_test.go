@@ -156,14 +156,15 @@ func (s *soak) record(r *proof.Run) {
 	s.recordGrowth(r, of, load)
 }
 
-// recordGrowth is the slope of resident memory under load, the first sixth left out.
+// recordGrowth is resident memory under load, the first sixth left out: its peak and
+// its slope.
 func (s *soak) recordGrowth(r *proof.Run, of func(string) string, load time.Duration) {
 	samples := s.steady.between(s.begin.Add(load/6), s.end)
 	var peak float64
 	for i := range samples {
 		peak = max(peak, samples[i].rss)
 	}
-	r.Value(of("resident under load, at most"), peak, "MiB")
+	r.AtMost(of("resident under load"), peak, soakMiB, "MiB")
 	grows := "resident memory grows under load by"
 	if load < slopeOf {
 		r.Note("On %s the load lasted %.0f minutes: how resident memory grows is judged from %.0f minutes on.", s.name, load.Minutes(), slopeOf.Minutes())

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"testing"
@@ -15,6 +16,10 @@ import (
 const (
 	soakRate   = 80   // LogGroups a second and queue
 	soakWindow = 4000 // so that no tenant that hangs fills it
+
+	soakHeld = 64                        // MiB of messages as received
+	soakWork = 16                        // MiB of decoded data
+	soakMiB  = soakHeld + soakWork + 64. // what a worker may take for it, as it tells its collector
 )
 
 // soak is the load on one queue and all that happens meanwhile.
@@ -54,7 +59,7 @@ type soak struct {
 func newSoak(t *testing.T, name string, lasts time.Duration) *soak {
 	t.Helper()
 	r, q := soakQueue(t, name)
-	r.limits = ", lane_idle: 3s, in_flight: 64MiB, work: 16MiB"
+	r.limits = fmt.Sprintf(", lane_idle: 3s, in_flight: %dMiB, work: %dMiB", soakHeld, soakWork)
 	r.scraper.Every = 500 * time.Millisecond
 	s := &soak{
 		rig: r, queue: q, name: name, rng: seed.New(t), lasts: lasts,
