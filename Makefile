@@ -42,7 +42,8 @@ CI ?=
 TEST_FLAGS ?= $(if $(CI),-v)
 TEST_TIMEOUT ?= 9m
 FAULTS_TIMEOUT ?= 15m
-LONG_TIMEOUT ?= 90m
+LONG_TIMEOUT ?= 150m
+KILLS ?= 1000
 FUZZ_TIME ?= 20s
 DEMO_TIME ?= 10s
 SEEDS ?= 1000
@@ -73,10 +74,11 @@ kafka: ## Fetch the Apache Kafka that tests run against, and say which it is
 test: kafka ## Run the tests of all packages with the race detector (below ten minutes on two cores)
 	go test -race -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) $$(go list ./... | grep -v '/test/e2e')
 
-# These tests compare rates and hold deadlines: nothing runs beside them.
+# Many of these tests compare rates and hold deadlines: nothing runs beside them. Those
+# that wait for a broker's patience run side by side, after the others.
 .PHONY: faults
 faults: kafka ## Kill, freeze and restart the program and its brokers (below twelve minutes on two cores)
-	go test -race -timeout $(FAULTS_TIMEOUT) $(TEST_FLAGS) -p 1 ./test/e2e/...
+	go test -race -timeout $(FAULTS_TIMEOUT) $(TEST_FLAGS) -p 1 -parallel 5 ./test/e2e/...
 
 .PHONY: check
 check: fmt-check lint vet cross docs-check manifests ## Check format, lint, vet, build for the three systems, docs and manifests
@@ -163,9 +165,13 @@ soak: kafka ## Load for SOAK_TIME beside destinations that hang, restarts and re
 bench: ## Measure against the bare loop: ratios of one run, interleaved, medians
 	go run ./test/bench
 
+.PHONY: kills
+kills: kafka ## Kill workers and jobs KILLS times at random moments, and as often at named steps (about half an hour)
+	FLUSHLINE_KILLS=$(KILLS) go test -timeout $(LONG_TIMEOUT) -count 1 -v -parallel 8 -run '^TestKills' ./test/e2e
+
 .PHONY: e2e-long
-e2e-long: kafka ## Kill and chaos runs at full size (about an hour)
-	FLUSHLINE_LONG=1 go test -race -timeout $(LONG_TIMEOUT) -count 1 -v -p 1 -run '$(RUN)' ./test/e2e/...
+e2e-long: kafka ## Kill and chaos runs at full size (about two hours)
+	FLUSHLINE_LONG=1 go test -race -timeout $(LONG_TIMEOUT) -count 1 -v -p 1 -parallel 5 -run '$(RUN)' ./test/e2e/...
 
 # A cell waits most of its time for a broker's patience, so some run side by side.
 .PHONY: crash

@@ -17,18 +17,9 @@ const crashGroups = 1200
 
 // crashJob runs a cell of a job.
 func crashJob(t *testing.T, c *crashCell) {
-	var j *jobRig
-	switch c.queue {
-	case "nats":
-		j = natsJob(t, crashGroups)
-	case "kafka":
-		j = kafkaJob(t, crashGroups)
-		j.extra = nil // on a busy machine a transaction may need a second try, and leaves another marker
-	default:
-		j = fileJob(t, crashGroups)
-	}
-	first := j.meets(t, c)
-	c.fired(t)
+	j := jobOn(t, c.queue, crashGroups)
+	first := j.meets(t, c, "400/s")
+	c.fired(t, 1)
 	fault := time.Now()
 	switch c.action {
 	case kill:
@@ -68,10 +59,24 @@ func crashJob(t *testing.T, c *crashCell) {
 	j.again(t, r)
 }
 
-// meets starts the process that meets the fault.
-func (j *jobRig) meets(t *testing.T, c *crashCell) *jobRun {
+// jobOn is a job on a queue by its name.
+func jobOn(t *testing.T, queue string, groups int) *jobRig {
 	t.Helper()
-	args := slices.Concat(j.command, []string{"-c", j.config, "--job", j.name, "--json", "--rate", "400/s"})
+	switch queue {
+	case "nats":
+		return natsJob(t, groups)
+	case "kafka":
+		j := kafkaJob(t, groups)
+		j.extra = nil // on a busy machine a transaction may need a second try, and leaves another marker
+		return j
+	}
+	return fileJob(t, groups)
+}
+
+// meets starts the process that meets the fault, and delivers so much until then.
+func (j *jobRig) meets(t *testing.T, c *crashCell, rate string) *jobRun {
+	t.Helper()
+	args := slices.Concat(j.command, []string{"-c", j.config, "--job", j.name, "--json", "--rate", rate})
 	cmd := c.command(t, args...)
 	p, out := child.Start(t, "job", cmd)
 	run := &jobRun{process: &process{p, "job", cmd}, read: make(chan struct{})}

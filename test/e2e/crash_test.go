@@ -190,8 +190,10 @@ func (c *crashCell) noted() string {
 	return string(b)
 }
 
-// fired waits until the action was taken.
-func (c *crashCell) fired(t *testing.T) {
+// fired waits until the action was taken so often.
+func (c *crashCell) fired(t *testing.T, times int) {
 	t.Helper()
-	eventually(t, time.Minute, fmt.Sprintf("%s fires", c.Point), func() bool { return strings.Contains(c.noted(), "fired ") })
+	eventually(t, time.Minute, fmt.Sprintf("%s fires, time %d", c.Point, times), func() bool {
+		return strings.Count(c.noted(), "fired ") >= times
+	})
 }

@@ -10,6 +10,9 @@
 // TestCrash is the matrix of crashes: every point of internal/failpoint on every queue,
 // killed, ended and frozen. Some cells run always, all with FLUSHLINE_CRASH=all.
 //
+// TestKillsRandom and TestKillsPlaced kill a number of times that FLUSHLINE_KILLS gives
+// (`make kills`). TestRollingUpgrade needs the history of a clone.
+//
 // TestJob... are the jobs that end: a range of a queue or a tree of files is known by
 // its ids, exactly these have to arrive, and the job's report has to count them.
 //

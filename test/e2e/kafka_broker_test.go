@@ -56,49 +56,6 @@ func TestKafkaBrokerRestartsLoseNothing(t *testing.T) {
 	t.Logf("%d duplicates", r.judge(t, (*ledger.Verdict).Kept))
 }
 
-// Of three brokers one after the other, the coordinator first, loses its partitions
-// to another, and is killed and started: nothing is lost, and nobody loses a
-// partition.
-func TestKafkaLeadersMove(t *testing.T) {
-	r, k := kafkaRigOn(t, kafkabroker.Start(t, kafkabroker.Options{Nodes: 3}))
-	k.session = 12 * time.Second // as above
-	one, two := r.config(t, "w1", 1000), r.config(t, "w2", 1000)
-	r.setup(t, one)
-	load := r.load(30)
-	load.Rate = 300
-	stop := r.producing(t, load)
-	pods := []*pod{r.pod(t, "flushline", "w1", one), r.pod(t, "flushline", "w2", two)}
-	before := k.settled(t, 2)
-	first := k.cluster.Coordinator(t, k.group)
-	for i := range size(1, 9) {
-		id := (first+i-1)%3 + 1
-		r.flows(t)
-		for p := range int32(partitions) {
-			if k.cluster.Leader(t, k.topic, p) == id {
-				k.cluster.MoveLeader(t, k.topic, p, id%3+1)
-			}
-		}
-		t.Logf("broker %d leads nothing: flow was back after %s", id, r.flowsAgain(t, "leaders moved", 30*time.Second).Round(time.Millisecond))
-		coordinates := k.cluster.Coordinator(t, k.group) == id
-		k.cluster.Node(id).Kill()
-		t.Logf("broker %d was killed (coordinator: %t): flow was back after %s", id, coordinates, r.flowsAgain(t, fmt.Sprintf("a broker was killed, coordinator %t", coordinates), 30*time.Second).Round(time.Millisecond))
-		k.cluster.Node(id).Restart(t)
-	}
-	stop()
-	k.drained(t, time.Minute)
-	after := k.settled(t, 2)
-	for i := range before.Members {
-		if before.Members[i].ID != after.Members[i].ID && before.Members[i].ID != after.Members[1-i].ID {
-			t.Errorf("member %s did not stay in the group", before.Members[i].Client)
-		}
-	}
-	for _, p := range pods {
-		p.status(t)
-		p.terminate(t)
-	}
-	t.Logf("%d duplicates", r.judge(t, (*ledger.Verdict).Kept))
-}
-
 // flows waits until the slow destination gets something.
 func (r *rig) flows(t *testing.T) {
 	t.Helper()

@@ -7,9 +7,6 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
-
-	"github.com/flushline/flushline/internal/ledger"
-	"github.com/flushline/flushline/internal/seed"
 )
 
 // Three workers share one durable and one is never ready: the other two go on as
@@ -70,55 +67,6 @@ func (r *rig) rate(over time.Duration) float64 {
 	begin, from := time.Now(), r.slow.logs.Load()
 	<-time.After(over)
 	return float64(r.slow.logs.Load()-from) / time.Since(begin).Seconds()
-}
-
-// Workers join, leave and are killed under load: nothing is lost.
-func TestWorkersComeAndGo(t *testing.T) {
-	lasts := size(8*time.Second, 2*time.Minute)
-	rng := seed.New(t)
-	r := newRig(t, false)
-	configs := map[string]string{}
-	names := []string{"w1", "w2", "w3"}
-	for _, name := range names {
-		configs[name] = r.config(t, name, 1000)
-	}
-	r.setup(t, configs["w1"])
-	load := r.load(50)
-	load.Rate = 500
-	stop := r.producing(t, load)
-
-	pods := map[string]*pod{}
-	var joined, left, killed int
-	for end := time.Now().Add(lasts); time.Now().Before(end); pause(rng) {
-		name := names[rng.IntN(len(names))]
-		switch p := pods[name]; {
-		case p == nil:
-			pods[name] = r.pod(t, "flushline", name, configs[name])
-			joined++
-		case rng.IntN(2) == 0:
-			// It may not have begun yet; then it has nothing to drain either.
-			p.address(t, "metrics")
-			p.terminate(t)
-			delete(pods, name)
-			left++
-		default:
-			p.kill()
-			delete(pods, name)
-			killed++
-		}
-	}
-	t.Logf("%d joined, %d left, %d were killed", joined, left, killed)
-	stop()
-	for _, name := range names {
-		if pods[name] == nil {
-			pods[name] = r.pod(t, "flushline", name, configs[name])
-		}
-	}
-	r.broker.drained(t, time.Minute)
-	for _, p := range pods {
-		p.terminate(t)
-	}
-	r.judge(t, (*ledger.Verdict).Kept)
 }
 
 func pause(rng *rand.Rand) {

@@ -35,10 +35,10 @@ func (c *Cluster) Group(tb TB, group string) Group {
 	return found
 }
 
-func describeGroup(ctx context.Context, cl *kgo.Client, group string) (Group, error) {
+func describeGroup(ctx context.Context, at kmsg.Requestor, group string) (Group, error) {
 	req := kmsg.NewPtrDescribeGroupsRequest()
 	req.Groups = []string{group}
-	resp, err := req.RequestWith(ctx, cl)
+	resp, err := req.RequestWith(ctx, at)
 	if err != nil {
 		return Group{}, err
 	}

@@ -24,28 +24,19 @@ func (c *Cluster) Leader(tb TB, topic string, partition int32) int {
 	return leader
 }
 
-// Coordinator is the id of the broker that coordinates a group.
-func (c *Cluster) Coordinator(tb TB, group string) int {
-	tb.Helper()
-	id := -1
-	c.do(tb, "find the coordinator of "+group, func(ctx context.Context, cl *kgo.Client) error {
-		return until(ctx, func() error {
-			req := kmsg.NewPtrFindCoordinatorRequest()
-			req.CoordinatorKey = group
-			req.CoordinatorKeys = []string{group}
-			resp, err := req.RequestWith(ctx, cl)
-			if err != nil {
-				return err
-			}
-			for _, k := range resp.Coordinators {
-				id = int(k.NodeID)
-				return kerr.ErrorForCode(k.ErrorCode)
-			}
-			id = int(resp.NodeID)
-			return kerr.ErrorForCode(resp.ErrorCode)
-		})
-	})
-	return id
+// findCoordinator asks some broker, which may not have heard yet that one is gone.
+func findCoordinator(ctx context.Context, cl *kgo.Client, group string) (id int, err error) {
+	req := kmsg.NewPtrFindCoordinatorRequest()
+	req.CoordinatorKey = group
+	req.CoordinatorKeys = []string{group}
+	resp, err := req.RequestWith(ctx, cl)
+	if err != nil {
+		return -1, err
+	}
+	for _, k := range resp.Coordinators {
+		return int(k.NodeID), kerr.ErrorForCode(k.ErrorCode)
+	}
+	return int(resp.NodeID), kerr.ErrorForCode(resp.ErrorCode)
 }
 
 // MoveLeader makes a broker the leader of a partition, as its first replica, and

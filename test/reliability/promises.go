@@ -12,12 +12,12 @@ var promises = []promise{
 	{
 		"at least once", "A message is acknowledged only when each of its parts was flushed, is durably in the dead letter queue, or was skipped for a counted reason. Whatever ends a worker, and whenever: no record is lost.",
 		[]string{"kills-random", "kills-placed", "crash", "sim-nats", "sim-kafka", "mutants"},
-		[]string{"test/e2e.TestKilledWorkersLoseNothing", "worker.TestChaos"},
+		[]string{"test/e2e.TestKillsRandom", "worker.TestChaos"},
 	},
 	{
 		"clean stops", "SIGTERM ends a worker within its drain limit. When what it held can be flushed within it, nothing comes twice.",
 		[]string{"clean-restarts", "upgrade"},
-		[]string{"test/e2e.TestCleanStopsUnderLoadMakeNoDuplicates"},
+		[]string{"test/e2e.TestCleanRestarts"},
 	},
 	{
 		"bounded duplicates", "After a kill no more comes twice than docs/DESIGN.md, section 6, says: on NATS what the worker held, at most its window; on Kafka the span, and what ended since the last commit.",

@@ -2,6 +2,10 @@ package group
 
 import "time"
 
+// lookAgain is the most between two lookups of a coordinator that is away: commits wait
+// for it, and one lookup is cheap.
+const lookAgain = 700 * time.Millisecond
+
 // finder knows where the coordinator is, or when it is looked for next.
 type finder struct {
 	addr     string // host:port; empty: unknown
@@ -36,7 +40,7 @@ func (m *machine) found(now, sent time.Time, addr string, err error) {
 	if err != nil {
 		m.trouble(now, err)
 		w.failures++
-		w.at = now.Add(backoff(w.failures))
+		w.at = now.Add(min(backoff(w.failures), lookAgain))
 		if judge(err) == refused && !m.joined {
 			m.die(now, err)
 		}
@@ -56,7 +60,7 @@ func (m *machine) astray(now time.Time, addr string, err error) {
 	m.trouble(now, err)
 	if w := &m.where; w.addr == addr {
 		w.addr = ""
-		w.at = now.Add(backoff(w.failures))
+		w.at = now.Add(min(backoff(w.failures), lookAgain))
 		w.failures++
 	}
 }

@@ -277,6 +277,26 @@ func TestACoordinatorThatMovesDuringARound(t *testing.T) {
 	}
 }
 
+// However long a coordinator is away, its successor is found within a second:
+// commits wait for it.
+func TestACoordinatorThatIsAwayIsLookedForOften(t *testing.T) {
+	t.Parallel()
+	h := joined(t)
+	h.m.astray(h.now, "one:9092", errCutOff)
+	asked, sought := h.now, 0
+	for end := h.now.Add(20 * time.Second); h.now.Before(end); h.pass(20 * time.Millisecond) {
+		for _, a := range h.m.actions() {
+			if s, ok := a.(seek); ok {
+				h.m.found(h.now, s.sent, "", kafka.GroupCoordinatorNotAvailable)
+				asked, sought = h.now, sought+1
+			}
+		}
+		if since := h.now.Sub(asked); since > lookAgain+20*time.Millisecond {
+			t.Fatalf("looked up %d times, and not for %s", sought, since)
+		}
+	}
+}
+
 // A partition that Serve gave up by itself is begun again after a while, unless
 // the group went on without our claim.
 func TestServeThatGivesUpIsTriedAgain(t *testing.T) {
