@@ -19,21 +19,24 @@ func List() []Defect {
 	return append(engine(), queues()...)
 }
 
+// simulated is what sees whole deployments, whichever the defect.
+var simulated = Check{"test/sim", "TestNATS"}
+
 // engine are those of package worker.
 func engine() []Defect {
 	worker := func(run string) Check { return Check{"worker", run} }
 	return []Defect{
 		{
 			AckBeforeFlush, "ack-before-flush", "a message is acknowledged when its batch goes to Flush",
-			[]Check{worker("TestNothingIsAcknowledgedBeforeFlushReturned")},
+			[]Check{worker("TestNothingIsAcknowledgedBeforeFlushReturned"), simulated},
 		},
 		{
 			AckFirstPart, "ack-first-part", "a message is acknowledged when the first of its parts has ended",
-			[]Check{worker("TestEachFlusherOfARouteGetsEveryGroupAndTheLastOneAcknowledges")},
+			[]Check{worker("TestEachFlusherOfARouteGetsEveryGroupAndTheLastOneAcknowledges"), simulated},
 		},
 		{
 			AckAtShutdown, "ack-at-shutdown", "what is given back at a stop is acknowledged",
-			[]Check{worker("TestAStopIsBoundedAndGivesTheRestBack")},
+			[]Check{worker("TestAStopIsBoundedAndGivesTheRestBack"), simulated},
 		},
 		{
 			ReleaseRunning, "release-running", "a message whose batch failed is given back while its strand lives",
@@ -41,11 +44,11 @@ func engine() []Defect {
 		},
 		{
 			DropLetter, "drop-letter", "a dead letter counts as stored although the queue refused it",
-			[]Check{worker("TestAFailingDeadLetterQueueWithholdsTheAcknowledgement")},
+			[]Check{worker("TestAFailingDeadLetterQueueWithholdsTheAcknowledgement"), simulated},
 		},
 		{
 			SwallowPartial, "swallow-partial", "groups that a partial result names as failed count as flushed",
-			[]Check{worker("TestPartialErrorsRetryOnlyWhatFailed")},
+			[]Check{worker("TestPartialErrorsRetryOnlyWhatFailed"), simulated},
 		},
 		{
 			SkipUndecodable, "skip-undecodable", "a message that cannot be read is skipped, not dead-lettered",
@@ -121,7 +124,7 @@ func queues() []Defect {
 		},
 		{
 			NoInProgress, "no-in-progress", "the server is not told that a message is still held",
-			[]Check{{"queue/nats", "TestWhatIsHeldIsMarked"}},
+			[]Check{{"queue/nats", "TestWhatIsHeldIsMarked"}, simulated},
 		},
 		{
 			ForgetAcks, "forget-acks", "acknowledgements that a cut connection swallowed are not sent again",

@@ -24,7 +24,7 @@ const (
 )
 
 const (
-	perChild     = 20   // seeds of one child
+	perChild     = 10   // seeds of one child
 	childTimeout = "4m" // then it says where it hangs
 	mostFailures = 5    // then nobody begins another
 )
@@ -54,7 +54,7 @@ func (s *simulation) children(t *testing.T, first uint64, n, times int) []outcom
 				bad++
 			}
 		}
-		return bad >= mostFailures
+		return bad >= mostFailures || bad > 0 && planted()
 	}
 	var wg sync.WaitGroup
 	for range max(1, runtime.NumCPU()) {
@@ -119,7 +119,7 @@ func (s *simulation) child(t *testing.T, e errand) (got []outcome, rest errand) 
 	switch {
 	case ran == e.n*e.times && err == nil:
 		return got, errand{}
-	case ran == e.n*e.times && slices.ContainsFunc(got, func(o outcome) bool { return len(o.Broken) > 0 }):
+	case (ran == e.n*e.times || planted()) && slices.ContainsFunc(got, func(o outcome) bool { return len(o.Broken) > 0 }):
 		return got, errand{}
 	}
 	said := words.String()

@@ -51,13 +51,16 @@ type destination struct {
 func newDestination(w *world, d *dice, entry string) *destination {
 	t := &destination{
 		w: w, entry: entry, tries: map[string]int{},
-		ill: d.between(3, 14), poison: pick(d, 12, 40, 1<<30), flaky: d.between(3, 12), slowest: d.within(20*time.Millisecond, 800*time.Millisecond),
+		ill: d.between(3, 14), poison: pick(d, 12, 40, 1<<30), flaky: d.between(3, 12), slowest: pick(d, 50*time.Millisecond, 800*time.Millisecond, 3*time.Second),
 		noRetain: d.one(3), raw: d.one(4), plain: d.one(4), atATime: pick(d, 1, 1, 3),
 		batch:   worker.Batch{Groups: pick(d, 0, 1, 3, 20), Wait: pick(d, 0, 0, 300*time.Millisecond, 2*time.Second)},
 		timeout: d.within(2*time.Second, 6*time.Second),
 	}
 	if t.plain {
 		t.raw, t.atATime = false, 1
+	}
+	if w.mood == clean { // a drain has to have the time it needs
+		t.slowest = min(t.slowest, 800*time.Millisecond)
 	}
 	return t
 }
@@ -175,7 +178,7 @@ func (t *destination) take(p *pod, groups []*protocol.LogGroup, raws [][]byte, f
 // trouble is an answer that stores nothing, or a part. nil: none came of it.
 func (t *destination) trouble(ctx context.Context, d *dice, p *pod, groups []*protocol.LogGroup, raws [][]byte) error {
 	kinds := []string{"error", "error", "retry-after", "partial", "partial", "too-large", "panic"}
-	if !t.w.clean {
+	if t.w.mood != clean {
 		kinds = append(kinds, "misconfigured", "hang", "deaf")
 	}
 	kind := pick(d, kinds...)
@@ -224,7 +227,7 @@ func (t *destination) ready(p *pod, key protocol.Key) bool {
 	case d.one(60):
 		t.w.saw("ready-panic")
 		panic("sim: panic in IsReady")
-	case d.one(60) && !t.w.clean:
+	case d.one(60) && t.w.mood != clean:
 		t.w.saw("ready-slow")
 		time.Sleep(d.within(0, 3*time.Second))
 	}

@@ -28,24 +28,37 @@ func (f *fault) String() string {
 const (
 	faultStop    = "stop"    // a worker drains and is replaced
 	faultKill    = "kill"    // a worker is gone at once, and replaced
+	faultCutStop = "cutstop" // a worker drains, and is killed before it is done if it takes a moment
 	faultReload  = "reload"  // other versions of entries, and one more entry for a while
 	faultLetters = "letters" // the dead letter queue fails
 	faultSilent  = "silent"  // a destination hangs, for three ack waits or sessions
 )
 
-// unclean says that a fault may make the broker deliver again what it had delivered.
-func (f *fault) unclean() bool {
-	return f.kind != faultReload && f.kind != faultLetters && f.kind != faultSilent
+// again is how often a fault may make the broker deliver a message again.
+func (f *fault) again() int {
+	switch f.kind {
+	case faultReload, faultLetters, faultSilent:
+		return 0
+	case faultCutStop:
+		return 2 // it may end two workers
+	}
+	return 1
 }
 
-// schedule draws the faults of a world. In a clean one workers stop and reload, nothing
-// is cut off, and every stop has the time it needs.
+// schedule draws the faults of a world.
 func (w *world) schedule(d *dice) {
-	kinds := append([]string{faultStop, faultReload}, w.half.cleanKinds()...)
-	if !w.clean {
-		kinds = append(kinds, faultStop, faultKill, faultKill, faultLetters, faultSilent)
-		kinds = append(kinds, w.half.kinds()...)
-		kinds = append(kinds, w.half.kinds()...)
+	var kinds []string
+	switch w.mood {
+	case clean:
+		kinds = append([]string{faultStop, faultReload}, w.half.cleanKinds()...)
+	case held, alone:
+		kinds = []string{faultReload, faultLetters, faultSilent}
+		if s, is := w.half.(survivor); is && w.mood == alone {
+			kinds = append(append(kinds, s.survived()...), s.survived()...)
+		}
+	case wild:
+		kinds = []string{faultStop, faultStop, faultReload, faultKill, faultKill, faultCutStop, faultLetters, faultSilent}
+		kinds = append(append(kinds, w.half.kinds()...), w.half.kinds()...)
 	}
 	for range d.between(2, 9) {
 		f := &fault{
@@ -67,6 +80,10 @@ func (w *world) strike(f *fault) {
 	switch f.kind {
 	case faultStop, faultKill:
 		w.slots[f.slot].order(f.kind, f.lasts)
+	case faultCutStop:
+		w.slots[f.slot].order(faultStop, f.lasts)
+		time.Sleep(time.Duration(f.n%300) * time.Millisecond)
+		w.slots[f.slot].order(faultKill, f.lasts)
 	case faultReload:
 		w.reload(f)
 	case faultLetters:
@@ -211,7 +228,7 @@ func (s *slot) drain(p *pod, gap time.Duration) time.Duration {
 	case <-finished:
 		return gap
 	case o := <-s.orders:
-		if s.w.clean {
+		if s.w.mood == clean {
 			<-finished
 			return o.gap
 		}

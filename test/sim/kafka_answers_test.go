@@ -73,7 +73,7 @@ func (h *kafkaHalf) answer(f *fault, d *dice, a answers) {
 	}
 	fault := a.of
 	fault.Keys, fault.Err, fault.Count = a.keys, pick(d, a.errs...), pick(d, 1, 3, -1)
-	if h.w.clean { // what never ends is more than a lease's last commit can wait for
+	if h.w.mood == clean { // what never ends is more than a lease's last commit can wait for
 		fault.Count = d.between(1, 3)
 	}
 	handle := h.cluster.Fault(fault)

@@ -60,7 +60,7 @@ func (h *kafkaHalf) begin(w *world) {
 	c.Commit.Every, c.Commit.Messages = d.within(50*time.Millisecond, time.Second), pick(d, 5, 10_000)
 	c.Span, c.ConnectTimeout = pick(d, 10, 100, 20_000), 20*time.Second
 	h.static = d.one(3)
-	if w.clean { // what is blocked when its partition moves is given back, and comes again
+	if w.mood == clean { // what is blocked when its partition moves is given back, and comes again
 		for _, t := range w.destinations {
 			t.calm = true
 		}

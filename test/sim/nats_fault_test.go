@@ -23,6 +23,11 @@ func (h *natsHalf) kinds() []string {
 
 func (h *natsHalf) cleanKinds() []string { return nil }
 
+// survived are all but the deletion.
+func (h *natsHalf) survived() []string {
+	return []string{natsCut, natsCutMidFrame, natsDeafServer, natsDeafWorker, natsHole, natsSlow, natsRestart}
+}
+
 func (h *natsHalf) fault(f *fault) {
 	switch f.kind {
 	case natsRestart:

@@ -130,7 +130,7 @@ func (p *pod) finish() {
 	if held > 0 {
 		p.w.saw("stop-while-holding")
 	}
-	if p.w.clean && p.err != nil {
+	if p.w.mood == clean && p.err != nil {
 		p.w.book.violate("pod %d did not drain although nothing hung: %v", p.number, p.err)
 	}
 	p.look()
