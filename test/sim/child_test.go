@@ -56,12 +56,13 @@ func (s *simulation) children(t *testing.T, first uint64, n, times int) []outcom
 		}
 		return bad >= mostFailures || bad > 0 && planted()
 	}
+	dir := scratch(t)
 	var wg sync.WaitGroup
 	for range max(1, runtime.NumCPU()) {
 		wg.Go(func() {
 			for e := range errands {
 				for e.n > 0 && !failed() {
-					got, rest := s.child(t, e)
+					got, rest := s.child(t, e, dir)
 					mu.Lock()
 					all = append(all, got...)
 					mu.Unlock()
@@ -75,15 +76,32 @@ func (s *simulation) children(t *testing.T, first uint64, n, times int) []outcom
 	return all
 }
 
+// scratch is where children keep the files of brokers: in memory where the system has a
+// place for that. What a disk takes its time for is not what worlds are about, and a
+// child that dies leaves nothing behind.
+func scratch(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "flushline-sim-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
 // child runs one child. rest is what it did not come to.
-func (s *simulation) child(t *testing.T, e errand) (got []outcome, rest errand) {
+func (s *simulation) child(t *testing.T, e errand, dir string) (got []outcome, rest errand) {
 	self, err := os.Executable()
 	if err != nil {
 		t.Error(err)
 		return nil, errand{}
 	}
 	cmd := exec.CommandContext(t.Context(), self, "-test.run=^"+s.test+"$", "-test.timeout="+childTimeout)
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %d %d", childEnv, e.first, e.n, e.times))
+	cmd.Env = append(os.Environ(), "TMPDIR="+dir, fmt.Sprintf("%s=%d %d %d", childEnv, e.first, e.n, e.times))
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Error(err)

@@ -2,6 +2,10 @@ package sim
 
 import (
 	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing/synctest"
 	"time"
 )
 
@@ -14,16 +18,17 @@ const (
 	natsHole        = "nats-hole"          // both are
 	natsSlow        = "nats-slow-consumer" // the worker reads nothing, until the server gives it up
 	natsRestart     = "nats-restart"       // the server ends in order and comes back
+	natsCrash       = "nats-crash"         // the server is killed and comes back with what its files held
 	natsDelete      = "nats-delete"        // somebody deletes the consumer; it is set up again
 )
 
 func (h *natsHalf) kinds() []string {
-	return []string{natsCut, natsCutMidFrame, natsDeafServer, natsDeafWorker, natsHole, natsSlow, natsRestart, natsDelete}
+	return []string{natsCut, natsCutMidFrame, natsDeafServer, natsDeafWorker, natsHole, natsSlow, natsRestart, natsCrash, natsDelete}
 }
 
 func (h *natsHalf) cleanKinds() []string { return nil }
 
-// survived are all but the deletion.
+// survived are all but those after which the server does not know what it knew.
 func (h *natsHalf) survived() []string {
 	return []string{natsCut, natsCutMidFrame, natsDeafServer, natsDeafWorker, natsHole, natsSlow, natsRestart}
 }
@@ -32,6 +37,9 @@ func (h *natsHalf) fault(f *fault) {
 	switch f.kind {
 	case natsRestart:
 		h.restart(f)
+		return
+	case natsCrash:
+		h.crash(f)
 		return
 	case natsDelete:
 		h.delete(f)
@@ -115,6 +123,38 @@ func (h *natsHalf) restart(f *fault) {
 	srv := h.network.set(nil)
 	if srv == nil {
 		return // it is away already
+	}
+	srv.Shutdown()
+	srv.WaitForShutdown()
+	h.w.saw(f.kind)
+	time.Sleep(f.lasts)
+	h.serve()
+}
+
+// crash ends the server as kill -9 does: the next one begins with the files as they
+// were at one moment. The farewell of the old one reaches nobody.
+func (h *natsHalf) crash(f *fault) {
+	h.crashing <- struct{}{} // only one goroutine may wait for all others
+	synctest.Wait()
+	srv := h.network.server()
+	image := filepath.Join(h.dir, fmt.Sprint("image-", len(h.images)))
+	var err error
+	if srv != nil {
+		if err = os.CopyFS(image, os.DirFS(h.opts.StoreDir)); err == nil {
+			h.network.set(nil)
+			h.images = append(h.images, image)
+			h.opts.StoreDir = image
+		}
+	}
+	<-h.crashing
+	if err != nil {
+		h.w.book.violate("the files of the server cannot be copied: %v", err)
+	}
+	if srv == nil || err != nil {
+		return
+	}
+	for _, d := range h.network.all() {
+		d.cut()
 	}
 	srv.Shutdown()
 	srv.WaitForShutdown()

@@ -2,7 +2,9 @@ package sim
 
 import (
 	"errors"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -49,6 +51,13 @@ func (n *network) of(p *pod) *door {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.doors[p]
+}
+
+// all are the doors there are.
+func (n *network) all() []*door {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Collect(maps.Values(n.doors))
 }
 
 // door is one client's way to the server. It is a nats.InProcessConnProvider.

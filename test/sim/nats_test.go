@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -24,7 +25,7 @@ func TestNATS(t *testing.T) {
 		shows: "Simulated deployments on NATS JetStream, with seeded faults of network, server, workers and destinations, lose nothing, acknowledge nothing early and settle in time.",
 		half:  newNATSHalf,
 		musts: []string{
-			natsCut, natsCutMidFrame, natsDeafServer, natsDeafWorker, natsHole, natsSlow, natsRestart, natsDelete,
+			natsCut, natsCutMidFrame, natsDeafServer, natsDeafWorker, natsHole, natsSlow, natsRestart, natsCrash, natsDelete,
 		},
 	}
 	s.run(t)
@@ -32,10 +33,13 @@ func TestNATS(t *testing.T) {
 
 // natsHalf is a server in this process and everybody's way to it.
 type natsHalf struct {
-	t    *testing.T
 	w    *world
+	dir  string
 	opts server.Options
 	cfg  *nats.Config
+
+	crashing chan struct{} // held by whoever takes an image of the files
+	images   []string
 
 	network network
 	admin   *nats.Conn
@@ -45,8 +49,9 @@ type natsHalf struct {
 func newNATSHalf(t *testing.T) half {
 	ats.Register() // its ticker must not be of the bubble
 	t.Cleanup(ats.Unregister)
-	return &natsHalf{t: t, opts: server.Options{
-		ServerName: "sim", DontListen: true, JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true,
+	dir := t.TempDir()
+	return &natsHalf{dir: dir, opts: server.Options{
+		ServerName: "sim", DontListen: true, JetStream: true, StoreDir: filepath.Join(dir, "first"), NoLog: true, NoSigs: true,
 	}}
 }
 
@@ -62,7 +67,11 @@ const (
 )
 
 func (h *natsHalf) begin(w *world) {
-	h.w = w
+	h.w, h.crashing = w, make(chan struct{}, 1)
+	for _, f := range w.faults {
+		// What a server confirmed and had not written is its loss, not ours.
+		h.opts.SyncAlways = h.opts.SyncAlways || f.kind == natsCrash
+	}
 	c := nats.DefaultConfig()
 	c.Stream, c.Durable, c.Subjects = natsStream, deployment, []string{"logs.>"}
 	c.AckWait, c.ConnectTimeout = ackWait, adminLimit
