@@ -19,8 +19,11 @@ func List() []Defect {
 	return append(engine(), queues()...)
 }
 
-// simulated is what sees whole deployments, whichever the defect.
-var simulated = Check{"test/sim", "TestNATS"}
+// These are what sees whole deployments, whichever the defect.
+var (
+	simulated        = Check{"test/sim", "TestNATS"}
+	simulatedOnKafka = Check{"test/sim", "TestKafka"}
+)
 
 // engine are those of package worker.
 func engine() []Defect {
@@ -56,7 +59,7 @@ func engine() []Defect {
 		},
 		{
 			ForgetAbandoned, "forget-abandoned", "the batch of a Flush that was given up is not tried again",
-			[]Check{worker("TestTooManyAbandonedCallsWedgeTheLane|TestAHangingFlushOfAConcurrentFlusherIsTriedAgain")},
+			[]Check{worker("TestTooManyAbandonedCallsWedgeTheLane|TestAHangingFlushOfAConcurrentFlusherIsTriedAgain"), simulatedOnKafka},
 		},
 		{
 			DrainLost, "drain-lost", "a strand that is lost while it drains goes on settling",
@@ -84,6 +87,7 @@ func queues() []Defect {
 			[]Check{
 				{"queue", "TestWatermarkIsTheModels"},
 				{"queue/kafka", "TestHandOvers"},
+				simulatedOnKafka,
 			},
 		},
 		{

@@ -1,15 +1,12 @@
 package sim
 
 import (
-	"context"
 	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
-
-	kwire "github.com/flushline/flushline/queue/kafka/wire"
 )
 
 // The faults of answers.
@@ -100,20 +97,14 @@ func (h *kafkaHalf) unheard(f *fault, d *dice) {
 	over.Store(true)
 }
 
-// evict throws everybody out of the group, as an administrator can.
+// evict throws everybody out of the group.
 func (h *kafkaHalf) evict(f *fault) {
 	g := h.cluster.GroupInfo(kafkaGroup)
 	if g == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
 	for _, m := range g.Members {
-		who := kwire.Membership{Group: kafkaGroup, Member: m.MemberID}
-		if m.InstanceID != nil {
-			who.Instance = *m.InstanceID
-		}
-		if err := h.cluster.producer.Leave(ctx, h.cluster.addr(h.cluster.CoordinatorFor(kafkaGroup)), who); err != nil {
+		if err := h.cluster.expel(m); err != nil {
 			h.w.logf("couldn't evict %s: %v", m.MemberID, err)
 			continue
 		}

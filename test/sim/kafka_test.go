@@ -60,13 +60,16 @@ func (h *kafkaHalf) begin(w *world) {
 	c.Commit.Every, c.Commit.Messages = d.within(50*time.Millisecond, time.Second), pick(d, 5, 10_000)
 	c.Span, c.ConnectTimeout = pick(d, 10, 100, 20_000), 20*time.Second
 	h.static = d.one(3)
-	if w.mood == clean { // what is blocked when its partition moves is given back, and comes again
+	if w.mood == clean { // what is blocked, or waits for room, when its partition moves is given back and comes again
+		w.config.Limits.Lanes, w.config.Limits.InFlight = 100, 10<<20
 		for _, t := range w.destinations {
 			t.calm = true
 		}
 	}
 	h.commits = watchCommits(w.book, h.cluster, h.static)
 	w.graves.Go(func() { h.commits.follow(w.ctx) })
+	g := watchGhosts(h.cluster)
+	w.graves.Go(func() { g.lay(w.ctx) })
 }
 
 func (h *kafkaHalf) connect(p *pod) (*connection, error) {
@@ -129,7 +132,10 @@ func (h *kafkaHalf) idle() (bool, string) {
 
 // handouts is one for each lease of a partition: how many a fault makes depends on who
 // joins when.
-func (h *kafkaHalf) handouts(int) int {
+func (h *kafkaHalf) handouts(scheduled int) int {
+	if h.w.mood == clean {
+		return scheduled
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	most := 1
