@@ -12,8 +12,8 @@ import (
 )
 
 // ghosts ends members that a coordinator would have ended: the one in memory forgets
-// the session of a member whose connection broke while its join was waiting, and would
-// keep its partitions for ever.
+// the session of a member whose connection broke while its join was waiting. It would
+// keep its partitions for ever, or be waited for in a round without end.
 type ghosts struct {
 	cluster *cluster
 
@@ -52,26 +52,30 @@ func (g *ghosts) hear(member string) {
 func (g *ghosts) lay(ctx context.Context) {
 	for sleep(ctx, time.Second) == nil {
 		i := g.cluster.GroupInfo(kafkaGroup)
-		if i == nil || i.State != "Stable" {
-			continue // a round has its own patience
+		if i == nil {
+			continue
+		}
+		patience := kafkaSession + time.Second
+		if i.State != "Stable" { // who waits in a round says nothing, and asks again after three sessions
+			patience = 3*kafkaSession + 2*time.Second
 		}
 		for _, m := range i.Members {
-			if g.silent(m.MemberID) {
+			if g.silent(m.MemberID, patience) {
 				_ = g.cluster.expel(m) // else at the next look
 			}
 		}
 	}
 }
 
-// silent says that a member has said nothing for longer than its session.
-func (g *ghosts) silent(member string) bool {
+// silent says that a member has said nothing for so long.
+func (g *ghosts) silent(member string, patience time.Duration) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	last, known := g.heard[member]
 	if !known {
 		g.heard[member] = time.Now()
 	}
-	return known && time.Since(last) > kafkaSession+time.Second
+	return known && time.Since(last) > patience
 }
 
 // expel throws a member out of the group, as an administrator can.
