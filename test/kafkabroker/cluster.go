@@ -26,6 +26,12 @@ type Options struct {
 	ClientCerts bool              // with TLS: clients must show a certificate
 	Authorizer  bool              // with SASL: Limited may only what Allow grants
 	Props       map[string]string // added to server.properties, over this package's own
+
+	// Advertise gives clients another address (host:port) than the one that the broker
+	// with that id listens at for them, such as that of a proxy before it; it is called
+	// once for each broker, before it starts. The helpers of this package and the other
+	// brokers go on using a listener of their own.
+	Advertise func(id int, listens string) string
 }
 
 // Cluster is a running Apache Kafka on loopback. All methods may be called from
@@ -87,8 +93,12 @@ func (c *Cluster) start(ctx context.Context) error {
 	for i := range c.options.Nodes {
 		n := &Node{cluster: c, id: i + 1, dir: filepath.Join(c.dir, fmt.Sprintf("node-%d", i+1))}
 		n.controller, n.internal, n.client = ports.ports[3*i], ports.ports[3*i+1], ports.ports[3*i+1]
-		if c.options.secured() {
+		if c.options.secured() || c.options.Advertise != nil {
 			n.client = ports.ports[3*i+2]
+		}
+		n.advertised = fmt.Sprintf("127.0.0.1:%d", n.client)
+		if c.options.Advertise != nil {
+			n.advertised = c.options.Advertise(n.id, n.advertised)
 		}
 		c.nodes = append(c.nodes, n)
 	}

@@ -23,14 +23,15 @@ type Node struct {
 	id                           int
 	dir                          string
 	controller, internal, client int // ports; client is internal unless clients have a listener of their own
+	advertised                   string
 	child                        *child
 }
 
 // ID is the node id.
 func (n *Node) ID() int { return n.id }
 
-// Addr is where clients connect.
-func (n *Node) Addr() string { return fmt.Sprintf("127.0.0.1:%d", n.client) }
+// Addr is where clients connect: the address that the broker advertises.
+func (n *Node) Addr() string { return n.advertised }
 
 // PID is the id of the broker's process, also after it ended.
 func (n *Node) PID() int { return n.child.cmd.Process.Pid }

@@ -8,7 +8,7 @@ import (
 )
 
 // The listener that brokers, controllers' clients and the helpers of this package
-// use; when SASL or TLS is asked for, clients get a second one.
+// use; when SASL, TLS or another address is asked for, clients get a second one.
 const (
 	internalListener   = "INTERNAL"
 	clientListener     = "CLIENT"
@@ -25,7 +25,7 @@ func (c *Cluster) settings(n *Node) map[string]string {
 		"node.id":                                          fmt.Sprint(n.id),
 		"controller.quorum.voters":                         c.voters(),
 		"listeners":                                        strings.Join(n.listeners(), ","),
-		"advertised.listeners":                             strings.Join(n.listeners()[1:], ","),
+		"advertised.listeners":                             strings.Join(n.advertisedListeners(), ","),
 		"controller.listener.names":                        controllerListener,
 		"inter.broker.listener.name":                       internalListener,
 		"listener.security.protocol.map":                   c.protocols(),
@@ -74,6 +74,15 @@ func (c *Cluster) voters() string {
 		voters[i] = fmt.Sprintf("%d@127.0.0.1:%d", n.id, n.controller)
 	}
 	return strings.Join(voters, ",")
+}
+
+// advertisedListeners are those that a broker tells others of.
+func (n *Node) advertisedListeners() []string {
+	l := n.listeners()[1:]
+	if n.client == n.internal {
+		return l
+	}
+	return []string{l[0], fmt.Sprintf("%s://%s", clientListener, n.advertised)}
 }
 
 // listeners is the controller's, the internal one and, if there is one, that of
