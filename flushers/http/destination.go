@@ -14,6 +14,7 @@ import (
 	nethttp "net/http"
 	"net/url"
 	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -154,6 +155,18 @@ func distrusted(err error) bool {
 	var verify *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
 	var op *net.OpError
-	return errors.As(err, &verify) || errors.As(err, &record) || errors.Is(err, nethttp.ErrSchemeMismatch) ||
-		errors.As(err, &op) && op.Op == "remote error" // how crypto/tls names an alert
+	return errors.As(err, &verify) || errors.Is(err, nethttp.ErrSchemeMismatch) ||
+		errors.As(err, &record) && record.Conn != nil || // its first words are no TLS
+		errors.As(err, &op) && op.Op == "remote error" && !damaged(op.Err.Error()) // how crypto/tls names an alert
+}
+
+// damaged says that an alert is about bytes that were changed on their way, as
+// crypto/tls words it.
+func damaged(alert string) bool {
+	for _, about := range []string{"bad record MAC", "error decrypting message", "error decoding message", "unexpected message", "record overflow"} {
+		if strings.HasSuffix(alert, about) {
+			return true
+		}
+	}
+	return false
 }

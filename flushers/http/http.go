@@ -123,7 +123,7 @@ func (f *Flusher) FlushBatch(ctx context.Context, b *flushers.Batch) error {
 	if len(body) == 0 {
 		return nil // groups without logs have no lines: nothing to store
 	}
-	return f.post(ctx, body, contentType)
+	return f.post(ctx, body, contentType, b.Attempt == 1)
 }
 
 // BatchHint stays below the limit that many servers set by default.

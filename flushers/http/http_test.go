@@ -245,6 +245,23 @@ func TestStatusClasses(t *testing.T) {
 	}
 }
 
+// A server that got half of a request answers 400 and closes. Who always closes is
+// believed the second time.
+func TestABadRequestOnAConnectionThatClosesIsTriedOnceMore(t *testing.T) {
+	t.Parallel()
+	s := serve(t, func(w nethttp.ResponseWriter, _ *nethttp.Request) {
+		w.Header().Set("Connection", "close")
+		w.WriteHeader(nethttp.StatusBadRequest)
+	})
+	f := start(t, new(flushertest.Process), s.URL, nil)
+	for attempt, want := range map[int]flushers.Class{1: flushers.ClassRetry, 2: flushers.ClassPermanent} {
+		b := &flushers.Batch{Groups: []*protocol.LogGroup{group("x")}, Attempt: attempt}
+		if got, _ := flushers.Classify(f.FlushBatch(t.Context(), b)); got != want {
+			t.Errorf("attempt %d: class %v, want %v", attempt, got, want)
+		}
+	}
+}
+
 func TestRetryAfter(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)

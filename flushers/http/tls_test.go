@@ -19,6 +19,7 @@ import (
 
 	"github.com/flushline/flushline/flushers"
 	"github.com/flushline/flushline/flushers/flushertest"
+	"github.com/flushline/flushline/internal/faultproxy"
 )
 
 func TestTLS(t *testing.T) {
@@ -47,6 +48,49 @@ func TestTLS(t *testing.T) {
 		f := start(t, new(flushertest.Process), s.URL, func(f *Flusher) { tc.set(&f.TLS) })
 		if got, _ := flushers.Classify(flush(f, group("x"))); got != tc.want {
 			t.Errorf("%s: %v, want %v", name, got, tc.want)
+		}
+	}
+}
+
+// Bytes that are changed on their way are no matter of trust: the batch is tried again
+// at once, not when somebody may have mended a configuration.
+func TestDamageUnderTLSIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	cert, key, _ := selfSigned(t, dir)
+	s := httptest.NewUnstartedServer(status(200))
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	p := faultproxy.New(t, s.Listener.Addr().String(), nil)
+	f := start(t, new(flushertest.Process), "https://"+p.Addr(), func(f *Flusher) { f.TLS.CA, f.TLS.ServerName, f.Timeout = cert, "127.0.0.1", 2*time.Second })
+	well := func() {
+		t.Helper()
+		if err := flush(f, group("x")); err != nil {
+			t.Fatalf("through a proxy that changes nothing: %v", err)
+		}
+	}
+	for _, w := range []faultproxy.Way{faultproxy.ToServer, faultproxy.ToClient} {
+		// The record's type, its length and what it holds. Where its version is changed the
+		// server says the same as one that is too old.
+		for _, at := range []int{0, 4, 5, 8, 12} {
+			well()
+			p.Set(w, faultproxy.Fault{Change: func(piece []byte) int {
+				piece[min(at, len(piece)-1)] ^= 1
+				return 1
+			}})
+			err := flush(f, group("x"))
+			p.Heal()
+			if class, _ := flushers.Classify(err); class != flushers.ClassRetry && class != flushers.ClassTimeout && err != nil {
+				t.Errorf("byte %d %s: class %v (%v), want it tried again", at, w, class, err)
+			}
+		}
+		if p.Met(w).Changed == 0 {
+			t.Errorf("nothing was changed %s", w)
 		}
 	}
 }
