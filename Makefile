@@ -78,7 +78,7 @@ test: kafka ## Run the tests of all packages with the race detector (below ten m
 # that wait for a broker's patience run side by side, after the others.
 .PHONY: faults
 faults: kafka ## Kill, freeze and restart the program and its brokers (below twelve minutes on two cores)
-	go test -race -timeout $(FAULTS_TIMEOUT) $(TEST_FLAGS) -p 1 -parallel 5 ./test/e2e/...
+	go test -race -timeout $(FAULTS_TIMEOUT) $(TEST_FLAGS) -p 1 -parallel 5 -run '$(RUN)' ./test/e2e/...
 
 .PHONY: check
 check: fmt-check lint vet cross docs-check manifests ## Check format, lint, vet, build for the three systems, docs and manifests
@@ -172,6 +172,10 @@ kills: kafka ## Kill workers and jobs KILLS times at random moments, and as ofte
 .PHONY: e2e-long
 e2e-long: kafka ## Kill and chaos runs at full size (about two hours)
 	FLUSHLINE_LONG=1 go test -race -timeout $(LONG_TIMEOUT) -count 1 -v -p 1 -parallel 5 -run '$(RUN)' ./test/e2e/...
+
+.PHONY: net-faults
+net-faults: kafka ## The network before brokers and a destination fails in each way, three rounds of long faults (about a quarter of an hour)
+	FLUSHLINE_LONG=1 go test -race -timeout $(LONG_TIMEOUT) $(TEST_FLAGS) -count 1 -run '^TestNetFaults$$' ./test/e2e
 
 # A cell waits most of its time for a broker's patience, so some run side by side.
 .PHONY: crash

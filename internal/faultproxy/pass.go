@@ -1,5 +1,7 @@
 package faultproxy
 
+import "time"
+
 // pass writes bytes to the other side, through the fault that the way has by then. It
 // says whether the link is still there.
 func (p *Proxy) pass(l *link, w Way, b []byte) bool {
@@ -44,7 +46,7 @@ func (p *Proxy) pass(l *link, w Way, b []byte) bool {
 			p.cut(l, w)
 			return false
 		}
-		if f.Rate > 0 && !l.wait(slice) {
+		if f.Rate > 0 && !l.wait(time.Duration(n)*time.Second/time.Duration(f.Rate)) {
 			return false
 		}
 	}

@@ -24,6 +24,7 @@ type broker struct {
 	name string
 	dir  string
 	sync bool
+	tls  *certificate // nil: plain text
 	url  string
 	proc *process
 	nc   *nats.Conn // the test's own connection; reconnects at once
@@ -37,11 +38,16 @@ const (
 
 func startBroker(t *testing.T, sync bool) *broker {
 	t.Helper()
-	b := &broker{name: "e2e-" + rand.Text(), dir: t.TempDir(), sync: sync}
+	return startBrokerWith(t, &broker{sync: sync})
+}
+
+func startBrokerWith(t *testing.T, b *broker) *broker {
+	t.Helper()
+	b.name, b.dir = "e2e-"+rand.Text(), t.TempDir()
 	b.start(t)
 	var err error
-	b.nc, err = nats.Connect(b.url, nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond),
-		nats.ReconnectJitter(0, 0), nats.Timeout(5*time.Second))
+	b.nc, err = nats.Connect(b.url, append(b.trust(), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond),
+		nats.ReconnectJitter(0, 0), nats.Timeout(5*time.Second))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +59,12 @@ func startBroker(t *testing.T, sync bool) *broker {
 }
 
 func (b *broker) source(string) string {
-	return fmt.Sprintf("nats: {url: %q, stream: %s, durable: %s, subjects: [logs.>], ack_wait: %s}", b.url, streamName, durableName, ackWait)
+	return natsSource(b.url, "")
+}
+
+// natsSource is the source of a configuration file, with more keys of it.
+func natsSource(url, more string) string {
+	return fmt.Sprintf("nats: {url: %q, stream: %s, durable: %s, subjects: [logs.>], ack_wait: %s%s}", url, streamName, durableName, ackWait, more)
 }
 
 func (b *broker) send(_ *testing.T, load *ledger.Load) ledger.Send {
@@ -82,8 +93,11 @@ func (b *broker) start(t *testing.T) {
 		}
 		port = u.Port()
 	}
-	p, out := start(t, "natsserver", bin+"/natsserver",
-		"-name", b.name, "-dir", b.dir, "-port", port, fmt.Sprintf("-sync=%t", b.sync))
+	args := []string{"-name", b.name, "-dir", b.dir, "-port", port, fmt.Sprintf("-sync=%t", b.sync)}
+	if b.tls != nil {
+		args = append(args, "-cert", b.tls.cert, "-key", b.tls.key)
+	}
+	p, out := start(t, "natsserver", bin+"/natsserver", args...)
 	line, err := out.ReadString('\n')
 	if err != nil {
 		t.Fatalf("natsserver did not start: %v", err)
@@ -94,7 +108,7 @@ func (b *broker) start(t *testing.T) {
 
 func (b *broker) isOurs(t *testing.T) {
 	t.Helper()
-	nc, err := nats.Connect(b.url, nats.Timeout(10*time.Second))
+	nc, err := nats.Connect(b.url, append(b.trust(), nats.Timeout(10*time.Second))...)
 	if err != nil {
 		t.Fatalf("couldn't connect to the server that was just started: %v", err)
 	}
@@ -102,6 +116,14 @@ func (b *broker) isOurs(t *testing.T) {
 	if got := nc.ConnectedServerName(); got != b.name {
 		t.Fatalf("%s is answered by server %q, not by our child %q", b.url, got, b.name)
 	}
+}
+
+// trust is what a client needs to believe the server.
+func (b *broker) trust() []nats.Option {
+	if b.tls == nil {
+		return nil
+	}
+	return []nats.Option{nats.RootCAs(b.tls.cert)}
 }
 
 func (b *broker) crash(*testing.T) { b.proc.kill() }

@@ -55,10 +55,10 @@ func TestJobGivesUp(t *testing.T) {
 	t.Parallel()
 	const patience = 3 * time.Second
 	j := natsJob(t, 600)
-	up := j.slow.server.URL
-	j.slow.server.URL = "http://127.0.0.1:1" // nobody listens there
+	up := j.slow.url
+	j.slow.url = "http://127.0.0.1:1" // nobody listens there
 	config := j.rig.config(t, "j1", 2000)
-	j.slow.server.URL = up
+	j.slow.url = up
 
 	begin := time.Now()
 	p := j.start(t, config, "--give-up", patience.String())

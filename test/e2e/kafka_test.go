@@ -32,6 +32,7 @@ type kafka struct {
 	static    bool // pods keep their names over restarts
 	span      int
 	commit    string // the block, if it is not the default
+	more      string // keys of the source, each behind a comma
 	session   time.Duration
 	rebalance time.Duration // at least the drain and 5s
 
@@ -64,7 +65,7 @@ func (k *kafka) connect(t *testing.T) {
 }
 
 func (k *kafka) source(pod string) string {
-	more := ""
+	more := k.more
 	if k.static {
 		more = ", instance_id: " + pod
 	}

@@ -24,7 +24,7 @@ func TestABlockedWorkerDoesNotSlowTheOthers(t *testing.T) {
   - name: all
     flushers:
       - {type: http, url: %q, batch: {groups: 3}, flush_timeout: 2s}
-`, r.slow.server.URL))
+`, r.slow.url))
 	}
 	never := r.write(t, "never", window, fmt.Sprintf(`
   - name: all

@@ -22,6 +22,8 @@ import (
 type receiver struct {
 	dir    string
 	server *httptest.Server
+	url    string        // where workers reach it
+	more   string        // keys of the flusher entry, each behind a comma
 	delay  time.Duration // before a request is stored
 	run    string
 
@@ -41,6 +43,7 @@ func startReceiver(t *testing.T, run string, delay time.Duration) *receiver {
 		t.Fatal(err)
 	}
 	r.server = httptest.NewServer(r)
+	r.url = r.server.URL
 	t.Cleanup(func() {
 		r.server.CloseClientConnections()
 		r.server.Close()
@@ -54,6 +57,7 @@ func startReceiver(t *testing.T, run string, delay time.Duration) *receiver {
 func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	body, err := io.ReadAll(req.Body)
 	if err != nil {
+		http.Error(w, "this request has no end", http.StatusBadRequest) // as servers do
 		return
 	}
 	select {

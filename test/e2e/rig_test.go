@@ -94,14 +94,14 @@ func (r *rig) config(t *testing.T, name string, window int) string {
     match: {project: slow}
     when_blocked: wait
     flushers:
-      - {type: http, url: %[3]q, flush_timeout: %[5]s}
+      - {type: http, url: %[3]q%[6]s, flush_timeout: %[5]s}
   - name: both
     match: {project: both}
     when_blocked: wait
     flushers:
       - {type: file, name: file, root: %[1]q, path: "both/%[2]s/{project}/{logstore}.pb.zst", format: loggroup, flush_timeout: %[5]s}
       - {type: http, name: http, url: %[4]q, flush_timeout: %[5]s}
-`, r.dir, name, r.slow.server.URL, r.both.server.URL, r.timeout))
+`, r.dir, name, r.slow.url, r.both.url, r.timeout, r.slow.more))
 }
 
 // write makes a configuration file with the given routes.

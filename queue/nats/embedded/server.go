@@ -25,6 +25,8 @@ type Server struct {
 	host string
 	lock *dirLock
 	srv  *server.Server
+
+	closing, mended chan struct{} // of the goroutine that opens the store again; nil: it does not run
 }
 
 // Start locks the directory, runs the server and makes the stream and the
@@ -68,7 +70,7 @@ func (s *Server) run(ctx context.Context, log *zap.Logger) error {
 	if s.srv, err = server.NewServer(opts); err != nil {
 		return err
 	}
-	said := &serverLog{log: log.Named("nats-server"), fatal: make(chan string, 1)}
+	said := &serverLog{log: log.Named("nats-server"), fatal: make(chan string, 1), failed: make(chan string, 1)}
 	s.srv.SetLoggerV2(said, false, false, false)
 	s.srv.Start()
 	ctx, cancel := context.WithTimeout(ctx, startPatience)
@@ -82,6 +84,8 @@ func (s *Server) run(ctx context.Context, log *zap.Logger) error {
 		default:
 		}
 	}
+	s.closing, s.mended = make(chan struct{}), make(chan struct{})
+	go s.mend(said.failed, log)
 	return nil
 }
 
@@ -158,6 +162,11 @@ func (s *Server) InProcess() natsgo.Option { return natsgo.InProcessServer(s.srv
 // Close stops the server, waits until everything is on the disk, and unlocks the
 // directory. Further calls do nothing.
 func (s *Server) Close() {
+	if s.closing != nil {
+		close(s.closing)
+		<-s.mended
+		s.closing = nil
+	}
 	if s.srv != nil {
 		s.srv.Shutdown()
 		s.srv.WaitForShutdown()

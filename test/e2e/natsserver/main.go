@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"flag"
 	"fmt"
 	"io"
@@ -23,11 +24,29 @@ func main() {
 	flag.StringVar(&o.StoreDir, "dir", "", "store directory")
 	flag.IntVar(&o.Port, "port", server.RANDOM_PORT, "port; -1: any")
 	flag.BoolVar(&o.SyncAlways, "sync", false, "sync on every write")
+	cert := flag.String("cert", "", "PEM file with a certificate: clients have to speak TLS")
+	key := flag.String("key", "", "PEM file with its key")
 	flag.Parse()
+	if err := secure(&o, *cert, *key); err != nil {
+		fmt.Fprintln(os.Stderr, "natsserver:", err)
+		os.Exit(1)
+	}
 	if err := run(&o); err != nil {
 		fmt.Fprintln(os.Stderr, "natsserver:", err)
 		os.Exit(1)
 	}
+}
+
+func secure(o *server.Options, cert, key string) error {
+	if cert == "" {
+		return nil
+	}
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		return fmt.Errorf("couldn't use -cert and -key: %w", err)
+	}
+	o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}}
+	return nil
 }
 
 func run(o *server.Options) error {

@@ -1,0 +1,86 @@
+package embedded
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"go.uber.org/zap"
+)
+
+const (
+	roomEvery = time.Second
+	roomNeed  = 1 << 20 // bytes that have to fit before the store is opened again
+)
+
+// mend opens the store again after a write failed. The server refuses all writes from
+// then on, also when there is room again, until its store is opened anew; what was
+// confirmed before is in it.
+func (s *Server) mend(failed <-chan string, log *zap.Logger) {
+	defer close(s.mended)
+	for {
+		select {
+		case why := <-failed:
+			log.Error("the embedded queue couldn't write and takes nothing more; its store is opened again as soon as there is room",
+				zap.String("dir", s.cfg.Dir), zap.String("error", why))
+		case <-s.closing:
+			return
+		}
+		if !s.reopens(log) {
+			return
+		}
+		for len(failed) > 0 {
+			<-failed // of the store that is closed
+		}
+	}
+}
+
+// reopens waits for room and opens the store again. It is false when the server is
+// being closed.
+func (s *Server) reopens(log *zap.Logger) bool {
+	t := time.NewTicker(roomEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+		case <-s.closing:
+			return false
+		}
+		if s.room() != nil {
+			continue
+		}
+		if err := s.reopen(); err != nil {
+			log.Warn("couldn't open the embedded queue's store again; trying again", zap.Error(err))
+			continue
+		}
+		log.Info("there is room: the embedded queue's store is open again", zap.String("dir", s.cfg.Dir))
+		return true
+	}
+}
+
+// room tries a write: quotas and reserved blocks make the file system's own answer
+// wrong.
+func (s *Server) room() error {
+	f, err := os.CreateTemp(s.cfg.Dir, ".room-")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(make([]byte, roomNeed))
+	return errors.Join(err, f.Sync(), f.Close(), os.Remove(f.Name()))
+}
+
+// reopen closes and opens the store; the server and its connections stay.
+func (s *Server) reopen() error {
+	if err := s.srv.ShutdownJetStream(); err != nil {
+		return fmt.Errorf("couldn't close the store: %w", err)
+	}
+	opts, err := s.options()
+	if err != nil {
+		return err
+	}
+	return s.srv.EnableJetStream(&server.JetStreamConfig{
+		StoreDir: opts.StoreDir, SyncInterval: opts.SyncInterval, SyncAlways: opts.SyncAlways, Strict: true,
+	})
+}
