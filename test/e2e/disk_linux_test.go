@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -21,10 +22,12 @@ func TestDiskFull(t *testing.T) {
 		"make faults RUN=TestDiskFull")
 	t.Run("under the file flusher", func(t *testing.T) { fullUnderFiles(t, run) })
 	t.Run("under the embedded queue", func(t *testing.T) { fullUnderQueue(t, run) })
-	if len(run.Faults) == 0 {
+	switch {
+	case len(run.Faults) > 0:
+		run.End(t)
+	case !t.Failed():
 		t.Skip("no disk could be made small")
 	}
-	run.End(t)
 }
 
 // disk is a small file system, filled by a file of its own.
@@ -57,7 +60,8 @@ func (d *disk) fill(t *testing.T, free int64) {
 	if take <= 0 {
 		t.Fatalf("%s has %d bytes less than %d free already", d.dir, -take, free)
 	}
-	if err := os.WriteFile(d.ballast, make([]byte, take), 0o600); err != nil {
+	// Who writes beside may have taken the last of it already.
+	if err := os.WriteFile(d.ballast, make([]byte, take), 0o600); err != nil && !errors.Is(err, unix.ENOSPC) {
 		t.Fatal(err)
 	}
 }

@@ -116,7 +116,7 @@ func netFaults() []netFault {
 	add(way("narrow line", fixed(faultproxy.Fault{Rate: 40_000}),
 		func(m faultproxy.Met) int64 { return m.Slowed }, time.Second, true)...)
 	add(way("cut behind some bytes", func(p *netPlace) faultproxy.Fault {
-		return faultproxy.Fault{CutAfter: 1 + p.rng.Int64N(20_000)}
+		return faultproxy.Fault{CutAfter: 1 + p.rng.Int64N(2_000)}
 	}, func(m faultproxy.Met) int64 { return m.Cut }, time.Second, false)...)
 	add(way("held back", fixed(faultproxy.Fault{Hold: true}),
 		func(m faultproxy.Met) int64 { return m.Held }, size(3*time.Second, 12*time.Second), false)...)

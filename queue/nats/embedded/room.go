@@ -3,6 +3,7 @@ package embedded
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"time"
 
@@ -71,7 +72,9 @@ func (s *Server) room() error {
 	return errors.Join(err, f.Sync(), f.Close(), os.Remove(f.Name()))
 }
 
-// reopen closes and opens the store; the server and its connections stay.
+// reopen closes and opens the store. The server stays; its clients connect again, as
+// what they asked of the closed store is not answered, and a connection that was just
+// asking may stand still.
 func (s *Server) reopen() error {
 	if err := s.srv.ShutdownJetStream(); err != nil {
 		return fmt.Errorf("couldn't close the store: %w", err)
@@ -80,7 +83,17 @@ func (s *Server) reopen() error {
 	if err != nil {
 		return err
 	}
-	return s.srv.EnableJetStream(&server.JetStreamConfig{
+	if err := s.srv.EnableJetStream(&server.JetStreamConfig{
 		StoreDir: opts.StoreDir, SyncInterval: opts.SyncInterval, SyncAlways: opts.SyncAlways, Strict: true,
-	})
+	}); err != nil {
+		return fmt.Errorf("couldn't open the store: %w", err)
+	}
+	clients, err := s.srv.Connz(&server.ConnzOptions{Limit: math.MaxInt32})
+	if err != nil {
+		return fmt.Errorf("couldn't list the clients of the store: %w", err)
+	}
+	for _, c := range clients.Conns {
+		_ = s.srv.DisconnectClientByID(c.Cid) // it may have left by itself
+	}
+	return nil
 }
