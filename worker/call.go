@@ -3,6 +3,8 @@ package worker
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/flushline/flushline/internal/clock"
 )
 
 // method is which call into a flusher it is: how long it may take, and what people
@@ -50,7 +52,7 @@ func (m method) limit(v *version) time.Duration {
 // that outlasts its limit is abandoned: the lane is served by somebody else, and
 // the goroutine settles with the lane when the call returns after all.
 type call struct {
-	started atomic.Int64  // when the running call began, in Unix nanoseconds
+	started atomic.Int64  // when the running call began, of package clock
 	method  atomic.Uint32 // which it is
 	limit   atomic.Int64  // nanoseconds it may take, by the version it was made of
 	state   atomic.Uint64 // counts: odd while a call runs, so that nobody takes the next one for it
@@ -70,7 +72,7 @@ func (c *call) begin(r *runner, m method, now time.Time) time.Time {
 	c.method.Store(uint32(m))
 	limit := m.limit(c.inst.version)
 	c.limit.Store(int64(limit))
-	c.started.Store(now.UnixNano())
+	c.started.Store(clock.Of(now))
 	c.turn++
 	c.state.Store(c.turn)
 	r.call.Store(c)
@@ -130,7 +132,7 @@ func (c *call) expire() {
 	if !isRunning(seen) {
 		return
 	}
-	if left := c.left(time.Now().UnixNano()); left > 0 {
+	if left := c.left(clock.Now()); left > 0 {
 		c.arm(left)
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/flushline/flushline/internal/clock"
 	"github.com/flushline/flushline/protocol"
 )
 
@@ -222,7 +223,7 @@ func (w *Worker) closeBatches() {
 	if !w.pressure() {
 		return
 	}
-	now := time.Now().UnixNano()
+	now := clock.Now()
 	last := w.pressed.Load()
 	if now-last < int64(100*time.Millisecond) || !w.pressed.CompareAndSwap(last, now) {
 		return

@@ -4,6 +4,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/flushline/flushline/internal/clock"
 )
 
 const (
@@ -227,7 +229,7 @@ func (rs *runners) watch() {
 			rs.mu.Unlock()
 			return
 		}
-		now := time.Now().UnixNano()
+		now := clock.Now()
 		for i := len(rs.active) - 1; i >= 0; i-- {
 			r := rs.active[i]
 			c := r.call.Load()

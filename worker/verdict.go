@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/flushline/flushline/flushers"
+	"github.com/flushline/flushline/internal/clock"
 )
 
 // verdict is an error of a flusher, read while its call was still supervised. The
@@ -98,7 +99,7 @@ func exit(m method) *verdict {
 func (l *lane) exited(r *runner, c *call) {
 	m := c.which()
 	v, inst, b := exit(m), c.inst, c.batch
-	began := time.Unix(0, c.started.Load())
+	began := clock.Time(c.started.Load())
 	on := false // the token is still ours
 	switch m {
 	case callInit:

@@ -17,6 +17,7 @@ import (
 
 	"github.com/flushline/flushline/flushers"
 	"github.com/flushline/flushline/flushers/flushertest"
+	"github.com/flushline/flushline/internal/clock"
 	"github.com/flushline/flushline/protocol"
 )
 
@@ -188,7 +189,7 @@ func TestAFullDiskMakesUnreadyForAWhile(t *testing.T) {
 	if f.IsReady("", "", 0) {
 		t.Error("ready right after the disk was full")
 	}
-	f.vol.fullTil.Store(time.Now().UnixNano()) // as if the time had passed
+	f.vol.fullTil.Store(clock.Now()) // as if the time had passed
 	if !f.IsReady("", "", 0) {
 		t.Error("unready although the time has passed")
 	}

@@ -5,12 +5,14 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/flushline/flushline/internal/clock"
 )
 
 // volume is one root directory.
 type volume struct {
 	root    *os.Root
-	fullTil atomic.Int64 // Unix nanoseconds
+	fullTil atomic.Int64 // of package clock; 0: never was
 
 	mu     sync.Mutex // of the newest listing
 	dir    string
@@ -23,8 +25,8 @@ const (
 	listedFor = time.Second
 )
 
-func (v *volume) setFull()   { v.fullTil.Store(time.Now().Add(fullFor).UnixNano()) }
-func (v *volume) full() bool { return time.Now().UnixNano() < v.fullTil.Load() }
+func (v *volume) setFull()   { v.fullTil.Store(clock.Now() + int64(fullFor)) }
+func (v *volume) full() bool { return clock.Now() < v.fullTil.Load() }
 
 // list is the names in a directory, up to a second old: thousands of lanes that
 // open their files in one directory at the same time would otherwise read it

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/flushline/flushline/flushers"
+	"github.com/flushline/flushline/internal/clock"
 )
 
 // TLS says how an https server is trusted.
@@ -34,7 +35,7 @@ type TLS struct {
 type destination struct {
 	client     *nethttp.Client
 	transport  *nethttp.Transport
-	unreadyTil atomic.Int64 // Unix nanoseconds; from a connection that could not be made
+	unreadyTil atomic.Int64 // of package clock; from a connection that could not be made
 }
 
 func (d *destination) Close() error {
@@ -144,7 +145,7 @@ func (d *destination) failed(ctx context.Context, target string, err error) erro
 	}
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "dial" {
-		d.unreadyTil.Store(time.Now().Add(refusedFor).UnixNano())
+		d.unreadyTil.Store(clock.Now() + int64(refusedFor))
 	}
 	return err
 }

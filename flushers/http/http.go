@@ -29,6 +29,7 @@ import (
 	"time"
 
 	"github.com/flushline/flushline/flushers"
+	"github.com/flushline/flushline/internal/clock"
 	"github.com/flushline/flushline/option"
 	"github.com/flushline/flushline/protocol"
 )
@@ -77,7 +78,7 @@ type Flusher struct {
 	dest       *destination
 	release    func()
 	runtime    context.Context
-	unreadyTil atomic.Int64 // Unix nanoseconds; from Retry-After
+	unreadyTil atomic.Int64 // of package clock; from Retry-After
 }
 
 // Init checks the options and joins the connections to the host. It does not
@@ -103,7 +104,7 @@ func (f *Flusher) Description() string { return summary }
 // IsReady is false while a Retry-After holds, and for a second after a
 // connection to the host could not be made.
 func (f *Flusher) IsReady(string, string, int64) bool {
-	now := time.Now().UnixNano()
+	now := clock.Now()
 	return now >= f.unreadyTil.Load() && now >= f.dest.unreadyTil.Load()
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/flushline/flushline/flushers"
+	"github.com/flushline/flushline/internal/clock"
 	"github.com/flushline/flushline/protocol"
 )
 
@@ -83,7 +84,7 @@ func (f *Flusher) post(ctx context.Context, body []byte, contentType string, fir
 	said := readBody(resp.Body)
 	err = f.judge(resp, said, first)
 	if class, after := flushers.Classify(err); class == flushers.ClassRetryAfter {
-		f.unreadyTil.Store(time.Now().Add(after).UnixNano())
+		f.unreadyTil.Store(clock.Now() + int64(after))
 	}
 	return err
 }

@@ -5,6 +5,8 @@ import (
 	"io"
 	"sync/atomic"
 	"time"
+
+	"github.com/flushline/flushline/internal/clock"
 )
 
 const stuckAfter = time.Second
@@ -14,7 +16,7 @@ type lines struct {
 	turn  chan struct{} // holds one token while nobody writes
 	out   io.Writer
 	torn  bool         // the last write ended inside a line; owned by who has the turn
-	since atomic.Int64 // when the running write began, in Unix nanoseconds; 0: none
+	since atomic.Int64 // when the running write began, of package clock; 0: none
 }
 
 func newLines(out io.Writer) *lines {
@@ -39,7 +41,7 @@ func (l *lines) write(ctx context.Context, b []byte, done func()) error {
 	}
 	written := make(chan error, 1)
 	go func() {
-		l.since.Store(time.Now().UnixNano())
+		l.since.Store(clock.Now())
 		err := l.put(b)
 		l.since.Store(0)
 		done()
@@ -70,7 +72,7 @@ func (l *lines) put(b []byte) error {
 // stuck says that a write has been running for too long.
 func (l *lines) stuck() bool {
 	since := l.since.Load()
-	return since != 0 && time.Since(time.Unix(0, since)) > stuckAfter
+	return since != 0 && time.Duration(clock.Now()-since) > stuckAfter
 }
 
 // Close leaves the standard output open: it is the process's.

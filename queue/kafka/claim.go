@@ -3,6 +3,7 @@ package kafka
 import (
 	"time"
 
+	"github.com/flushline/flushline/internal/clock"
 	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/queue/kafka/wire"
 )
@@ -114,7 +115,7 @@ func (s *strand) land(h *haul, now time.Time, good bool) bool {
 		s.pokeLeader()
 		return true
 	}
-	s.turn.Store(now.UnixNano())
+	s.turn.Store(clock.Of(now))
 	if len(s.in) == 0 {
 		s.in = h.ds
 	} else {

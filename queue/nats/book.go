@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/flushline/flushline/internal/clock"
 )
 
 // book knows every sequence that is held, and those that ended lately. Its
@@ -104,7 +106,7 @@ func (b *book) unsafe(safe uint32) (replies []string) {
 // due is the replies of held messages whose last mark is older than before; they
 // count as marked at now.
 func (b *book) due(before, now time.Time) (replies []string) {
-	limit, stamp := before.UnixNano(), now.UnixNano()
+	limit, stamp := clock.Of(before), clock.Of(now)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.each(func(r *record) {

@@ -23,7 +23,7 @@ type record struct {
 	stored int64 // broker time, Unix nanoseconds; the delivery forgets its own
 	reply  string
 	newer  atomic.Pointer[string] // reply of a later delivery of the same message
-	marked int64                  // last mark of life, Unix nanoseconds; guarded by book.mu
+	marked int64                  // last mark of life, of package clock; guarded by book.mu
 	state  atomic.Uint32          // held, released, or acked with the generation above it
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
+	"github.com/flushline/flushline/internal/clock"
 	"github.com/flushline/flushline/queue"
 )
 
@@ -242,7 +243,7 @@ func (s *strand) accept(batch []*nats.Msg, since time.Time) (out []*queue.Delive
 		return nil, 0
 	}
 	out = make([]*queue.Delivery, 0, len(batch))
-	stamp, third := since.UnixNano(), int64(s.numbers.Load().ackWait/3)
+	stamp, third := clock.Of(since), int64(s.numbers.Load().ackWait/3)
 	b := s.book
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -1,47 +1,18 @@
 package e2e
 
 import (
-	"fmt"
-	"math/rand/v2"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/flushline/flushline/internal/proof"
 )
-
-// inside is the queue that the worker itself runs.
-type inside struct {
-	*broker
-	listen string
-}
-
-func (i *inside) source(string) string {
-	return fmt.Sprintf("embedded: {dir: %q, listen: %q}", i.dir, i.listen)
-}
-
-// connect makes the test's own connection, as a publisher has it.
-func (i *inside) connect(t *testing.T) {
-	t.Helper()
-	var err error
-	eventually(t, 20*time.Second, "the embedded queue listens", func() bool {
-		i.nc, err = nats.Connect("nats://"+i.listen, nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond), nats.ReconnectJitter(0, 0))
-		return err == nil
-	})
-	t.Cleanup(i.nc.Close)
-	if i.js, err = jetstream.New(i.nc); err != nil {
-		t.Fatal(err)
-	}
-}
 
 // fullUnderQueue has the worker's own queue on a disk that fills up under load.
 func fullUnderQueue(t *testing.T, run *proof.Run) {
 	d := mount(t, filepath.Join(t.TempDir(), "queue"), 64<<20)
-	q := &inside{&broker{dir: filepath.Join(d.dir, "queue")}, fmt.Sprintf("127.%d.%d.%d:%d", 64+rand.IntN(64), rand.IntN(256), 1+rand.IntN(254), 20_000+rand.IntN(12_000))}
+	q := newInside(filepath.Join(d.dir, "queue"))
 	r := rigOn(t, q)
 	config := r.config(t, "w1", 2000)
 	p := r.pod(t, "flushline", "w1", config)

@@ -63,6 +63,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	select {
 	case <-time.After(r.delay):
 	case <-req.Context().Done():
+		http.Error(w, "the client is gone", http.StatusServiceUnavailable) // if it still reads, it must not hear of a success
 		return
 	}
 	if err := r.store(body); err != nil {

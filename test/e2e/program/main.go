@@ -1,5 +1,6 @@
 // Command program is flushline with one more flusher, for the black-box tests
-// that need a destination whose readiness they hold in their hand.
+// that need a destination whose readiness they hold in their hand. With the tag clocked
+// tests can also set its wall clock.
 package main
 
 import (
@@ -8,4 +9,7 @@ import (
 	"github.com/flushline/flushline/cmd"
 )
 
-func main() { os.Exit(cmd.Main(gatedKind())) }
+func main() {
+	go followWall()
+	os.Exit(cmd.Main(gatedKind()))
+}
