@@ -117,7 +117,7 @@ func (r *rig) clockedPod(t *testing.T, config, wall string) *pod {
 	cmd.Env = append(os.Environ(), "FLUSHLINE_TEST_WALL="+wall)
 	p, out := child.Start(t, "w1", cmd)
 	go func() { _, _ = io.Copy(io.Discard, out) }()
-	running := &pod{&process{p, "w1", cmd}}
+	running := newPod(&process{p, "w1", cmd})
 	r.scrape(t, running)
 	return running
 }
