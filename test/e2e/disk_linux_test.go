@@ -72,7 +72,7 @@ func (d *disk) free(t *testing.T) int64 {
 	if err := unix.Statfs(d.dir, &fs); err != nil {
 		t.Fatal(err)
 	}
-	return int64(fs.Bavail) * int64(fs.Bsize)
+	return int64(fs.Bavail) * fs.Bsize
 }
 
 // empty takes the ballast away.
