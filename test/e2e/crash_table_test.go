@@ -6,17 +6,22 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"text/tabwriter"
+	"time"
+
+	"github.com/flushline/flushline/internal/proof"
 )
 
 // crashMatrix collects what the cells found.
 type crashMatrix struct {
 	whole bool
+	run   *proof.Run
 	mu    sync.Mutex
 	rows  []crashRow
 }
@@ -37,6 +42,14 @@ type crashRow struct {
 	Failed     bool    `json:"failed"`
 }
 
+func (m *crashMatrix) begin() {
+	command := "make faults"
+	if m.whole {
+		command = "make crash"
+	}
+	m.run = proof.Begin("crash", "The program is killed, told to end, frozen, delayed, made to fail and to panic at each named step with each queue that has it: nothing is lost, and no more comes twice than is promised.", command)
+}
+
 func (m *crashMatrix) add(r crashRow) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -53,6 +66,7 @@ func (m *crashMatrix) report(t *testing.T) {
 	})
 	table := crashTable(m.rows)
 	t.Logf("\n%s", table)
+	m.keep(t)
 	path := os.Getenv("FLUSHLINE_CRASH_REPORT")
 	if path == "" {
 		return
@@ -66,6 +80,50 @@ func (m *crashMatrix) report(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// crashFaults are the actions for readers.
+var crashFaults = map[string]string{
+	kill: "SIGKILL at a step", term: "SIGTERM at a step", stop: "SIGSTOP at a step, SIGCONT when the queue has given up",
+	fail: "step that fails", sleep: "step that lasts long", panik: "step that panics",
+}
+
+// keep makes a run of what the cells found.
+func (m *crashMatrix) keep(t *testing.T) {
+	t.Helper()
+	var cells, failed, lost, cannot int
+	var most float64
+	recovery := map[string][]time.Duration{}
+	for _, r := range m.rows {
+		if r.Cannot != "" {
+			cannot++
+			continue
+		}
+		cells++
+		lost += r.Lost
+		if r.Failed {
+			failed++
+		}
+		m.run.Fault(crashFaults[r.Action], r.Fired)
+		if r.Bound > 0 {
+			most = max(most, float64(r.Duplicates)/float64(r.Bound))
+		} else if r.Duplicates > 0 {
+			most = max(most, 2) // none may
+		}
+		if r.Action == kill {
+			recovery[r.Queue] = append(recovery[r.Queue], time.Duration(r.Recovery*float64(time.Second)))
+		}
+	}
+	m.run.AtLeast("cells that ran", float64(cells), float64(len(crashSubset)), "")
+	m.run.AtMost("cells that failed", float64(failed), 0, "")
+	m.run.AtMost("lost", float64(lost), 0, "logs")
+	m.run.AtMost("came twice, of what may, in the worst cell", most, 1, "")
+	for _, queue := range slices.Sorted(maps.Keys(recovery)) {
+		untimed(m.run, "recovery after a kill on "+queue, recovery[queue])
+		m.run.Value("recovery after a kill on "+queue+", longest", quantile(recovery[queue], 1), "s")
+	}
+	m.run.Note("%d further cells cannot occur: the step does not exist on that queue.", cannot)
+	m.run.End(t)
 }
 
 func crashTable(rows []crashRow) string {

@@ -18,13 +18,43 @@ import (
 
 // What happens to the process at a point. term sends SIGTERM and the step goes on;
 // stop freezes the process for longer than its queue waits for it, and wakes it then.
-// fail is an error of the step, where it can have one.
+// fail is an error of the step, where it can have one. Some steps also last long, or
+// panic.
 const (
-	kill = "kill"
-	term = "term"
-	stop = "stop"
-	fail = "error"
+	kill  = "kill"
+	term  = "term"
+	stop  = "stop"
+	fail  = "error"
+	sleep = "sleep"
+	panik = "panic"
 )
+
+// crashPauses are the steps that something waits for with a limit, or that something else
+// may overtake, and for how long they last.
+var crashPauses = map[failpoint.Point]time.Duration{
+	failpoint.InitBefore:       3 * time.Second,
+	failpoint.FlushBefore:      10 * time.Second, // the call is abandoned
+	failpoint.AckBefore:        2 * time.Second,
+	failpoint.CommitBefore:     7 * time.Second, // longer than the session
+	failpoint.DrainBegin:       2 * time.Second,
+	failpoint.DrainRelease:     2 * time.Second,
+	failpoint.ReloadSwap:       2 * time.Second,
+	failpoint.RebalanceBetween: 7 * time.Second, // longer than the session
+	failpoint.ClaimAfter:       3 * time.Second,
+	failpoint.CheckpointBefore: 3 * time.Second,
+}
+
+// crashPanics are steps of goroutines that differ in who would see their panic, and
+// whether the worker contains it, as one of a flusher's. The others end the process.
+var crashPanics = map[failpoint.Point]bool{
+	failpoint.InitBefore:       true,
+	failpoint.FlushBefore:      true,
+	failpoint.FetchAfter:       false,
+	failpoint.FlushAfter:       false,
+	failpoint.LetterPut:        false,
+	failpoint.CommitSent:       false,
+	failpoint.CheckpointBefore: false,
+}
 
 // crashPoint is how the matrix comes to a point.
 type crashPoint struct {
@@ -69,8 +99,8 @@ var (
 // crashSubset is what `make faults` runs; `make crash` runs all cells.
 var crashSubset = []string{
 	"nats/fetch.after/kill", "nats/flush.before/term", "nats/flush.after/kill", "nats/parts.between/stop",
-	"nats/letter.put/kill", "nats/ack.sent/kill", "nats/drain.release/kill",
-	"kafka/intake.after/term", "kafka/flush.after/kill", "kafka/commit.before/stop", "kafka/commit.sent/kill",
+	"nats/letter.put/kill", "nats/ack.sent/kill", "nats/drain.release/kill", "nats/flush.before/panic",
+	"kafka/intake.after/term", "kafka/commit.before/sleep", "kafka/flush.after/kill", "kafka/commit.before/stop", "kafka/commit.sent/kill",
 	"kafka/rebalance.between/kill", "files/job.checkpoint.after/kill", "files/job.checkpoint.before/error",
 }
 
@@ -78,11 +108,13 @@ var crashSubset = []string{
 // named step, and the step fails, with each queue: nothing is lost, and no more comes twice than is
 // promised. A cell whose point never fired fails.
 func TestCrash(t *testing.T) {
+	t.Parallel()
 	if _, err := failing(); err != nil {
 		t.Fatal(err)
 	}
 	m := &crashMatrix{whole: os.Getenv("FLUSHLINE_CRASH") == "all"}
 	t.Cleanup(func() { m.report(t) })
+	m.begin()
 	for _, queue := range []string{"nats", "kafka"} {
 		for _, p := range crashPoints {
 			m.cells(t, queue, p, crashWorker)
@@ -123,10 +155,17 @@ func TestTheCrashMatrixIsWhole(t *testing.T) {
 func actionsAt(p failpoint.Point) []string {
 	all := failpoint.Points()
 	at := slices.IndexFunc(all, func(i failpoint.Info) bool { return i.Point == p })
+	actions := []string{kill, term, stop}
 	if all[at].Fails {
-		return []string{kill, term, stop, fail}
+		actions = append(actions, fail)
 	}
-	return []string{kill, term, stop}
+	if crashPauses[p] > 0 {
+		actions = append(actions, sleep)
+	}
+	if _, has := crashPanics[p]; has {
+		actions = append(actions, panik)
+	}
+	return actions
 }
 
 // crashCell is one run.
@@ -135,6 +174,11 @@ type crashCell struct {
 	queue, action string
 	log           string // of the failpoints
 	row           crashRow
+}
+
+// goesOn says that the process goes on after the action, as if nothing had happened.
+func (c *crashCell) goesOn() bool {
+	return c.action == fail || c.action == sleep || c.action == panik && crashPanics[c.Point]
 }
 
 // cells runs a point on a queue with each action, side by side.
@@ -180,8 +224,12 @@ func (c *crashCell) command(t *testing.T, args ...string) *exec.Cmd {
 	if err != nil {
 		t.Fatal(err)
 	}
+	action := c.action
+	if action == sleep {
+		action = fmt.Sprintf("sleep(%s)", crashPauses[c.Point])
+	}
 	cmd := exec.Command(path, args...)
-	cmd.Env = append(os.Environ(), fmt.Sprintf("FLUSHLINE_FAILPOINT=%s:%d:%s", c.Point, c.nth, c.action), "FLUSHLINE_FAILPOINT_LOG="+c.log)
+	cmd.Env = append(os.Environ(), fmt.Sprintf("FLUSHLINE_FAILPOINT=%s:%d:%s", c.Point, c.nth, action), "FLUSHLINE_FAILPOINT_LOG="+c.log)
 	return cmd
 }
 

@@ -15,7 +15,8 @@ import (
 // bound is how many messages may come twice: none after a clean stop, or a Flush that
 // did not reach its destination; else what a kill may repeat.
 func (x *crashed) bound() int {
-	if x.action == fail || x.action == term && !x.cutShort() {
+	abandoned := x.action == sleep && x.Point == failpoint.FlushBefore // and may reach it later
+	if x.goesOn() && !abandoned || x.action == term && !x.cutShort() {
 		return 0
 	}
 	return killRepeats(x.queue)

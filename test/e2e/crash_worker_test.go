@@ -145,7 +145,8 @@ func (x *crashed) after(t *testing.T, config string) {
 			x.join(t)
 		}
 		return
-	case fail:
+	}
+	if x.goesOn() && !x.draining() {
 		x.pods = append(x.pods, x.first)
 		return
 	}
@@ -155,7 +156,14 @@ func (x *crashed) after(t *testing.T, config string) {
 		t.Fatalf("the worker has not ended a minute after %s", x.action)
 	}
 	code := x.first.ExitCode()
-	if want := x.action != kill; (code == -1) == want || code > 0 && !x.cutShort() {
+	ok := code == 0 || code == 75 && x.cutShort()
+	switch x.action {
+	case kill:
+		ok = code == -1
+	case panik:
+		ok = code > 0 && code != 75
+	}
+	if !ok {
 		t.Errorf("the worker ended with %d after %s", code, x.action)
 	}
 	x.pods = append(x.pods, x.pod(t, "failing", "w1", config))

@@ -13,6 +13,7 @@ import (
 // A worker is frozen until the broker has given what it held to another one, and
 // wakes then, still believing that it is its own: nothing is lost.
 func TestAFrozenWorkerLosesNothing(t *testing.T) {
+	t.Parallel()
 	rounds := size(1, 4)
 	r := newRig(t, false)
 	one, two := r.config(t, "w1", 500), r.config(t, "w2", 500)

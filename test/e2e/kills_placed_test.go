@@ -19,6 +19,7 @@ var placedSubset = []string{"nats/flush.after", "nats/ack.sent", "kafka/commit.s
 // messages: nothing is lost, and no more comes twice than so many kills may repeat. What
 // counts is what fired.
 func TestKillsPlaced(t *testing.T) {
+	t.Parallel()
 	if _, err := failing(); err != nil {
 		t.Fatal(err)
 	}

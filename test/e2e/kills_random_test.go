@@ -15,6 +15,7 @@ import (
 // lives, as fast as they come to hold messages: nothing is lost, and no more comes twice
 // than is promised. Some workers are told to end instead, in between.
 func TestKillsRandom(t *testing.T) {
+	t.Parallel()
 	total, command := killTotal(t, 40)
 	job := max(2, total/20)
 	live := (total - 4*job + 1) / 2

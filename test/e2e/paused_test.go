@@ -15,6 +15,7 @@ import (
 // acknowledgement: nothing is fetched or flushed of them, nothing comes again, and
 // afterwards nothing is missing.
 func TestWhatIsPausedByHandIsNotRedelivered(t *testing.T) {
+	t.Parallel()
 	const window = 2000
 	lasts := ackWait + 2*time.Second
 	r := newRig(t, false)

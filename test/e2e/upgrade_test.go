@@ -21,6 +21,7 @@ import (
 // lost, and nothing comes twice. The old version is that of the commit before, or of
 // FLUSHLINE_PREVIOUS.
 func TestRollingUpgrade(t *testing.T) {
+	t.Parallel()
 	rev := buildPrevious(t)
 	run := proof.Begin("upgrade", "Workers are replaced under load by those of the version before and back: old and new share the queue, nothing is lost, and nothing comes twice.", size("make faults", "make e2e-long RUN=TestRollingUpgrade"))
 	fleets := map[string]*fleet{}
