@@ -23,6 +23,8 @@ import (
 	"os/signal"
 	"regexp"
 	"time"
+
+	"github.com/flushline/flushline/internal/proof"
 )
 
 func main() {
@@ -34,11 +36,14 @@ func main() {
 	}
 }
 
+// everything matches every target: only such a run is kept.
+const everything = "."
+
 func run(ctx context.Context, args []string) (err error) {
 	f := flag.NewFlagSet("fuzz", flag.ContinueOnError)
 	total := f.Duration("time", 2*time.Minute, "for all targets together")
 	least := f.Duration("least", 3*time.Second, "for each target, whatever -time says")
-	only := f.String("run", ".", "targets to run, as PACKAGE.NAME")
+	only := f.String("run", everything, "targets to run, as PACKAGE.NAME")
 	cache := f.String("cache", "", "directory of inputs found by earlier runs; empty: none")
 	keep := f.Int64("keep", 0, "bytes of found inputs to copy below testdata/fuzz, for each target")
 	if err := f.Parse(args); err != nil {
@@ -60,9 +65,16 @@ func run(ctx context.Context, args []string) (err error) {
 		return fmt.Errorf("couldn't make a directory: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
-	if *cache == "" {
+	found := *cache // before this run
+	if found == "" {
 		*cache = work + "/cache"
 	}
 	r := &runner{work: work, cache: *cache, each: max(*least, *total/time.Duration(len(targets))), keep: *keep, out: os.Stdout}
-	return r.all(ctx, targets)
+	kept := proof.Begin("fuzz", "What reads bytes from outside neither fails nor breaks its rules, whatever the bytes are.", command(*total, *least, found != ""))
+	err = r.all(ctx, targets)
+	if ctx.Err() == nil && *only == everything { // else it is not the run of that name
+		r.figures(kept, len(targets))
+		err = errors.Join(err, kept.Keep(err != nil))
+	}
+	return err
 }

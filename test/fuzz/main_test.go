@@ -5,9 +5,12 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/flushline/flushline/internal/proof"
 )
 
 // module makes a module with two targets: one that holds, and one that a given
@@ -60,6 +63,12 @@ func fuzz(t *testing.T, dir string, keep int64) (string, error) {
 	var out bytes.Buffer
 	r := &runner{work: t.TempDir(), cache: t.TempDir(), each: time.Second, keep: keep, out: &out}
 	err = r.all(t.Context(), targets)
+	run := proof.Begin("fuzz", "", "")
+	r.figures(run, len(targets))
+	good := !slices.ContainsFunc(run.Figures, func(f proof.Figure) bool { return !f.Kept() })
+	if good != (err == nil) || len(run.Figures) == 0 || r.execs == 0 {
+		t.Errorf("figures %+v of a run that ended with %v", run.Figures, err)
+	}
 	return out.String(), err
 }
 

@@ -22,6 +22,8 @@ type runner struct {
 	out   io.Writer
 
 	binaries map[string]string // by package
+	execs    int               // of all targets
+	failures int               // targets that failed
 }
 
 // all runs every target, also behind one that failed, and names those that did.
@@ -36,19 +38,21 @@ func (r *runner) all(ctx context.Context, targets []target) error {
 	fmt.Fprintf(r.out, "%d targets of %d packages compiled in %.0f s; %s for each\n",
 		len(targets), len(r.binaries), time.Since(begin).Seconds(), r.each.Round(100*time.Millisecond))
 	var failed error
-	var execs int
 	for _, t := range targets {
 		n, err := r.one(ctx, t)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		execs += n
+		r.execs += n
 		if err == nil && r.keep > 0 {
 			err = r.keepFound(t)
 		}
+		if err != nil {
+			r.failures++
+		}
 		failed = errors.Join(failed, err)
 	}
-	fmt.Fprintf(r.out, "%d targets, %d executions\n", len(targets), execs)
+	fmt.Fprintf(r.out, "%d targets, %d executions\n", len(targets), r.execs)
 	return failed
 }
 

@@ -8,6 +8,8 @@
 // catch, two at a time. It prints which test caught what, and with which words. The
 // exit code is 1 if a check that fails without a defect, or does not run, or one that
 // catches nothing was among them.
+//
+// A run of all of them is kept (package internal/proof).
 package main
 
 import (
@@ -22,10 +24,11 @@ import (
 	"time"
 
 	"github.com/flushline/flushline/internal/mutant"
+	"github.com/flushline/flushline/internal/proof"
 )
 
 func main() {
-	only := flag.String("run", ".", "plant only the defects whose names match")
+	only := flag.String("run", everything, "plant only the defects whose names match")
 	timeout := flag.Duration("timeout", time.Minute, "how long a check may take to catch a defect")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -35,6 +38,9 @@ func main() {
 		os.Exit(1)
 	}
 }
+
+// everything matches every defect: only such a run is kept.
+const everything = "."
 
 func run(ctx context.Context, only string, timeout time.Duration) error {
 	match, err := regexp.Compile(only)
@@ -53,6 +59,7 @@ func run(ctx context.Context, only string, timeout time.Duration) error {
 	if len(trials) == 0 {
 		return fmt.Errorf("no defect matches %q", only)
 	}
+	kept := proof.Begin("mutants", "Defects that are planted on purpose, one at a time, are caught.", "make mutants")
 	dir, err := os.MkdirTemp("", "flushline-mutants-")
 	if err != nil {
 		return err
@@ -76,5 +83,10 @@ func run(ctx context.Context, only string, timeout time.Duration) error {
 	if ctx.Err() != nil {
 		return errors.New("interrupted")
 	}
-	return report(os.Stdout, trials, time.Since(start))
+	err = report(os.Stdout, trials, time.Since(start))
+	if only == everything {
+		figures(kept, trials, timeout)
+		err = errors.Join(err, kept.Keep(err != nil))
+	}
+	return err
 }

@@ -2,11 +2,14 @@ package main
 
 import (
 	"bytes"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/flushline/flushline/internal/mutant"
+	"github.com/flushline/flushline/internal/proof"
 )
 
 func TestRead(t *testing.T) {
@@ -64,5 +67,38 @@ func TestReportFailsForASurvivor(t *testing.T) {
 		if err := report(&out, trials, time.Second); err == nil || !strings.Contains(out.String(), "NOT CAUGHT") {
 			t.Errorf("%+v: %v\n%s", r, err, &out)
 		}
+	}
+}
+
+func TestASurvivorIsInTheFigures(t *testing.T) {
+	t.Parallel()
+	var trials []trial
+	for i := range leastMutants {
+		trials = append(trials, trial{
+			defect: mutant.Defect{Name: fmt.Sprint(i)}, check: mutant.Check{Package: "p", Run: "TestA"},
+			result: result{caught: true, test: "TestA", took: time.Second},
+		})
+	}
+	kept := func(trials []trial) bool {
+		run := proof.Begin("mutants", "", "")
+		figures(run, trials, time.Minute)
+		if len(run.Notes) != len(trials) || run.Faults["planted defect"] != len(trials) {
+			t.Errorf("%d notes, faults %v of %d trials", len(run.Notes), run.Faults, len(trials))
+		}
+		return !slices.ContainsFunc(run.Figures, func(f proof.Figure) bool { return !f.Kept() })
+	}
+	if !kept(trials) {
+		t.Error("all caught is beyond a bound")
+	}
+	if kept(trials[1:]) {
+		t.Error("too few defects are enough")
+	}
+	trials[3].result.took = 2 * time.Minute
+	if kept(trials) {
+		t.Error("a check of two minutes is quick enough")
+	}
+	trials[3].result = result{}
+	if kept(trials) {
+		t.Error("a survivor is within its bounds")
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/flushline/flushline/internal/mutant"
+	"github.com/flushline/flushline/internal/proof"
 )
 
 // trial is one defect before one of its checks.
@@ -86,7 +87,7 @@ func (b *tests) try(ctx context.Context, run, name string, timeout time.Duration
 	defer cancel()
 	cmd := exec.CommandContext(ctx, b.binary, args...)
 	cmd.Dir, cmd.WaitDelay = b.dir, time.Second
-	cmd.Env = append(os.Environ(), "FLUSHLINE_MUTANT="+name)
+	cmd.Env = append(os.Environ(), "FLUSHLINE_MUTANT="+name, proof.DirEnv+"=") // what a defect makes of a run is no proof
 	start := time.Now()
 	out, err := cmd.CombinedOutput()
 	r := read(string(out), err != nil)
