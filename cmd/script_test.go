@@ -18,6 +18,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/flushline/flushline/cmd"
+	"github.com/flushline/flushline/internal/leak"
 	"github.com/flushline/flushline/test/kafkabroker"
 )
 
@@ -30,7 +31,7 @@ func TestMain(m *testing.M) {
 // withKafka ends the broker that the stories on Kafka share.
 type withKafka struct{ m *testing.M }
 
-func (k withKafka) Run() int { return kafkabroker.Main(k.m) }
+func (k withKafka) Run() int { return leak.Check(kafkabroker.Main(k.m)) }
 
 // Each script of testdata is one story as its user meets it. $NATS is a JetStream
 // server of its own without any stream, $ADMIN and $METRICS are free addresses, and

@@ -12,6 +12,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/flushline/flushline/cmd"
+	"github.com/flushline/flushline/internal/leak"
 )
 
 // asProgram makes this test's binary the program.
@@ -21,7 +22,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		os.Exit(cmd.Main())
 	}
-	os.Exit(m.Run())
+	os.Exit(leak.Check(m.Run()))
 }
 
 // program runs flushline with what a manifest gives it, and returns its exit code and

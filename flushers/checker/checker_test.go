@@ -3,21 +3,22 @@ package checker_test
 import (
 	"context"
 	"errors"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 
 	"github.com/flushline/flushline/flushers"
 	"github.com/flushline/flushline/flushers/checker"
 	"github.com/flushline/flushline/flushers/flushertest"
+	"github.com/flushline/flushline/internal/leak"
 	"github.com/flushline/flushline/protocol"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(leak.Check(m.Run())) }
 
 var key = protocol.Key{Project: "shop", Logstore: "orders", Config: "c1"}
 

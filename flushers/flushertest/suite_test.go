@@ -3,17 +3,17 @@ package flushertest_test
 import (
 	"context"
 	"errors"
+	"os"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/flushline/flushline/flushers"
 	"github.com/flushline/flushline/flushers/flushertest"
+	"github.com/flushline/flushline/internal/leak"
 	"github.com/flushline/flushline/protocol"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(leak.Check(m.Run())) }
 
 func TestAnHonestKindPasses(t *testing.T) {
 	t.Parallel()

@@ -8,13 +8,12 @@ import (
 	"slices"
 	"testing"
 
-	"go.uber.org/goleak"
-
+	"github.com/flushline/flushline/internal/leak"
 	"github.com/flushline/flushline/queue/job"
 	"github.com/flushline/flushline/queue/job/jobtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(leak.Check(m.Run())) }
 
 func openDir(t *testing.T, dir string) job.State {
 	t.Helper()

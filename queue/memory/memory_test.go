@@ -2,17 +2,17 @@ package memory_test
 
 import (
 	"context"
+	"os"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
+	"github.com/flushline/flushline/internal/leak"
 	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/queue/memory"
 	"github.com/flushline/flushline/queue/queuetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { os.Exit(leak.Check(m.Run())) }
 
 // under makes a memory queue look like any other to the suite.
 type under struct{ *memory.Queue }

@@ -18,6 +18,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server/ats"
 	natsgo "github.com/nats-io/nats.go"
 
+	"github.com/flushline/flushline/internal/leak"
 	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/queue/nats"
 	"github.com/flushline/flushline/test/natsbroker"
@@ -31,7 +32,7 @@ func TestMain(m *testing.M) {
 		serveChild(spec)
 		return
 	}
-	os.Exit(m.Run())
+	os.Exit(leak.Check(m.Run()))
 }
 
 // serveChild runs a server until its standard input ends.

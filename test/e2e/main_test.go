@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/flushline/flushline/internal/leak"
 	"github.com/flushline/flushline/test/kafkabroker"
 )
 
@@ -29,7 +30,7 @@ func size[T any](short, full T) T {
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	os.Exit(run(m))
+	os.Exit(leak.Check(run(m)))
 }
 
 func run(m *testing.M) int {

@@ -11,10 +11,11 @@ import (
 
 	"github.com/segmentio/kafka-go"
 
+	"github.com/flushline/flushline/internal/leak"
 	"github.com/flushline/flushline/test/kafkabroker"
 )
 
-func TestMain(m *testing.M) { os.Exit(kafkabroker.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(leak.Check(kafkabroker.Main(m))) }
 
 // runs tells apart the topics and groups of a test that is repeated.
 var runs atomic.Int64

@@ -138,7 +138,8 @@ func TestTheNetworkIsNotAsked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	asked := make(chan int)
+	t.Cleanup(func() { proxy.Close() }) // also without a validator
+	asked := make(chan int, 1)
 	go func() {
 		calls := 0
 		for {

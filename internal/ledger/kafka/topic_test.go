@@ -9,13 +9,14 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/flushline/flushline/internal/leak"
 	"github.com/flushline/flushline/internal/ledger"
 	"github.com/flushline/flushline/internal/ledger/kafka"
 	"github.com/flushline/flushline/protocol"
 	"github.com/flushline/flushline/test/kafkabroker"
 )
 
-func TestMain(m *testing.M) { os.Exit(kafkabroker.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(leak.Check(kafkabroker.Main(m))) }
 
 // Groups are committed and aborted in turn: the topic has what was confirmed, and
 // reading ends behind the markers at the end of each log.

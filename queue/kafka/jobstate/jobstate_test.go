@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/flushline/flushline/internal/leak"
 	"github.com/flushline/flushline/queue/job"
 	"github.com/flushline/flushline/queue/job/jobtest"
 	"github.com/flushline/flushline/queue/kafka"
@@ -22,7 +23,7 @@ import (
 	"github.com/flushline/flushline/test/kafkabroker"
 )
 
-func TestMain(m *testing.M) { os.Exit(kafkabroker.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(leak.Check(kafkabroker.Main(m))) }
 
 // session is short, and long for a machine that is busy.
 const session = 3 * time.Second

@@ -3,12 +3,12 @@ package wire_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/flushline/flushline/internal/leak"
 	"github.com/flushline/flushline/test/kafkabroker"
 
 	"github.com/flushline/flushline/option"
@@ -16,18 +16,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kfake"
-	"go.uber.org/goleak"
 
 	"github.com/flushline/flushline/queue/kafka/wire"
 )
 
 func TestMain(m *testing.M) {
-	code := kafkabroker.Main(m)
-	if err := goleak.Find(); code == 0 && err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
+	os.Exit(leak.Check(kafkabroker.Main(m)))
 }
 
 // cluster is a kfake cluster whose topics exist.

@@ -1,13 +1,14 @@
 package jobstate_test
 
 import (
+	"os"
 	"sync"
 	"testing"
 	"time"
 
 	natsgo "github.com/nats-io/nats.go"
-	"go.uber.org/goleak"
 
+	"github.com/flushline/flushline/internal/leak"
 	"github.com/flushline/flushline/queue/job"
 	"github.com/flushline/flushline/queue/job/jobtest"
 	"github.com/flushline/flushline/queue/nats/jobstate"
@@ -15,7 +16,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m)
+	os.Exit(leak.Check(m.Run()))
 }
 
 // lease is long enough for a loaded machine to renew in time.
