@@ -33,18 +33,19 @@ func (b *broken) Fetch(context.Context, queue.Room) ([]*queue.Delivery, error) {
 func TestAPanicOutsideOfFlushersEndsTheProcess(t *testing.T) {
 	t.Parallel()
 	for _, b := range []*broken{{}, {inFetch: true}} {
-		said := make(chan string, 1)
+		said, over := make(chan string, 1), make(chan struct{})
 		w, err := worker.New(worker.Config{
 			Deployment: "test", Routes: []worker.Route{routeOf("all", worker.Match{}, entryOf("out", checker.New()))},
 			Crash: func(v any, stack []byte) {
 				said <- v.(string) + "\n" + string(stack)
-				select {} // as a process that has ended
+				<-over // nothing goes on: the process has ended
 			},
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		go func() { _ = w.Run(context.Background(), b) }() // it never returns
+		ran := make(chan struct{})
+		go func() { _ = w.Run(context.Background(), b); close(ran) }()
 		want := "in Run"
 		if b.inFetch {
 			want = "in Fetch"
@@ -57,5 +58,7 @@ func TestAPanicOutsideOfFlushersEndsTheProcess(t *testing.T) {
 		case <-time.After(30 * time.Second):
 			t.Fatalf("nobody heard of a panic %s", want)
 		}
+		close(over)
+		<-ran
 	}
 }

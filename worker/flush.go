@@ -130,7 +130,7 @@ func (l *lane) flightEnded() {
 		l.scheduled = true
 	case !l.scheduled:
 		l.idleLocked(time.Now())
-	case run && l.waiting && l.movesLocked():
+	case run && l.waiting && l.movesLocked() && !mutant.On(mutant.LateRetry):
 		l.waiting = false
 	default:
 		run = false

@@ -44,7 +44,9 @@ func (l *lane) notReady(b *batch, asked time.Time, why string) {
 	defer l.mu.Unlock()
 	if b != nil {
 		l.putBackLocked(b)
-		l.unreadyLocked(asked, why)
+		if !l.idleLocked(l.ended) { // its parts may have been given back while it was asked
+			l.unreadyLocked(asked, why)
+		}
 		return
 	}
 	if l.head != nil || len(l.retry) > 0 || !l.idleLocked(l.ended) {

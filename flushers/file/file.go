@@ -41,6 +41,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/flushline/flushline/flushers"
+	"github.com/flushline/flushline/internal/mutant"
 	"github.com/flushline/flushline/option"
 	"github.com/flushline/flushline/protocol"
 )
@@ -172,6 +173,10 @@ func (f *Flusher) Flush(project, logstore, config string, groups []*protocol.Log
 func (f *Flusher) FlushBatch(ctx context.Context, b *flushers.Batch) error {
 	pieces, failed := f.split(b)
 	for _, p := range pieces {
+		if mutant.On(mutant.FileEarly) {
+			go func() { _ = f.write(context.WithoutCancel(ctx), p) }()
+			continue
+		}
 		if err := f.write(ctx, p); err != nil {
 			for _, i := range p.groups {
 				failed[i] = err

@@ -30,6 +30,7 @@ import (
 
 	"github.com/flushline/flushline/flushers"
 	"github.com/flushline/flushline/internal/clock"
+	"github.com/flushline/flushline/internal/mutant"
 	"github.com/flushline/flushline/option"
 	"github.com/flushline/flushline/protocol"
 )
@@ -123,6 +124,10 @@ func (f *Flusher) FlushBatch(ctx context.Context, b *flushers.Batch) error {
 	}
 	if len(body) == 0 {
 		return nil // groups without logs have no lines: nothing to store
+	}
+	if mutant.On(mutant.HTTPEarly) {
+		go func() { _ = f.post(context.WithoutCancel(ctx), body, contentType, b.Attempt == 1) }()
+		return nil
 	}
 	return f.post(ctx, body, contentType, b.Attempt == 1)
 }

@@ -1,5 +1,7 @@
 package mutant
 
+import "slices"
+
 // Defect is a mutant and what is expected of it.
 type Defect struct {
 	Mutant
@@ -16,7 +18,7 @@ type Check struct {
 
 // List is every mutant.
 func List() []Defect {
-	return append(engine(), queues()...)
+	return slices.Concat(engine(), queues(), kinds())
 }
 
 // These are what sees whole deployments, whichever the defect.
@@ -31,7 +33,7 @@ func engine() []Defect {
 	return []Defect{
 		{
 			AckBeforeFlush, "ack-before-flush", "a message is acknowledged when its batch goes to Flush",
-			[]Check{worker("TestNothingIsAcknowledgedBeforeFlushReturned"), simulated},
+			[]Check{worker("TestNothingIsAcknowledgedBeforeFlushReturned"), worker("TestDrains"), simulated},
 		},
 		{
 			AckFirstPart, "ack-first-part", "a message is acknowledged when the first of its parts has ended",
@@ -39,19 +41,19 @@ func engine() []Defect {
 		},
 		{
 			AckAtShutdown, "ack-at-shutdown", "what is given back at a stop is acknowledged",
-			[]Check{worker("TestAStopIsBoundedAndGivesTheRestBack"), simulated},
+			[]Check{worker("TestAStopIsBoundedAndGivesTheRestBack"), worker("TestDrains"), simulated},
 		},
 		{
 			ReleaseRunning, "release-running", "a message whose batch failed is given back while its strand lives",
-			[]Check{worker("TestAFailingFlushIsTriedAgainWithTheIdenticalBatch")},
+			[]Check{worker("TestAFailingFlushIsTriedAgainWithTheIdenticalBatch"), worker("TestDrains")},
 		},
 		{
 			DropLetter, "drop-letter", "a dead letter counts as stored although the queue refused it",
-			[]Check{worker("TestAFailingDeadLetterQueueWithholdsTheAcknowledgement"), simulated},
+			[]Check{worker("TestAFailingDeadLetterQueueWithholdsTheAcknowledgement"), worker("TestRetries"), simulated},
 		},
 		{
 			SwallowPartial, "swallow-partial", "groups that a partial result names as failed count as flushed",
-			[]Check{worker("TestPartialErrorsRetryOnlyWhatFailed"), simulated},
+			[]Check{worker("TestPartialErrorsRetryOnlyWhatFailed"), worker("TestRetries"), simulated},
 		},
 		{
 			SkipUndecodable, "skip-undecodable", "a message that cannot be read is skipped, not dead-lettered",
@@ -63,15 +65,19 @@ func engine() []Defect {
 		},
 		{
 			DrainLost, "drain-lost", "a strand that is lost while it drains goes on settling",
-			[]Check{worker("TestLostWhileDraining")},
+			[]Check{worker("TestLostWhileDraining"), worker("TestDrains")},
 		},
 		{
 			BudgetLeak, "budget-leak", "the bytes of a message are not given back",
-			[]Check{worker("TestMessagesAreFlushedThenAcknowledged")},
+			[]Check{worker("TestMessagesAreFlushedThenAcknowledged"), worker("TestTheReadyGate")},
 		},
 		{
 			UncountRelease, "uncount-release", "parts that are given back are counted nowhere",
 			[]Check{worker("TestAStopIsBoundedAndGivesTheRestBack")},
+		},
+		{
+			LateRetry, "late-retry", "what a concurrent call leaves to be tried again waits for a wait of the lane that has nothing to do with it",
+			[]Check{worker("TestTheEndOfACallEndsTheWaitForAnother")},
 		},
 	}
 }
@@ -153,6 +159,40 @@ func queues() []Defect {
 		{
 			NoAheadLimit, "no-ahead-limit", "a job hands out without regard to the last checkpoint",
 			[]Check{{"queue/job", "TestNoMoreIsHandedOutThanMayComeTwice"}},
+		},
+		{
+			StaleConfirm, "stale-confirm", "what was asked before a doubt came up confirms that the consumer is the same",
+			[]Check{{"queue/nats", "TestAnAnswerOfBeforeTheDoubtConfirmsNothing"}},
+		},
+		{
+			SaveUnfencedDir, "save-unfenced-dir", "a checkpoint is saved in a directory that is another process's",
+			[]Check{{"queue/job", "TestAHolderWhoseDirectoryWasDeletedHasLostTheShard"}},
+		},
+		{
+			SaveUnfencedBucket, "save-unfenced-bucket", "a checkpoint is saved over that of the next holder of the shard in a bucket",
+			[]Check{{"queue/nats/jobstate", "TestASaveOverAnotherClaimIsRefused"}},
+		},
+		{
+			SaveUnfencedTopic, "save-unfenced-topic", "a holder that was taken for dead goes on saving in the topic of a job",
+			[]Check{{"queue/kafka/jobstate", "TestASaveBehindAnotherClaimIsRefused"}},
+		},
+	}
+}
+
+// kinds are those of flushers: they say that something is durable that is not.
+func kinds() []Defect {
+	return []Defect{
+		{
+			FileEarly, "file-early", "the file flusher returns nil before it has written",
+			[]Check{{"flushers/file", "TestConformance"}},
+		},
+		{
+			FileNoSync, "file-no-sync", "the file flusher returns nil without a sync",
+			[]Check{{"flushers/file", "TestAFileWhoseSyncFailedIsNeverTrustedAgain"}},
+		},
+		{
+			HTTPEarly, "http-early", "the http flusher returns nil before the answer has come",
+			[]Check{{"flushers/http", "TestConformance"}},
 		},
 	}
 }

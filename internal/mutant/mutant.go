@@ -27,6 +27,7 @@ const (
 	DrainLost
 	BudgetLeak
 	UncountRelease
+	LateRetry
 	CommitHighest
 	NoFence
 	CommitAfterEnd
@@ -43,5 +44,12 @@ const (
 	ResumeSkips
 	ResumeForgets
 	NoAheadLimit
+	StaleConfirm
+	SaveUnfencedDir
+	SaveUnfencedBucket
+	SaveUnfencedTopic
+	FileEarly
+	FileNoSync
+	HTTPEarly
 	count
 )

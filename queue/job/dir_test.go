@@ -103,7 +103,7 @@ func TestAHolderWhoseDirectoryWasDeletedHasLostTheShard(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := old.Save(context.Background(), []byte("old")); !errors.Is(err, job.ErrLost) {
-		t.Errorf("save returned %v, want ErrLost", err)
+		t.Fatalf("save returned %v, want ErrLost", err)
 	}
 	<-old.Lost()
 	if got, err := other.Checkpoint(t.Context(), 0); got != nil || err != nil {

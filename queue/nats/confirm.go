@@ -68,7 +68,7 @@ func (s *strand) confirm(ctx context.Context, line, doubts int64) {
 	}
 	defer s.endTurn()
 	s.mu.Lock()
-	ok := !s.gone && s.doubts == doubts && s.conn.line.number() == line
+	ok := !s.gone && (s.doubts == doubts || mutant.On(mutant.StaleConfirm)) && s.conn.line.number() == line
 	fresh := ok && s.confirmed.Load() != line
 	if fresh {
 		s.confirmed.Store(line)
