@@ -59,8 +59,11 @@ func newDestination(w *world, d *dice, entry string) *destination {
 	if t.plain {
 		t.raw, t.atATime = false, 1
 	}
-	if w.mood == clean { // a drain has to have the time it needs
+	switch w.mood {
+	case clean: // a drain has to have the time it needs
 		t.slowest = min(t.slowest, 800*time.Millisecond)
+	case held, alone: // so that there are dead letters while their queue fails
+		t.poison = min(t.poison, 12)
 	}
 	return t
 }

@@ -52,7 +52,7 @@ func (w *world) schedule(d *dice) {
 	case clean:
 		kinds = append([]string{faultStop, faultReload}, w.half.cleanKinds()...)
 	case held, alone:
-		kinds = []string{faultReload, faultLetters, faultSilent}
+		kinds = []string{faultReload, faultLetters, faultLetters, faultSilent}
 		if s, is := w.half.(survivor); is && w.mood == alone {
 			kinds = append(append(kinds, s.survived()...), s.survived()...)
 		}
@@ -65,8 +65,11 @@ func (w *world) schedule(d *dice) {
 			kind: pick(d, kinds...), at: d.within(time.Second, w.lasts), lasts: d.within(200*time.Millisecond, w.half.patience()),
 			slot: d.n(len(w.slots)), n: d.n(1 << 16),
 		}
-		if f.kind == faultSilent {
+		switch {
+		case f.kind == faultSilent:
 			f.lasts = 3 * w.half.patience()
+		case f.kind == faultLetters && w.mood != wild:
+			f.lasts = 2 * w.half.patience()
 		}
 		w.faults = append(w.faults, f)
 	}

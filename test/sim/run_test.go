@@ -192,7 +192,7 @@ func (s *simulation) asChild(t *testing.T, spec string) {
 				t.Fatal(err)
 			}
 			fmt.Printf("%s %s\n", sayEnd, b)
-			if planted() && len(o.Broken) > 0 {
+			if planted() && times == 1 && len(o.Broken) > 0 {
 				return
 			}
 		}
