@@ -17,9 +17,9 @@ import (
 const (
 	restGoroutines = 5
 	restFiles      = 5
-	restMiB        = 48.0
+	restMiB        = 32.0
 	// The race detector keeps what it knows of each address, and never gives it back.
-	restRaceMiB = 256.0
+	restRaceMiB = 128.0
 )
 
 // rest is what a pod needs while it has nothing to do.
