@@ -8,7 +8,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 	"time"
 )
@@ -28,25 +27,28 @@ type rest struct {
 	heap []byte // its profile
 }
 
-// atRest waits until the pod has had no lane for some seconds after a moment, and returns
-// what it needed then.
+// atRest waits until, some seconds after a moment, the pod has no lane and what it needs
+// does not change any more, and returns that.
 func (w *watched) atRest(t *testing.T, since time.Time) rest {
 	t.Helper()
 	const looks = 5
-	var found []sample
-	eventually(t, 2*time.Minute, w.name+" has no lane and answers", func() bool {
-		found = w.between(since, time.Now())
+	var least sample
+	eventually(t, 2*time.Minute, w.name+" has no lane, answers, and is as it was a moment before", func() bool {
+		found := w.between(since, time.Now())
 		if len(found) < looks {
 			return false
 		}
 		found = found[len(found)-looks:]
-		return !slices.ContainsFunc(found, func(s sample) bool { return s.lanes > 0 })
+		least = found[0]
+		most := found[0]
+		for _, s := range found[1:] { // a scrape that passes by has a goroutine and a connection
+			least.goroutines, most.goroutines = min(least.goroutines, s.goroutines), max(most.goroutines, s.goroutines)
+			least.fds, most.fds = min(least.fds, s.fds), max(most.fds, s.fds)
+			least.rss = min(least.rss, s.rss)
+			most.lanes = max(most.lanes, s.lanes)
+		}
+		return most.lanes == 0 && most.goroutines-least.goroutines <= 3 && most.fds-least.fds <= 3
 	})
-	least := found[0]
-	for _, s := range found[1:] { // a scrape that passes by has a goroutine and a connection
-		least.goroutines, least.fds = min(least.goroutines, s.goroutines), min(least.fds, s.fds)
-		least.rss = min(least.rss, s.rss)
-	}
 	return rest{least, w.profile(t, "heap")}
 }
 

@@ -33,6 +33,7 @@ func TestSoak(t *testing.T) {
 		}
 		command = "make soak SOAK_TIME=" + of
 	}
+	t.Parallel() // most of its time it waits
 	buildPlain(t)
 	record := proof.Begin("soak", "Workers under load that lasts, beside destinations that hang and flap, restarts, kills and reloads, lose nothing and are at rest what they were at first.", command)
 	queues := []string{"nats", "kafka"}
