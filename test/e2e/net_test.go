@@ -27,6 +27,7 @@ func TestNetFaults(t *testing.T) {
 		"The network before NATS, Kafka and an HTTP destination is slow, cut, silent in one direction, reset, half closed or changes bytes: nothing is lost and flow comes back.",
 		"make "+size("faults RUN=TestNetFaults", "net-faults"))}
 	t.Cleanup(func() { n.end(t) })
+	slots := make(chan struct{}, 3) // each has a broker and a worker, and is timed
 	for _, one := range []struct {
 		name string
 		run  func(*testing.T, *netRun)
@@ -44,6 +45,8 @@ func TestNetFaults(t *testing.T) {
 	} {
 		t.Run(one.name, func(t *testing.T) {
 			t.Parallel()
+			slots <- struct{}{}
+			t.Cleanup(func() { <-slots })
 			one.run(t, n)
 		})
 	}
