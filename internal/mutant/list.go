@@ -65,7 +65,7 @@ func engine() []Defect {
 		},
 		{
 			DrainLost, "drain-lost", "a strand that is lost while it drains goes on settling",
-			[]Check{worker("TestLostWhileDraining"), worker("TestDrains")},
+			[]Check{worker("TestLostWhileDraining")},
 		},
 		{
 			BudgetLeak, "budget-leak", "the bytes of a message are not given back",
