@@ -9,6 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/flushline/flushline/internal/clock"
 	"github.com/flushline/flushline/internal/steps"
 )
 
@@ -63,7 +64,7 @@ func TestTheBook(t *testing.T) {
 					if all[seq] != nil { // swallow sees to it that a known one is not added
 						continue
 					}
-					r := &record{seq: seq, stored: int64(seq), reply: fmt.Sprint("first ", seq), marked: now.UnixNano()}
+					r := &record{seq: seq, stored: int64(seq), reply: fmt.Sprint("first ", seq), marked: clock.Of(now)}
 					b.add(r)
 					all[seq] = &heldMessage{r: r, reply: r.reply, marked: now}
 				}

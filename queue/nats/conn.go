@@ -25,10 +25,11 @@ import (
 //
 // All methods are safe from any goroutine.
 type Conn struct {
-	nc     *nats.Conn
-	prefix string
-	log    *zap.Logger
-	line   *line
+	nc       *nats.Conn
+	prefix   string
+	patience time.Duration // of a start with a server that goes away; 0: without end
+	log      *zap.Logger
+	line     *line
 
 	dropped atomic.Int64 // messages nats.go threw away; zero or a defect
 	changed *broadcast   // told at each disconnect and reconnect
@@ -41,7 +42,7 @@ func Connect(ctx context.Context, c *Config, log *zap.Logger, extra ...nats.Opti
 	if log == nil {
 		log = zap.NewNop()
 	}
-	conn := &Conn{prefix: c.apiPrefix(), log: log, line: newLine(), changed: newBroadcast()}
+	conn := &Conn{prefix: c.apiPrefix(), patience: c.ConnectTimeout, log: log, line: newLine(), changed: newBroadcast()}
 	opts, err := conn.options(c, extra)
 	if err != nil {
 		return nil, fmt.Errorf("couldn't prepare the connection to nats %s: %w", Redact(c.URL), err)

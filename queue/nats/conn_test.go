@@ -355,3 +355,51 @@ func TestAQuestionEndsWithItsConnection(t *testing.T) {
 		t.Error("it waits for an answer that cannot come")
 	}
 }
+
+// A server that goes away while a worker begins is asked again when it is back; one
+// that stays away is given up with connect_timeout.
+func TestAStartOutlastsAServerThatGoesAway(t *testing.T) {
+	t.Parallel()
+	q := openQueue(t)
+	core, told := observer.New(zap.InfoLevel)
+	open := func(patience time.Duration) *nats.Conn {
+		cfg := *q.cfg
+		cfg.ConnectTimeout = patience
+		conn, err := nats.Connect(t.Context(), &cfg, zap.New(core))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(conn.Close)
+		return conn
+	}
+	patient, hasty := open(time.Minute), open(time.Second)
+	q.stop()
+	for _, conn := range []*nats.Conn{patient, hasty} {
+		q.eventually(func() error {
+			if conn.Connected() {
+				return errors.New("still connected")
+			}
+			return nil
+		})
+	}
+	verify := func(conn *nats.Conn) error {
+		_, err := nats.Verify(t.Context(), conn, q.cfg.List()[0], q.cfg)
+		return err
+	}
+	if err := verify(hasty); !nats.Away(err) || !strings.Contains(err.Error(), "gave up after") {
+		t.Errorf("a server that stays away: %v", err)
+	}
+	asked := told.FilterMessage("asking nats again").Len()
+	answered := make(chan error, 1)
+	go func() { answered <- verify(patient) }()
+	q.eventually(func() error {
+		if told.FilterMessage("asking nats again").Len() == asked {
+			return errors.New("nothing was asked again")
+		}
+		return nil
+	})
+	q.start()
+	if err := <-answered; err != nil {
+		t.Errorf("a server that came back: %v", err)
+	}
+}

@@ -68,11 +68,9 @@ func (c *Conn) consumer(ctx context.Context, one Consumer) (*consumerInfo, error
 
 // info decodes one answer twice: typed, and its configuration as it came.
 func (c *Conn) info(ctx context.Context, op string, typed any, raw *rawConfig) error {
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
-	defer cancel()
 	var answer json.RawMessage
-	if err := c.Request(ctx, op, nil, &answer); err != nil {
-		return explainSilence(err, c.prefix+op)
+	if err := c.insist(ctx, op, nil, &answer); err != nil {
+		return err
 	}
 	if err := json.Unmarshal(answer, typed); err != nil {
 		return fmt.Errorf("couldn't decode the answer of %s: %w", op, err)

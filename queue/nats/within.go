@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
 )
 
 // Within is a context for a request: it ends after d, and as soon as the connection
@@ -48,4 +49,24 @@ func (c *Conn) Ask(ctx context.Context, op string, req, resp any) error {
 		return fmt.Errorf("couldn't call %s%s: %w", c.prefix, op, nats.ErrDisconnected)
 	}
 	return explainSilence(err, c.prefix+op)
+}
+
+// insist is Ask on one connection after another, for as long as a start waits for a
+// server (connect_timeout): one that goes away or comes back meanwhile says nothing
+// about what was asked. Silence on a connection that stands is not waited out twice.
+func (c *Conn) insist(ctx context.Context, op string, req, resp any) error {
+	if c.patience > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.patience)
+		defer cancel()
+	}
+	ask := func() error {
+		err := c.Ask(ctx, op, req, resp)
+		silent := errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout)
+		if err != nil && (silent || !Away(err)) {
+			return permanent(err)
+		}
+		return err
+	}
+	return retry(ctx, ask, func(err error) { c.log.Info("asking nats again", zap.Error(err)) })
 }

@@ -199,7 +199,6 @@ func (s *soak) breakBroker(t *testing.T) bool {
 	}
 	away := s.between(0, 2*time.Second)
 	s.say(t, "the broker %s, and is away for %s", how, away.Round(time.Millisecond))
-	s.broke = time.Now()
 	do(t)
 	<-time.After(away)
 	s.queue.start(t)

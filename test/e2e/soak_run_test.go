@@ -39,10 +39,9 @@ type soak struct {
 	begin, end time.Time // of the load
 	events     []*event
 	later      []delayed
-	hanging    bool      // a destination
-	sticking   bool      // a Flush
-	waiting    bool      // for one that is not ready
-	broke      time.Time // when the broker was stopped or killed last
+	hanging    bool // a destination
+	sticking   bool // a Flush
+	waiting    bool // for one that is not ready
 	faults     map[string]int
 	asked      int64     // reloads, of the steady one
 	atRisk     int64     // messages that a death may have had delivered again

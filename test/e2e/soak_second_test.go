@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -14,7 +13,6 @@ type second struct {
 	*watched           // nil: none runs
 	told     time.Time // to stop; zero: it was not
 	may      bool      // not end cleanly: some call hung while it stopped
-	began    time.Time
 }
 
 // soakStop is what a stop may take beside the drain: five seconds each for the last
@@ -27,7 +25,6 @@ func (x *second) up() bool { return x.watched != nil && x.told.IsZero() }
 
 func (s *soak) startSecond(t *testing.T) {
 	t.Helper()
-	s.second.began = time.Now()
 	s.second.watched = watch(t, s.pod(t, "program", "w2", s.file(t, "w2")))
 	s.second.told, s.second.may = time.Time{}, false
 }
@@ -90,21 +87,10 @@ func (s *soak) ended(t *testing.T) {
 	t.Helper()
 	const tryAgain = 75 // the drain passed with a Flush unfinished
 	x, code := s.second, s.second.ExitCode()
-	if x.neverServed(s.broke) {
-		s.say(t, "w2 has ended with code %d: the broker went away while it began", code)
-		return
-	}
 	may := x.may || s.hanging || s.sticking
 	if x.told.IsZero() || code != 0 && !(code == tryAgain && may) {
 		t.Fatalf("w2 ended with code %d; it was told to: %t, a call hung meanwhile: %t", code, !x.told.IsZero(), may)
 	}
 	s.say(t, "w2 has stopped after %s with code %d", x.lasted().Sub(x.told).Round(100*time.Millisecond), code)
 	s.faults[faultStop]++
-}
-
-// neverServed says that the broker went away while the worker began, which ends it as
-// documented: whoever started it starts it again.
-func (x *second) neverServed(broke time.Time) bool {
-	const unusable = 69 // the broker, at the start
-	return x.ExitCode() == unusable && broke.After(x.began) && !strings.Contains(x.Log(), `"msg":"running"`)
 }
