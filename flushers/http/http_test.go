@@ -22,6 +22,7 @@ import (
 
 	"github.com/flushline/flushline/flushers"
 	"github.com/flushline/flushline/flushers/flushertest"
+	"github.com/flushline/flushline/internal/clock"
 	"github.com/flushline/flushline/internal/leak"
 	"github.com/flushline/flushline/option"
 	"github.com/flushline/flushline/protocol"
@@ -293,7 +294,7 @@ func TestRetryAfterHoldsReadiness(t *testing.T) {
 	if f.IsReady("", "", 0) {
 		t.Error("ready although Retry-After holds")
 	}
-	f.unreadyTil.Store(time.Now().UnixNano()) // as if the time had passed
+	f.unreadyTil.Store(clock.Now()) // as if the time had passed
 	if !f.IsReady("", "", 0) {
 		t.Error("unready although Retry-After has passed")
 	}
