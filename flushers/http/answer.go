@@ -28,10 +28,8 @@ func readBody(body io.Reader) string {
 	return string(said)
 }
 
-// judge turns a status into what the worker does next. A server that got half of a
-// request says 400 and closes: the first such answer to a batch is not yet about the
-// batch.
-func (f *Flusher) judge(resp *nethttp.Response, said string, first bool) error {
+// judge turns a status into what the worker does next.
+func (f *Flusher) judge(resp *nethttp.Response, said string, body []byte) error {
 	code := resp.StatusCode
 	if code >= 200 && code < 300 {
 		return nil
@@ -44,7 +42,8 @@ func (f *Flusher) judge(resp *nethttp.Response, said string, first bool) error {
 	case code == nethttp.StatusUnauthorized, code == nethttp.StatusForbidden,
 		code == nethttp.StatusNotFound, code == nethttp.StatusProxyAuthRequired:
 		return flushers.Misconfigured(err)
-	case code == nethttp.StatusBadRequest && resp.Close && first:
+	case code == nethttp.StatusBadRequest && resp.Close && !f.doubts.believe(body):
+		f.dest.client.CloseIdleConnections() // whatever cut this one may have cut them
 		return fmt.Errorf("%w, and closed the connection: perhaps the request was cut on its way", err)
 	case code == nethttp.StatusRequestEntityTooLarge:
 		return flushers.TooLarge(err)

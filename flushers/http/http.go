@@ -14,6 +14,7 @@
 //	413                       the batch is halved
 //	401, 403, 404, 407        the lane waits until somebody mends it
 //	3xx                       followed to the same origin if it stays a POST, else as 401
+//	400 and closes            tried again: the request may have been cut; dead letter the third time
 //	other 4xx                 dead letter, with the first KiB of the answer
 //	a certificate or TLS      as 401
 //	no answer                 tried again; it may have been stored
@@ -80,6 +81,7 @@ type Flusher struct {
 	release    func()
 	runtime    context.Context
 	unreadyTil atomic.Int64 // of package clock; from Retry-After
+	doubts     doubts
 }
 
 // Init checks the options and joins the connections to the host. It does not
@@ -126,10 +128,10 @@ func (f *Flusher) FlushBatch(ctx context.Context, b *flushers.Batch) error {
 		return nil // groups without logs have no lines: nothing to store
 	}
 	if mutant.On(mutant.HTTPEarly) {
-		go func() { _ = f.post(context.WithoutCancel(ctx), body, contentType, b.Attempt == 1) }()
+		go func() { _ = f.post(context.WithoutCancel(ctx), body, contentType) }()
 		return nil
 	}
-	return f.post(ctx, body, contentType, b.Attempt == 1)
+	return f.post(ctx, body, contentType)
 }
 
 // BatchHint stays below the limit that many servers set by default.

@@ -54,9 +54,8 @@ func groupBytes(b *flushers.Batch) (body []byte, contentType string, err error) 
 	return body, protocol.TypeLogGroupList, nil
 }
 
-// post sends one request and turns its answer into an error class. first says that the
-// batch was not tried before.
-func (f *Flusher) post(ctx context.Context, body []byte, contentType string, first bool) error {
+// post sends one request and turns its answer into an error class.
+func (f *Flusher) post(ctx context.Context, body []byte, contentType string) error {
 	ctx, cancel := context.WithTimeout(ctx, f.Timeout)
 	defer cancel()
 	req, err := nethttp.NewRequestWithContext(ctx, nethttp.MethodPost, f.URL, bytes.NewReader(body))
@@ -82,7 +81,7 @@ func (f *Flusher) post(ctx context.Context, body []byte, contentType string, fir
 	slow := time.AfterFunc(drainFor, cancel)
 	defer slow.Stop()
 	said := readBody(resp.Body)
-	err = f.judge(resp, said, first)
+	err = f.judge(resp, said, body)
 	if class, after := flushers.Classify(err); class == flushers.ClassRetryAfter {
 		f.unreadyTil.Store(clock.Now() + int64(after))
 	}
