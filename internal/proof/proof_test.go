@@ -40,6 +40,7 @@ func TestRunsAreKeptAndRead(t *testing.T) {
 }
 
 func TestABoundThatIsNotKeptIsAFailure(t *testing.T) {
+	t.Setenv(proof.DirEnv, t.TempDir()) // not among what is shown
 	for of, add := range map[string]func(*proof.Run){
 		"above": func(r *proof.Run) { r.AtMost("recovery", 3.1, 3, "s") },
 		"below": func(r *proof.Run) { r.AtLeast("kills", 999, 1000, "") },
