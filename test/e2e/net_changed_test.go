@@ -51,7 +51,7 @@ func netKafkaChanged(t *testing.T, n *netRun) {
 // netRecordsChanged has bytes of record batches changed in plain text: their checksum
 // shows it, and they are fetched again.
 func netRecordsChanged(t *testing.T, n *netRun) {
-	p := &netPlace{name: "kafka", all: n, rng: n.rand()}
+	p := &netPlace{name: "kafka, records changed", all: n, rng: n.rand()}
 	p.kafkaChanged(t, kafkabroker.Options{}, func() []netFault {
 		return []netFault{{
 			name:  "records changed, to the client",
