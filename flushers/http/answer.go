@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/flushline/flushline/flushers"
+	"github.com/flushline/flushline/internal/clock"
 )
 
 const (
@@ -32,6 +33,7 @@ func readBody(body io.Reader) string {
 func (f *Flusher) judge(resp *nethttp.Response, said string, body []byte) error {
 	code := resp.StatusCode
 	if code >= 200 && code < 300 {
+		f.doubts.taken(len(body))
 		return nil
 	}
 	err := fmt.Errorf("%s answered %s%s", f.target, resp.Status, quote(said))
@@ -42,7 +44,7 @@ func (f *Flusher) judge(resp *nethttp.Response, said string, body []byte) error 
 	case code == nethttp.StatusUnauthorized, code == nethttp.StatusForbidden,
 		code == nethttp.StatusNotFound, code == nethttp.StatusProxyAuthRequired:
 		return flushers.Misconfigured(err)
-	case code == nethttp.StatusBadRequest && resp.Close && !f.doubts.believe(body):
+	case code == nethttp.StatusBadRequest && resp.Close && !f.doubts.believe(body, clock.Now()):
 		f.dest.client.CloseIdleConnections() // whatever cut this one may have cut them
 		return fmt.Errorf("%w, and closed the connection: perhaps the request was cut on its way", err)
 	case code == nethttp.StatusRequestEntityTooLarge:

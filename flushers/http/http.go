@@ -14,7 +14,8 @@
 //	413                       the batch is halved
 //	401, 403, 404, 407        the lane waits until somebody mends it
 //	3xx                       followed to the same origin if it stays a POST, else as 401
-//	400 and closes            tried again: the request may have been cut; dead letter the third time
+//	400 and closes            tried again: the request may have been cut; dead letter the third
+//	                          time that the line worked meanwhile, or 10 s after the last
 //	other 4xx                 dead letter, with the first KiB of the answer
 //	a certificate or TLS      as 401
 //	no answer                 tried again; it may have been stored

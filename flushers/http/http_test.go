@@ -247,36 +247,6 @@ func TestStatusClasses(t *testing.T) {
 	}
 }
 
-// A server that got half of a request answers 400 and closes. Who says so of the same
-// body a third time is believed, whatever else went wrong with it before.
-func TestABadRequestOnAConnectionThatClosesIsBelievedTheThirdTime(t *testing.T) {
-	t.Parallel()
-	s := serve(t, func(w nethttp.ResponseWriter, _ *nethttp.Request) {
-		w.Header().Set("Connection", "close")
-		w.WriteHeader(nethttp.StatusBadRequest)
-	})
-	f := start(t, new(flushertest.Process), s.URL, nil)
-	refused := func(name string, attempt int, want flushers.Class) {
-		t.Helper()
-		b := &flushers.Batch{Groups: []*protocol.LogGroup{group(name)}, Attempt: attempt}
-		if got, _ := flushers.Classify(f.FlushBatch(t.Context(), b)); got != want {
-			t.Errorf("attempt %d of %s: class %v, want %v", attempt, name, got, want)
-		}
-	}
-	refused("x", 7, flushers.ClassRetry) // six attempts failed otherwise
-	refused("y", 1, flushers.ClassRetry)
-	refused("x", 8, flushers.ClassRetry)
-	refused("x", 9, flushers.ClassPermanent)
-	refused("y", 2, flushers.ClassRetry)
-	for i := range doubtMost { // y is forgotten
-		refused(fmt.Sprint(i), 1, flushers.ClassRetry)
-	}
-	refused("y", 3, flushers.ClassRetry)
-	if n := len(f.doubts.seen); n != doubtMost {
-		t.Errorf("%d bodies are remembered, want %d", n, doubtMost)
-	}
-}
-
 func TestRetryAfter(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
