@@ -186,5 +186,5 @@ func closeWrite(c net.Conn) {
 		_ = tcp.CloseWrite() // fails only on what is closed
 		return
 	}
-	_ = c.Close()
+	_ = c.Close() // it is over, whatever it says
 }

@@ -188,13 +188,17 @@ func (p *Proxy) begin() (err error) {
 	return err
 }
 
+// listen does nothing if somebody else has healed the proxy meanwhile.
 func (p *Proxy) listen(addr string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.listener != nil {
+		return nil
+	}
 	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", addr)
 	if err != nil {
 		return err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.listener = l
 	p.wg.Go(func() { p.accept(l) })
 	return nil
