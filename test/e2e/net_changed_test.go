@@ -8,7 +8,6 @@ import (
 	"hash/crc32"
 	"math/rand/v2"
 	"net/http/httptest"
-	"strings"
 	"testing"
 	"time"
 
@@ -31,73 +30,44 @@ func trusting(c *certificate) string {
 }
 
 func netNATSChanged(t *testing.T, n *netRun) {
-	p := &netPlace{name: "nats over TLS", all: n, rng: n.rand()}
-	b := startBrokerWith(t, &broker{tls: newCertificate(t)})
-	p.proxy = faultproxy.New(t, strings.TrimPrefix(b.url, "tls://"), p.rand())
-	p.rig = rigOn(t, &behind{b, p.proxy.Addr()})
-	w, stop := p.starts(t)
-	p.suffers(t, bytesChanged, stop)
-	b.drained(t, time.Minute)
-	w.status(t)
-	w.terminate(t)
-	p.verdict(t, 0)
+	p := n.place("nats over TLS")
+	p.beforeNATS(t, startBrokerWith(t, &broker{tls: newCertificate(t)}))
+	p.suffers(t, bytesChanged, 0)
 }
 
 func netKafkaChanged(t *testing.T, n *netRun) {
-	p := &netPlace{name: "kafka over TLS", all: n, rng: n.rand()}
-	p.kafkaChanged(t, kafkabroker.Options{TLS: true}, bytesChanged)
+	p := n.place("kafka over TLS")
+	p.beforeKafka(t, kafkabroker.Options{TLS: true})
+	p.kafka.session = 12 * time.Second
+	p.kafka.more = fmt.Sprintf(", tls: {ca: %q, server_name: localhost}", p.kafka.cluster.Certs().CA)
+	p.suffers(t, bytesChanged, 0)
 }
 
 // netRecordsChanged has bytes of record batches changed in plain text: their checksum
 // shows it, and they are fetched again.
 func netRecordsChanged(t *testing.T, n *netRun) {
-	p := &netPlace{name: "kafka, records changed", all: n, rng: n.rand()}
-	p.kafkaChanged(t, kafkabroker.Options{}, func() []netFault {
+	p := n.place("kafka, records changed")
+	p.beforeKafka(t, kafkabroker.Options{})
+	p.kafka.session = 12 * time.Second
+	p.suffers(t, func() []netFault {
 		return []netFault{{
 			name:  "records changed, to the client",
 			begin: func(p *netPlace) { p.proxy.Set(faultproxy.ToClient, faultproxy.Fault{Change: spoilRecords(p.rand())}) },
 			met:   func(p *faultproxy.Proxy) int64 { return p.Met(faultproxy.ToClient).Changed },
 			lasts: 3 * time.Second,
 		}}
-	})
-}
-
-func (p *netPlace) kafkaChanged(t *testing.T, o kafkabroker.Options, faults func() []netFault) {
-	t.Helper()
-	o.Advertise = func(_ int, listens string) string {
-		p.proxy = faultproxy.New(t, listens, p.rand())
-		return p.proxy.Addr()
-	}
-	cluster := kafkabroker.Start(t, o)
-	var k *kafka
-	p.rig, k = kafkaRigOn(t, cluster)
-	k.session = 12 * time.Second
-	if o.TLS {
-		k.more = fmt.Sprintf(", tls: {ca: %q, server_name: localhost}", cluster.Certs().CA)
-	}
-	w, stop := p.starts(t)
-	k.settled(t, 1)
-	p.suffers(t, faults, stop)
-	k.drained(t, time.Minute)
-	w.status(t)
-	w.terminate(t)
-	p.verdict(t, 0)
+	}, 0)
 }
 
 func netHTTPChanged(t *testing.T, n *netRun) {
-	p := &netPlace{name: "http over TLS", all: n, rng: n.rand()}
+	p := n.place("http over TLS")
 	p.rig = newRig(t, false)
 	secure := httptest.NewTLSServer(p.slow)
 	t.Cleanup(secure.Close)
 	p.proxy = faultproxy.New(t, secure.Listener.Addr().String(), p.rand())
 	p.slow.url = "https://" + p.proxy.Addr()
 	p.slow.more = trusting(certified(t, secure))
-	w, stop := p.starts(t)
-	p.suffers(t, bytesChanged, stop)
-	p.broker.drained(t, time.Minute)
-	w.status(t)
-	w.terminate(t)
-	p.verdict(t, netWindow)
+	p.suffers(t, bytesChanged, netWindow)
 }
 
 // spoilRecords flips a bit in one of four record batches (of version 2) that lie in a

@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"strings"
 	"testing"
 	"time"
 
@@ -14,10 +13,8 @@ import (
 // so a letter of a log that is changed on its way is flushed as it came. It stays with
 // that log: nothing else is lost, made up or dead-lettered for it.
 func netPayloadsChanged(t *testing.T, n *netRun) {
-	p := &netPlace{name: "nats in plain text", all: n, rng: n.rand()}
-	b := startBroker(t, false)
-	p.proxy = faultproxy.New(t, strings.TrimPrefix(b.url, "nats://"), p.rand())
-	p.rig = rigOn(t, &behind{b, p.proxy.Addr()})
+	p := n.place("nats in plain text")
+	p.beforeNATS(t, startBroker(t, false))
 	w, stop := p.starts(t)
 	p.flows(t)
 	p.proxy.Set(faultproxy.ToClient, faultproxy.Fault{Change: spoilLetters(20)})
@@ -26,7 +23,7 @@ func netPayloadsChanged(t *testing.T, n *netRun) {
 	p.proxy.Heal()
 	p.flowsAgain(t, "letters are whole again", time.Minute)
 	stop()
-	b.drained(t, time.Minute)
+	p.broker.drained(t, time.Minute)
 	w.status(t)
 	w.terminate(t)
 	corrupt := 0

@@ -5,7 +5,6 @@ package e2e
 import (
 	"fmt"
 	"net/url"
-	"strings"
 	"testing"
 	"time"
 
@@ -18,16 +17,41 @@ const netWindow = 500
 
 // netNATS has the proxy between worker and server.
 func netNATS(t *testing.T, n *netRun) {
-	b := startBroker(t, false)
-	p := &netPlace{name: "nats", all: n, rng: n.rand()}
-	p.proxy = faultproxy.New(t, strings.TrimPrefix(b.url, "nats://"), p.rand())
+	p := n.place("nats")
+	p.beforeNATS(t, startBroker(t, false))
+	p.suffers(t, netFaults, 0) // what was redelivered meanwhile is recognised
+}
+
+// netKafka has it between worker and broker.
+func netKafka(t *testing.T, n *netRun) {
+	p := n.place("kafka")
+	p.beforeKafka(t, kafkabroker.Options{})
+	p.kafka.span, p.kafka.commit, p.kafka.session = crashSpan, fmt.Sprintf("{messages: %d}", crashCommit), 12*time.Second
+	p.suffers(t, netFaults, size(0, partitions*crashSpan+2*crashCommit)) // the session outlasts the short faults
+}
+
+// netHTTP has it between worker and the slow destination.
+func netHTTP(t *testing.T, n *netRun) {
+	p := n.place("http")
+	p.rig = newRig(t, false)
+	p.proxy = faultproxy.New(t, p.slow.server.Listener.Addr().String(), p.rand())
+	p.slow.url = "http://" + p.proxy.Addr()
+	p.suffers(t, netFaults, netWindow)
+}
+
+// place is one with nothing in it yet.
+func (n *netRun) place(name string) *netPlace { return &netPlace{name: name, all: n, rng: n.rand()} }
+
+// beforeNATS puts the proxy between workers and a server.
+func (p *netPlace) beforeNATS(t *testing.T, b *broker) {
+	t.Helper()
+	u, err := url.Parse(b.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.proxy = faultproxy.New(t, u.Host, p.rand())
 	p.rig = rigOn(t, &behind{b, p.proxy.Addr()})
-	w, stop := p.starts(t)
-	p.suffers(t, netFaults, stop)
-	b.drained(t, time.Minute)
-	w.status(t)
-	w.terminate(t)
-	p.verdict(t, 0) // what was redelivered meanwhile is recognised
+	p.broker = b
 }
 
 // behind is a server that workers reach through a proxy.
@@ -43,41 +67,36 @@ func (b *behind) source(string) string {
 	return natsSource("nats://"+b.proxy, "")
 }
 
-// netKafka has it between worker and broker, which advertises its address.
-func netKafka(t *testing.T, n *netRun) {
-	p := &netPlace{name: "kafka", all: n, rng: n.rand()}
-	cluster := kafkabroker.Start(t, kafkabroker.Options{Advertise: func(_ int, listens string) string {
+// beforeKafka puts it between workers and a broker, which advertises its address.
+func (p *netPlace) beforeKafka(t *testing.T, o kafkabroker.Options) {
+	t.Helper()
+	o.Advertise = func(_ int, listens string) string {
 		p.proxy = faultproxy.New(t, listens, p.rand())
 		return p.proxy.Addr()
-	}})
-	var k *kafka
-	p.rig, k = kafkaRigOn(t, cluster)
-	k.span, k.commit, k.session = crashSpan, fmt.Sprintf("{messages: %d}", crashCommit), 12*time.Second
-	w, stop := p.starts(t)
-	k.settled(t, 1)
-	p.suffers(t, netFaults, stop)
-	k.drained(t, time.Minute)
-	w.status(t)
-	w.terminate(t)
-	p.verdict(t, size(0, partitions*crashSpan+2*crashCommit)) // the session outlasts the short faults
+	}
+	p.rig, p.kafka = kafkaRigOn(t, kafkabroker.Start(t, o))
 }
 
-// netHTTP has it between worker and the slow destination.
-func netHTTP(t *testing.T, n *netRun) {
-	p := &netPlace{name: "http", all: n, rng: n.rand()}
-	p.rig = newRig(t, false)
-	u, err := url.Parse(p.slow.url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.proxy = faultproxy.New(t, u.Host, p.rand())
-	p.slow.url = "http://" + p.proxy.Addr()
+// suffers has a worker with load meet all faults, in an order that the seed says, and
+// judges. each is how many messages one fault may bring twice.
+func (p *netPlace) suffers(t *testing.T, list func() []netFault, each int) {
+	t.Helper()
 	w, stop := p.starts(t)
-	p.suffers(t, netFaults, stop)
-	p.broker.drained(t, time.Minute)
+	if p.kafka != nil {
+		p.kafka.settled(t, 1)
+	}
+	for range size(1, 3) {
+		faults := list()
+		p.rng.Shuffle(len(faults), func(i, j int) { faults[i], faults[j] = faults[j], faults[i] })
+		for i := range faults {
+			p.meets(t, &faults[i])
+		}
+	}
+	stop()
+	drainedRig(t, p.rig, p.kafka, time.Minute)
 	w.status(t)
 	w.terminate(t)
-	p.verdict(t, netWindow)
+	p.verdict(t, each)
 }
 
 // starts has a worker and load beside it.

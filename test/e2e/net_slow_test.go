@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"strings"
 	"testing"
 	"time"
 
@@ -22,7 +21,7 @@ const (
 // tooSlow has the worker begin before a backlog behind a line that is too narrow for
 // it, until all of it has passed: the broker's patience must not run out with what is
 // still on its way, or it would come again, behind what comes already.
-func (p *netPlace) tooSlow(t *testing.T, drained func(within time.Duration)) {
+func (p *netPlace) tooSlow(t *testing.T) {
 	t.Helper()
 	config := p.config(t, "w1", netWindow)
 	p.setup(t, config)
@@ -32,7 +31,7 @@ func (p *netPlace) tooSlow(t *testing.T, drained func(within time.Duration)) {
 	p.proxy.Set(faultproxy.ToClient, faultproxy.Fault{Rate: slowRate})
 	began := time.Now()
 	w := p.pod(t, "flushline", "w1", config)
-	drained(2 * time.Minute)
+	drainedRig(t, p.rig, p.kafka, 2*time.Minute)
 	took := time.Since(began)
 	met := p.proxy.Met(faultproxy.ToClient)
 	t.Logf("%s: %d bytes of logs came as %d bytes in %s, with %v redeliveries", p.name, slowGroups*slowBytes, met.Slowed, took.Round(100*time.Millisecond), w.metric(t, "flushline_redelivered_total"))
@@ -49,20 +48,13 @@ func (p *netPlace) tooSlow(t *testing.T, drained func(within time.Duration)) {
 }
 
 func netNATSSlow(t *testing.T, n *netRun) {
-	p := &netPlace{name: "nats too slow", all: n, rng: n.rand()}
-	b := startBroker(t, false)
-	p.proxy = faultproxy.New(t, strings.TrimPrefix(b.url, "nats://"), p.rand())
-	p.rig = rigOn(t, &behind{b, p.proxy.Addr()})
-	p.tooSlow(t, func(within time.Duration) { b.drained(t, within) })
+	p := n.place("nats too slow")
+	p.beforeNATS(t, startBroker(t, false))
+	p.tooSlow(t)
 }
 
 func netKafkaSlow(t *testing.T, n *netRun) {
-	p := &netPlace{name: "kafka too slow", all: n, rng: n.rand()}
-	cluster := kafkabroker.Start(t, kafkabroker.Options{Advertise: func(_ int, listens string) string {
-		p.proxy = faultproxy.New(t, listens, p.rand())
-		return p.proxy.Addr()
-	}})
-	var k *kafka
-	p.rig, k = kafkaRigOn(t, cluster)
-	p.tooSlow(t, func(within time.Duration) { k.drained(t, within) })
+	p := n.place("kafka too slow")
+	p.beforeKafka(t, kafkabroker.Options{})
+	p.tooSlow(t)
 }

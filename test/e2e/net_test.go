@@ -75,6 +75,7 @@ func (n *netRun) end(t *testing.T) {
 // netPlace is where a proxy stands, and what runs there.
 type netPlace struct {
 	*rig
+	kafka   *kafka // of a place at Kafka
 	name    string
 	proxy   *faultproxy.Proxy
 	all     *netRun
@@ -145,19 +146,6 @@ func netFaults() []netFault {
 
 // rand is randomness of the proxy's own.
 func (p *netPlace) rand() *rand.Rand { return rand.New(rand.NewPCG(p.rng.Uint64(), 0)) }
-
-// suffers goes through all faults, in an order that the seed says, and stops the load.
-func (p *netPlace) suffers(t *testing.T, list func() []netFault, stop func()) {
-	t.Helper()
-	for range size(1, 3) {
-		faults := list()
-		p.rng.Shuffle(len(faults), func(i, j int) { faults[i], faults[j] = faults[j], faults[i] })
-		for i := range faults {
-			p.meets(t, &faults[i])
-		}
-	}
-	stop()
-}
 
 // meets is one fault from its begin until logs flow again.
 func (p *netPlace) meets(t *testing.T, f *netFault) {
