@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -62,9 +63,9 @@ func (s *Server) reopens(log *zap.Logger) bool {
 }
 
 // room tries a write: quotas and reserved blocks make the file system's own answer
-// wrong.
+// wrong. What a process that was killed left of it is taken for the next.
 func (s *Server) room() error {
-	f, err := os.CreateTemp(s.cfg.Dir, ".room-")
+	f, err := os.OpenFile(filepath.Join(s.cfg.Dir, ".room"), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
