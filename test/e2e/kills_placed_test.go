@@ -26,7 +26,7 @@ func TestKillsPlaced(t *testing.T) {
 	}
 	total, command := killTotal(t, 20)
 	all := placedSeries()
-	if command == "make faults" {
+	if command == shortKills {
 		all = slices.DeleteFunc(all, func(s *killSeries) bool { return !slices.Contains(placedSubset, s.name()) })
 	}
 	share(all, total)

@@ -14,22 +14,29 @@ import (
 	"github.com/flushline/flushline/internal/proof"
 )
 
+// shortKills is what runs a part of the series.
+const shortKills = "make faults"
+
 // killTotal is how many kills there have to be, and the command that repeats them:
 // FLUSHLINE_KILLS, as `make kills` has it, or one of the two sizes.
 func killTotal(t *testing.T, short int) (total int, command string) {
 	t.Helper()
-	total = size(short, 1000)
 	if s := os.Getenv("FLUSHLINE_KILLS"); s != "" {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 1 {
 			t.Fatalf("FLUSHLINE_KILLS=%s: write how many kills there have to be", s)
 		}
-		total = n
+		return n, fmt.Sprintf("make kills KILLS=%d", n)
 	}
-	if total == short {
-		return total, "make faults"
+	return size(short, 1000), size(shortKills, "make kills KILLS=1000")
+}
+
+// As many kills as in the short form, and asked for, are of all series.
+func TestKillsThatWereAskedForAreNotTheShortForm(t *testing.T) {
+	t.Setenv("FLUSHLINE_KILLS", "20")
+	if total, command := killTotal(t, 20); total != 20 || command == shortKills {
+		t.Errorf("FLUSHLINE_KILLS=20 makes %d kills, as %q does", total, command)
 	}
-	return total, fmt.Sprintf("make kills KILLS=%d", total)
 }
 
 // killSum is what a number of kills did.
