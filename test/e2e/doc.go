@@ -8,7 +8,8 @@
 // flusher, an acknowledgement before Flush goes unnoticed.
 //
 // TestCrash is the matrix of crashes: every point of internal/failpoint on every queue,
-// killed, ended, frozen, delayed and made to fail. Some cells run always, all with FLUSHLINE_CRASH=all.
+// killed, ended, frozen, delayed and made to fail and to panic. Some cells run always,
+// all with FLUSHLINE_CRASH=all.
 //
 // TestKillsRandom and TestKillsPlaced kill a number of times that FLUSHLINE_KILLS gives
 // (`make kills`). TestRollingUpgrade needs the history of a clone.

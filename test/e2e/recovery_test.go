@@ -33,7 +33,8 @@ func TestWhatAKilledWorkerHeldArrives(t *testing.T) {
 			onKafka.inherits(t, session+session/6+handed)
 		})
 	})
-	for what, h := range map[string]*heir{"NATS": onNATS, "Kafka": onKafka} {
+	for i, h := range []*heir{onNATS, onKafka} {
+		what := []string{"NATS", "Kafka"}[i]
 		if len(h.times) != h.rounds {
 			t.Fatalf("%d of %d kills on %s were timed", len(h.times), h.rounds, what)
 		}

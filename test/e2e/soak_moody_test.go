@@ -94,6 +94,7 @@ func (m *moody) mood() (string, <-chan struct{}) {
 func (m *moody) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	body, err := io.ReadAll(req.Body)
 	if err != nil {
+		http.Error(w, "this request has no end", http.StatusBadRequest) // as servers do
 		return
 	}
 	what, hangs := m.mood()
@@ -109,6 +110,7 @@ func (m *moody) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		select {
 		case <-hangs:
 		case <-req.Context().Done():
+			http.Error(w, "the client is gone", http.StatusServiceUnavailable) // if it still reads, it must not hear of a success
 			return
 		}
 	}
