@@ -418,7 +418,7 @@ func TestAStopDoesNotWaitForASilentServer(t *testing.T) {
 		ds := p.fetch(10)
 		g.swallow()
 		ack(ds...)
-		time.Sleep(500 * time.Millisecond)
+		time.Sleep(500 * time.Millisecond) // simulated; the question is under way
 		p.end(&queue.End{Reason: queue.Stopping, Deadline: time.Now()})
 		if _, err := p.strand.End(p.patience()); err != nil {
 			t.Fatal(err)

@@ -49,7 +49,10 @@ func (c *Cluster) NextCoordinator(tb TB, group string) int {
 					id = n.id
 					return nil
 				}
-				errs = append(errs, fmt.Errorf("broker %d: %s %w", n.id, g.State, err))
+				if err == nil {
+					err = fmt.Errorf("the group is %s there", g.State)
+				}
+				errs = append(errs, fmt.Errorf("broker %d: %w", n.id, err))
 			}
 			return errors.Join(errs...)
 		})

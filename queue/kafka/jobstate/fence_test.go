@@ -23,7 +23,11 @@ func TestASaveBehindAnotherClaimIsRefused(t *testing.T) {
 	cfg.Brokers, cfg.Topics, cfg.Group = f.ListenAddrs(), []string{"logs"}, "live"
 	ls := &lines{of: map[job.State]*line{}}
 	old, next := ls.open(t, &cfg, 1), ls.open(t, &cfg, 1)
-	t.Cleanup(func() { _, _ = old.Close(), next.Close() })
+	t.Cleanup(func() {
+		if err := errors.Join(old.Close(), next.Close()); err != nil {
+			t.Errorf("closing: %v", err)
+		}
+	})
 	begin(t, old)
 	held, err := old.Claim(t.Context(), 0)
 	if err != nil {
