@@ -155,7 +155,7 @@ func (b *book) buried(deployment string, m *queue.Message) {
 	p.kept[entry+" "+id]++
 }
 
-// wantedLocked are the places where parts of a message have to end.
+// wanted are the places where parts of a message have to end.
 func (p *page) wanted() []string {
 	if len(p.routes) == 0 {
 		return []string{unrouted}

@@ -18,7 +18,7 @@ const (
 	kafkaHalfClosed  = "kafka-half-closed"   // one direction ends
 	kafkaLatency     = "kafka-latency"       // everything takes its time
 	kafkaBroker      = "kafka-broker-down"   // a broker dies and comes back
-	kafkaLeaders     = "kafka-leaders-move"  //
+	kafkaLeaders     = "kafka-leaders-move"  // other brokers lead partitions
 	kafkaCoordinator = "kafka-coordinator-moves"
 	kafkaPartitions  = "kafka-partitions-added"
 	kafkaAborted     = "kafka-transaction-aborted"

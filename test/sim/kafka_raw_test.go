@@ -23,7 +23,9 @@ func (c *cluster) ask(node int32, q kmsg.Request, version int16) (kmsg.Response,
 		return nil, err
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+	if err := conn.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		return nil, err
+	}
 	q.SetVersion(version)
 	if _, err := conn.Write(kmsg.NewRequestFormatter().AppendRequest(nil, q, 1)); err != nil {
 		return nil, err

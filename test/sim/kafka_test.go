@@ -31,7 +31,6 @@ const kafkaSession = 6 * time.Second
 
 // kafkaHalf is a cluster in this process and everybody's way to it.
 type kafkaHalf struct {
-	t       *testing.T
 	w       *world
 	cfg     kafka.Config
 	static  bool // members keep their names over restarts
@@ -43,8 +42,8 @@ type kafkaHalf struct {
 	serves map[int32]int // leases that were served, by partition
 }
 
-func newKafkaHalf(t *testing.T) half {
-	return &kafkaHalf{t: t, hosts: map[*pod]*pipenet.Host{}, serves: map[int32]int{}}
+func newKafkaHalf(*testing.T) half {
+	return &kafkaHalf{hosts: map[*pod]*pipenet.Host{}, serves: map[int32]int{}}
 }
 
 func (h *kafkaHalf) patience() time.Duration { return kafkaSession }
@@ -94,7 +93,7 @@ func (h *kafkaHalf) connect(p *pod) (*connection, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.hosts[p] = host
-	return &connection{source: &countedSource{src, h}, sink: sink, close: src.Close}, nil
+	return &connection{source: &serving{src, h.serve}, sink: sink, close: src.Close}, nil
 }
 
 func (h *kafkaHalf) hostOf(p *pod) *pipenet.Host {
@@ -145,38 +144,21 @@ func (h *kafkaHalf) handouts(scheduled int) int {
 	return most
 }
 
-func (h *kafkaHalf) stored() ([]queue.Message, error) {
-	cfg := h.cfg
-	return h.cluster.read(kafkaTopic + "." + cfg.Group + ".dlq")
-}
+func (h *kafkaHalf) stored() ([]queue.Message, error) { return h.cluster.read(kafkaLetters) }
 
 func (h *kafkaHalf) end() { h.cluster.stop() }
 
-// countedSource counts the leases that are served, and what they hand out again.
-type countedSource struct {
-	*kafka.Source
-	h *kafkaHalf
-}
-
-func (s *countedSource) Run(ctx context.Context, host queue.Host) error {
-	return s.Source.Run(ctx, &countedHost{host, s.h})
-}
-
-type countedHost struct {
-	queue.Host
-	h *kafkaHalf
-}
-
-func (c *countedHost) Serve(ctx context.Context, s queue.Strand) error {
+// serve counts the leases that are served, and those that end while they hold messages.
+func (h *kafkaHalf) serve(ctx context.Context, to queue.Host, s queue.Strand) error {
 	var p int32
 	if _, err := fmt.Sscanf(s.Info().Name, kafkaTopic+"[%d]", &p); err != nil {
-		return c.Host.Serve(ctx, s) // says what is missing, and hands out nothing
+		return to.Serve(ctx, s) // says what is missing, and hands out nothing
 	}
-	c.h.mu.Lock()
-	c.h.serves[p]++
-	c.h.mu.Unlock()
-	defer context.AfterFunc(ctx, func() { c.h.leaseEnds(ctx, s) })()
-	return c.Host.Serve(ctx, s)
+	h.mu.Lock()
+	h.serves[p]++
+	h.mu.Unlock()
+	defer context.AfterFunc(ctx, func() { h.leaseEnds(ctx, s) })()
+	return to.Serve(ctx, s)
 }
 
 // leaseEnds counts a lease that ends while it holds messages.

@@ -110,7 +110,7 @@ func (d *door) away(on bool) {
 func (d *door) cut() int {
 	n := 0
 	for _, c := range d.open() {
-		_ = c.Close()
+		_ = c.Close() // it is over, whatever it says
 		n++
 	}
 	return n
@@ -174,7 +174,7 @@ func (c *wire) Read(b []byte) (int, error) {
 		}
 		n, err := c.Conn.Read(b)
 		if left := c.snap.Load(); left > 0 && c.snap.Add(-int64(n)) <= 0 {
-			_ = c.Close()
+			_ = c.Close() // as above
 		}
 		if err != nil || !c.deafClient.Load() {
 			return n, err

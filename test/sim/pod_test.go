@@ -47,7 +47,7 @@ func (w *world) startPod(slot, number int) (*pod, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.source, p.close = &watchedSource{c.source, p}, c.close
+	p.source, p.close = watched(c.source, p), c.close
 	cfg := w.config
 	cfg.Routes = p.routes(false, nil)
 	cfg.DeadLetter.Sink = &watchedSink{c.sink, p}

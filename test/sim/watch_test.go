@@ -7,23 +7,31 @@ import (
 	"github.com/flushline/flushline/queue"
 )
 
-// watchedSource tells the book what its strands hand out.
-type watchedSource struct {
+// serving is a source whose strands go through serve on their way to the host, which
+// passes them on to it.
+type serving struct {
 	queue.Source
-	p *pod
+	serve func(ctx context.Context, to queue.Host, s queue.Strand) error
 }
 
-func (s *watchedSource) Run(ctx context.Context, h queue.Host) error {
-	return s.Source.Run(ctx, &watchedHost{h, s.p})
+func (s *serving) Run(ctx context.Context, h queue.Host) error {
+	return s.Source.Run(ctx, &servingHost{h, s.serve})
 }
 
-type watchedHost struct {
+type servingHost struct {
 	queue.Host
-	p *pod
+	serve func(ctx context.Context, to queue.Host, s queue.Strand) error
 }
 
-func (h *watchedHost) Serve(ctx context.Context, s queue.Strand) error {
-	return h.Host.Serve(ctx, &watchedStrand{s, h.p})
+func (h *servingHost) Serve(ctx context.Context, s queue.Strand) error {
+	return h.serve(ctx, h.Host, s)
+}
+
+// watched is a source that tells the book what its strands hand out.
+func watched(s queue.Source, p *pod) queue.Source {
+	return &serving{s, func(ctx context.Context, to queue.Host, s queue.Strand) error {
+		return to.Serve(ctx, &watchedStrand{s, p})
+	}}
 }
 
 type watchedStrand struct {
