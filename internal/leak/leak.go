@@ -12,9 +12,6 @@ import (
 	"go.uber.org/goleak"
 )
 
-// known are goroutines that nobody can end, by the function at their top.
-var known = []goleak.Option{}
-
 // patience is for goroutines that are about to end, on a machine that is busy.
 const patience = 10 * time.Second
 
@@ -25,9 +22,9 @@ func Check(code int) int {
 	if code != 0 {
 		return code // a test that failed may have left anything
 	}
-	err := goleak.Find(known...)
+	err := goleak.Find()
 	for deadline := time.Now().Add(patience); err != nil && time.Now().Before(deadline); {
-		err = goleak.Find(known...) // it waits for some hundred milliseconds itself
+		err = goleak.Find() // it waits for some hundred milliseconds itself
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "the tests passed and left goroutines behind:", err)

@@ -38,7 +38,7 @@ func inBubble(t *testing.T, f func(p *pair, n *pipenet.Net)) {
 		p := &pair{T: t, host: n.Host(), listener: l}
 		p.client, p.server = p.connect()
 		f(p, n)
-		_ = errors.Join(p.client.Close(), p.server.Close(), l.Close())
+		p.must(errors.Join(p.client.Close(), p.server.Close(), l.Close()))
 	})
 }
 
@@ -57,6 +57,14 @@ func (p *pair) connect() (client, server net.Conn) {
 		p.Fatal(err)
 	}
 	return client, <-accepted
+}
+
+// must is for calls that never fail.
+func (p *pair) must(err error) {
+	p.Helper()
+	if err != nil {
+		p.Error(err)
+	}
 }
 
 func (p *pair) send(c net.Conn, text string) {
@@ -99,7 +107,7 @@ func TestBytesArriveInOrder(t *testing.T) {
 			if _, err := p.client.Write(sent); err != nil {
 				p.Error(err)
 			}
-			_ = p.client.Close()
+			p.must(p.client.Close())
 		}()
 		got, err := io.ReadAll(p.server)
 		if err != nil || !bytes.Equal(got, sent) {
@@ -120,20 +128,20 @@ func TestDeadlines(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(p *pair, _ *pipenet.Net) {
 		began := time.Now()
-		_ = p.client.SetReadDeadline(began.Add(3 * time.Second))
+		p.must(p.client.SetReadDeadline(began.Add(3 * time.Second)))
 		p.readFails(p.client, os.ErrDeadlineExceeded)
-		_ = p.client.SetWriteDeadline(began.Add(5 * time.Second))
+		p.must(p.client.SetWriteDeadline(began.Add(5 * time.Second)))
 		n, err := p.client.Write(make([]byte, 1<<20))
 		p.fails("write", err, os.ErrDeadlineExceeded)
 		if took := time.Since(began); took != 5*time.Second || n != 64<<10 {
 			p.Errorf("after %v %d bytes were on their way", took, n)
 		}
-		_ = p.client.SetDeadline(time.Time{})
+		p.must(p.client.SetDeadline(time.Time{}))
 		p.send(p.server, "x")
 		p.gets(p.client, "x")
 		go func() {
 			time.Sleep(time.Second)
-			_ = p.client.SetReadDeadline(time.Now())
+			p.must(p.client.SetReadDeadline(time.Now()))
 		}()
 		p.readFails(p.client, os.ErrDeadlineExceeded)
 	})
@@ -151,7 +159,7 @@ func TestCut(t *testing.T) {
 		client, server := p.connect()
 		p.send(client, "again")
 		p.gets(server, "again")
-		_ = client.Close()
+		p.must(client.Close())
 		if n := p.host.Cut(); n != 1 { // the first, which nobody has closed
 			p.Errorf("%d connections were left", n)
 		}
@@ -181,9 +189,9 @@ func TestWhatIsHeldArrivesLater(t *testing.T) {
 		p.send(p.client, "late")
 		p.send(p.server, "this way is open")
 		p.gets(p.client, "this way is open")
-		_ = p.server.SetReadDeadline(time.Now().Add(time.Minute))
+		p.must(p.server.SetReadDeadline(time.Now().Add(time.Minute)))
 		p.readFails(p.server, os.ErrDeadlineExceeded)
-		_ = p.server.SetReadDeadline(time.Time{})
+		p.must(p.server.SetReadDeadline(time.Time{}))
 		ctx, cancel := context.WithTimeout(p.Context(), time.Second)
 		defer cancel()
 		_, err := p.host.DialContext(ctx, "tcp", p.listener.Addr().String())
@@ -200,7 +208,7 @@ func TestWhatIsHeldArrivesLater(t *testing.T) {
 		p.gets(p.server, "late")
 		p.send(client, "new")
 		p.gets(server, "new")
-		_ = errors.Join(client.Close(), server.Close())
+		p.must(errors.Join(client.Close(), server.Close()))
 	})
 }
 
@@ -210,7 +218,7 @@ func TestAClosedConnectionForgetsWhatItHeld(t *testing.T) {
 	inBubble(t, func(p *pair, _ *pipenet.Net) {
 		p.host.Hold(pipenet.Both)
 		p.send(p.client, "never")
-		_ = p.client.Close()
+		p.must(p.client.Close())
 		p.host.Release()
 		if b, err := io.ReadAll(p.server); err != nil || len(b) > 0 {
 			p.Errorf("%q arrived: %v", b, err)
@@ -226,7 +234,7 @@ func TestDelayKeepsTheOrder(t *testing.T) {
 		p.send(p.client, "slow")
 		p.host.Delay(0)
 		p.send(p.client, " fast")
-		_ = p.client.Close()
+		p.must(p.client.Close())
 		b, err := io.ReadAll(p.server)
 		if took := time.Since(began); err != nil || string(b) != "slow fast" || took != 300*time.Millisecond {
 			p.Errorf("%q after %v: %v", b, took, err)
@@ -273,7 +281,7 @@ func TestDialsThatFail(t *testing.T) {
 		}
 		_, err = n.Listen("tcp", addr)
 		p.fails("listen", err, syscall.EADDRINUSE)
-		_ = p.listener.Close()
+		p.must(p.listener.Close())
 		p.fails("closed", dial(addr), syscall.ECONNREFUSED)
 		if p.listener, err = n.Listen("tcp", addr); err != nil {
 			p.Error(err)
