@@ -52,7 +52,7 @@ RUN ?= .
 RUNS ?=
 
 .PHONY: all
-all: check test mutants faults examples ## What CI runs: format, lint, vet, tests, planted defects, faults, example checks
+all: check test mutants faults examples ## What CI runs but for sim and fuzz-short: format, lint, vet, tests, planted defects, faults, example checks
 
 .PHONY: help
 help: ## Describe the targets

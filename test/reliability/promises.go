@@ -55,7 +55,7 @@ var promises = []promise{
 		nil,
 	},
 	{
-		"the equation", "received = flushed + dead-lettered + skipped + released + in flight, per source, in every snapshot of a worker. Nothing is dropped in silence.",
+		"the equation", "received = flushed + dead-lettered + parked + skipped + released + in flight, per source, in every snapshot of a worker. Nothing is dropped in silence.",
 		[]string{"soak", "kills-random", "machines"},
 		[]string{"worker.TestChaos"},
 	},
