@@ -75,7 +75,9 @@ func (s *Server) room() error {
 
 // reopen closes and opens the store. The server stays; its clients connect again, as
 // what they asked of the closed store is not answered, and a connection that was just
-// asking may stand still.
+// asking may stand still. The store may use as much as before: reckoned anew from what
+// is free on a disk that was just full, it would often be less than it uses already, and
+// the server would take nothing until it is started again.
 func (s *Server) reopen() error {
 	if err := s.srv.ShutdownJetStream(); err != nil {
 		return fmt.Errorf("couldn't close the store: %w", err)
@@ -85,7 +87,7 @@ func (s *Server) reopen() error {
 		return err
 	}
 	if err := s.srv.EnableJetStream(&server.JetStreamConfig{
-		StoreDir: opts.StoreDir, SyncInterval: opts.SyncInterval, SyncAlways: opts.SyncAlways, Strict: true,
+		StoreDir: opts.StoreDir, SyncInterval: opts.SyncInterval, SyncAlways: opts.SyncAlways, Strict: true, MaxStore: s.most,
 	}); err != nil {
 		return fmt.Errorf("couldn't open the store: %w", err)
 	}

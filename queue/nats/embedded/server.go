@@ -25,6 +25,7 @@ type Server struct {
 	host string
 	lock *dirLock
 	srv  *server.Server
+	most int64 // bytes that the store may use, as the server reckoned when it began
 
 	closing, mended chan struct{} // of the goroutine that opens the store again; nil: it does not run
 }
@@ -83,6 +84,9 @@ func (s *Server) run(ctx context.Context, log *zap.Logger) error {
 			return fmt.Errorf("the server is not ready: %w", context.Cause(ctx))
 		default:
 		}
+	}
+	if c := s.srv.JetStreamConfig(); c != nil { // else it was given up this moment, and is reckoned anew
+		s.most = c.MaxStore
 	}
 	s.closing, s.mended = make(chan struct{}), make(chan struct{})
 	go s.mend(said.failed, log)
