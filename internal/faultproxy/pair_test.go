@@ -123,6 +123,16 @@ func (p *pair) until(what string, ok func() bool) {
 	}
 }
 
+// takes says that the proxy takes another connection.
+func (p *pair) takes(when string) {
+	p.Helper()
+	c, err := new(net.Dialer).DialContext(p.Context(), "tcp", p.proxy.Addr())
+	if err != nil {
+		p.Fatalf("a new connection %s: %v", when, err)
+	}
+	c.Close()
+}
+
 func (p *pair) reset(c net.Conn) {
 	p.Helper()
 	if _, err := io.Copy(io.Discard, c); !errors.Is(err, syscall.ECONNRESET) {

@@ -11,7 +11,6 @@ import (
 	"net/http/httptest"
 	"sync"
 	"testing"
-	"time"
 )
 
 // The ways in which a moody destination does not just take what it is sent.
@@ -149,10 +148,4 @@ func (m *moody) seen() (met map[string]int, unsure int) {
 		met[what] = n
 	}
 	return met, m.unsure
-}
-
-// startSlow is a receiver that takes its time for each request.
-func startSlow(t *testing.T, run string) *receiver {
-	t.Helper()
-	return startReceiver(t, run, 300*time.Millisecond)
 }

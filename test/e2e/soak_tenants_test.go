@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/flushline/flushline/internal/ledger"
 	"github.com/flushline/flushline/protocol"
@@ -42,7 +43,7 @@ type tenants struct {
 func newTenants(t *testing.T, r *rig, rng *rand.Rand) *tenants {
 	t.Helper()
 	return &tenants{
-		dir: r.dir, well: startReceiver(t, r.run, 0), slow: startSlow(t, r.run),
+		dir: r.dir, well: startReceiver(t, r.run, 0), slow: startReceiver(t, r.run, 300*time.Millisecond),
 		hangs: startMoody(t, r.run, rng.Uint64()), flaps: startMoody(t, r.run, rng.Uint64()),
 	}
 }

@@ -34,12 +34,12 @@ func (c *Cluster) NextCoordinator(tb TB, group string) int {
 			if !n.Running() {
 				continue
 			}
-			cl, err := c.client(kgo.SeedBrokers(fmt.Sprintf("127.0.0.1:%d", n.internal)))
+			cl, only, err := c.at(n)
 			if err != nil {
 				return err
 			}
 			defer cl.Close()
-			asked, at = append(asked, n), append(at, cl.SeedBrokers()[0])
+			asked, at = append(asked, n), append(at, only)
 		}
 		return until(ctx, func() error {
 			var errs []error

@@ -31,12 +31,10 @@ func (c *Cluster) everywhere(ctx context.Context, holds func(kmsg.Requestor) err
 		if !n.Running() {
 			continue
 		}
-		cl, err := c.client(kgo.SeedBrokers(fmt.Sprintf("127.0.0.1:%d", n.internal)))
+		cl, only, err := c.at(n)
 		if err != nil {
 			return err
 		}
-		// The client itself would ask any broker it has heard of.
-		only := cl.SeedBrokers()[0]
 		err = until(ctx, func() error { return holds(only) })
 		cl.Close()
 		if err != nil {
@@ -44,6 +42,16 @@ func (c *Cluster) everywhere(ctx context.Context, holds func(kmsg.Requestor) err
 		}
 	}
 	return nil
+}
+
+// at asks one broker: the client itself, which has to be closed, would ask any that it
+// has heard of.
+func (c *Cluster) at(n *Node) (*kgo.Client, kmsg.Requestor, error) {
+	cl, err := c.client(kgo.SeedBrokers(fmt.Sprintf("127.0.0.1:%d", n.internal)))
+	if err != nil {
+		return nil, nil, err
+	}
+	return cl, cl.SeedBrokers()[0], nil
 }
 
 // led waits until the topic has that many partitions, each with a leader.
