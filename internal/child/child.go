@@ -82,7 +82,7 @@ func (p *Process) Running() bool {
 // ExitCode is that of a process that has ended; -1: by a signal.
 func (p *Process) ExitCode() int { return p.cmd.ProcessState.ExitCode() }
 
-// Log is the end of what it wrote to its standard error.
+// Log is the beginning and the end of what it wrote to its standard error.
 func (p *Process) Log() string { return p.log.String() }
 
 // Signal sends a signal, unless the process has ended.
@@ -111,20 +111,29 @@ func (p *Process) Stop(t testing.TB, within time.Duration) (int, time.Duration) 
 	return p.ExitCode(), time.Since(begin)
 }
 
-// tail keeps the end of what a child wrote.
+// tail keeps the end of what a child wrote, and its beginning: there it says where it
+// listens.
 type tail struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
+	mu   sync.Mutex
+	head []byte
+	buf  bytes.Buffer
+	gap  bool // between the two
 }
 
-const tailSize = 256 << 10
+const (
+	headSize = 16 << 10
+	tailSize = 256 << 10
+)
 
 func (t *tail) Write(b []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.buf.Write(b)
+	first := min(len(b), headSize-len(t.head))
+	t.head = append(t.head, b[:first]...)
+	t.buf.Write(b[first:])
 	if over := t.buf.Len() - tailSize; over > 0 {
 		t.buf.Next(over)
+		t.gap = true
 	}
 	return len(b), nil
 }
@@ -132,5 +141,8 @@ func (t *tail) Write(b []byte) (int, error) {
 func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.buf.String()
+	if t.gap {
+		return string(t.head) + "\n...\n" + t.buf.String()
+	}
+	return string(t.head) + t.buf.String()
 }
