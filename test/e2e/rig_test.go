@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -272,8 +273,34 @@ func (r *rig) pod(t *testing.T, program, name, config string) *pod {
 	p, out := start(t, name, bin+"/"+program, "run", "-c", config)
 	go func() { _, _ = io.Copy(io.Discard, out) }()
 	running := newPod(p)
+	t.Cleanup(func() { running.explain(t) })
 	r.scrape(t, running)
 	return running
+}
+
+// explain has a pod say what it does when a test has failed and it runs: its status, and
+// where each of its goroutines is.
+func (p *pod) explain(t *testing.T) {
+	if !t.Failed() || !p.running() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.said("admin")+"/status", nil)
+	if err != nil {
+		t.Log(err)
+		return
+	}
+	if resp, err := http.DefaultClient.Do(req); err == nil {
+		body, _ := io.ReadAll(resp.Body) // as much as there is
+		resp.Body.Close()
+		t.Logf("what %s did at the end:\n%s", p.name, body)
+	}
+	p.Signal(syscall.SIGQUIT)
+	select {
+	case <-p.Ended():
+	case <-ctx.Done():
+	}
 }
 
 // terminate is a clean stop: it must end with 0. How long it may take is the
