@@ -35,6 +35,7 @@ const (
 	Flushed Outcome = iota + 1
 	DeadLettered
 	Skipped
+	OutcomeParked
 )
 
 // Account tells the settler how the parts ended, if it wants to know.
@@ -115,6 +116,19 @@ func (d *Delivery) Release() {
 	if d.settle() {
 		d.settler.Release(d)
 	}
+}
+
+// Defer leaves a parked record parked. Unlike Release it is legal while the strand
+// lives; a settler that is no Deferrer takes it as Release.
+func (d *Delivery) Defer() {
+	if !d.settle() {
+		return
+	}
+	if s, ok := d.settler.(Deferrer); ok {
+		s.Defer(d)
+		return
+	}
+	d.settler.Release(d)
 }
 
 func (d *Delivery) settle() bool {

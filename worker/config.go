@@ -26,6 +26,9 @@ type Config struct {
 
 	DeadLetter DeadLetter
 
+	// Parked is where records wait whose lane is blocked; nil: no route may Park.
+	Parked queue.Parked
+
 	// Drain bounds a stop: parts may end until then, the rest goes back. 25s.
 	Drain time.Duration
 
@@ -47,6 +50,11 @@ type Route struct {
 	Name     string // [A-Za-z0-9_-]{1,48}, unique; identity in metrics and letters
 	Match    Match
 	Flushers []Entry // each gets every group
+
+	// Park has a lane put what it holds to Config.Parked when its destination takes
+	// nothing for ParkAfter, or when it holds up its strand. Else the strand waits.
+	Park      bool
+	ParkAfter time.Duration // 10s
 }
 
 // Match holds three patterns: literal text, "*", or a glob with * and ?. Empty

@@ -3,7 +3,6 @@ package worker
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -306,22 +305,20 @@ func ownHeader(key string, p *part) bool {
 	return false
 }
 
-// letterSubject is <route>.<flusher>.<project>.<logstore>.<config>, percent-encoded
-// outside [A-Za-z0-9_-]; empty for what has no lane.
+// letterSubject is the lane of a part; empty for what has none.
 func letterSubject(p *part) string {
 	if p.lane == nil {
 		return ""
 	}
-	k := &p.lane.key
-	return strings.Join([]string{
-		p.lane.entry.route, p.lane.entry.flusher, encodeToken(k.Project), encodeToken(k.Logstore), encodeToken(k.Config),
-	}, ".")
+	return p.lane.id().String()
 }
 
-// encodeToken makes a text one token of a NATS subject.
-func encodeToken(s string) string {
-	s = url.QueryEscape(s)
-	return strings.NewReplacer("+", "%20", ".", "%2E", "~", "%7E").Replace(s)
+// id names the lane to queues.
+func (l *lane) id() queue.Lane {
+	return queue.Lane{
+		Route: l.entry.route, Flusher: l.entry.flusher,
+		Project: l.key.Project, Logstore: l.key.Logstore, Config: l.key.Config,
+	}
 }
 
 // clean keeps line breaks and other control characters out of headers.
