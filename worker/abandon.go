@@ -48,6 +48,10 @@ func (l *lane) wedgedLocked() bool {
 	if l.abandoned < laneAbandoned && ofEntry < entryAbandoned && (ofEntry == 0 || l.w.abandoned.Load() < processAbandoned) {
 		return false
 	}
+	if l.gaveUpLocked(nil, "calls into the flusher have not returned: "+l.hangingLocked()) {
+		l.idleLocked(time.Now())
+		return true
+	}
 	l.waitLocked(wedged, "calls into the flusher have not returned: "+l.hangingLocked(), holdPoll)
 	return true
 }

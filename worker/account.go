@@ -36,6 +36,7 @@ var endings = [...]struct {
 	{queue.Skipped, SkippedEmpty},
 	{queue.Skipped, SkippedNotOurs},
 	{queue.Skipped, SkippedNotSelected},
+	{queue.OutcomeParked, ""},
 }
 
 func endingOf(o outcome, reason string) ending {
@@ -47,6 +48,8 @@ func endingOf(o outcome, reason string) ending {
 		wanted = queue.DeadLettered
 	case skipped:
 		wanted = queue.Skipped
+	case parked:
+		wanted = queue.OutcomeParked
 	}
 	for i := range endings {
 		if endings[i].outcome == wanted && endings[i].reason == reason {
@@ -72,6 +75,9 @@ var endBuffers = sync.Pool{New: func() any { return new([]queue.PartEnd) }}
 // before how. The caller has a hold.
 func (m *message) acknowledge() {
 	failpoint.Hit(failpoint.AckBefore)
+	if m.strand.info.Parked {
+		failpoint.Hit(failpoint.ParkServed)
+	}
 	if m.strand.info.Accounted {
 		m.account()
 	}
@@ -91,6 +97,9 @@ func (m *message) account() {
 	*buf = ends
 	endBuffers.Put(buf)
 }
+
+// postpone leaves a parked record parked.
+func (m *message) postpone() { m.d.Defer() }
 
 func (m *message) giveBack() {
 	if mutant.On(mutant.AckAtShutdown) {

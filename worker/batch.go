@@ -133,40 +133,65 @@ func (l *lane) limitsLocked() (groups int, bytes, size int64, wait time.Duration
 
 func (l *lane) fullLocked() bool {
 	groups, bytes, _, _ := l.limitsLocked()
-	return l.parts >= groups || l.bytes >= bytes
+	return l.live.n >= groups || l.live.bytes >= bytes
 }
 
 // batchWaitLocked is how long the queue may still wait for a fuller batch. Nothing
-// waits while the process, a strand or the entry ends, nor once it was closed.
+// waits while the process, a strand or the entry ends, nor once it was closed; nor does
+// what was parked.
 func (l *lane) batchWaitLocked(now time.Time) time.Duration {
 	_, _, _, wait := l.limitsLocked()
-	if wait <= 0 || l.closed || l.fullLocked() || l.w.hasten() || l.entry.isLeaving() {
+	if wait <= 0 || l.served.head != nil || l.closed || l.fullLocked() || l.w.hasten() || l.entry.isLeaving() {
 		return 0
 	}
-	return wait - now.Sub(l.head.m.received)
+	return wait - now.Sub(l.live.head.m.received)
 }
 
-// formLocked takes the oldest parts of the queue. Nil: all of them had ended.
+// formLocked takes the oldest parts of a queue. Nil: all of them had ended.
 func (l *lane) formLocked() *batch {
 	groups, bytes, size, _ := l.limitsLocked()
 	l.closed = false
 	b := newBatch(l)
-	for l.head != nil && len(b.parts) < groups {
-		p := l.head
-		if p.open() {
+	q := l.turnLocked()
+	for q.head != nil && len(b.parts) < groups {
+		if p := q.head; p.open() {
 			if len(b.parts) > 0 && (b.bytes+p.bytes() > bytes || b.size+p.group.DecodedSize() > size) {
 				break
 			}
 			b.add(p)
 		}
-		l.popLocked()
+		q.pop()
 	}
 	if len(b.parts) == 0 {
 		b.recycle()
 		return nil
 	}
+	if b.served() {
+		l.lead += b.bytes
+	} else {
+		l.lead -= b.bytes
+	}
 	return b
 }
+
+// turnLocked is whose turn it is: live traffic and what was parked share the flusher
+// by bytes.
+func (l *lane) turnLocked() *fifo {
+	switch {
+	case l.served.head == nil:
+		l.lead = 0
+		return &l.live
+	case l.live.head == nil:
+		l.lead = 0
+		return &l.served
+	case l.lead <= 0:
+		return &l.served
+	}
+	return &l.live
+}
+
+// served says that the batch is of records that were parked.
+func (b *batch) served() bool { return len(b.parts) > 0 && b.parts[0].m.strand.info.Parked }
 
 // decode runs pass two, or hands on the bytes for kinds that want those only.
 func (b *batch) decode(inst *instance) {

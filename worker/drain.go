@@ -159,6 +159,9 @@ func (s *strand) releaseRest(reason queue.Reason) {
 		l.purge()
 	}
 	s.w.letters.purge()
+	if s.w.parker != nil {
+		s.w.parker.purge()
+	}
 	level := zap.DebugLevel // of hundreds of partitions nobody reads it
 	if n > 0 {
 		level = zap.InfoLevel
@@ -199,22 +202,6 @@ func (s *strand) releaseParts(m *message, reason queue.Reason, lanes map[*lane]s
 // insideFlush says whether a Flush reads the message, an abandoned one included:
 // its result is not known.
 func (m *message) insideFlush() bool { return m.holds.Load() > m.open.Load()+m.puts.Load() }
-
-// purge forgets letters whose parts were released.
-func (ls *letters) purge() {
-	ls.mu.Lock()
-	defer ls.mu.Unlock()
-	for _, list := range []*[]doomed{&ls.pending, &ls.held} {
-		kept := (*list)[:0]
-		for _, d := range *list {
-			if d.p.open() {
-				kept = append(kept, d)
-			}
-		}
-		clear((*list)[len(kept):])
-		*list = kept
-	}
-}
 
 // stopLanes stops every instance, side by side, in bounded time however many hang.
 // Flush calls that still run have lost their context.

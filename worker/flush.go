@@ -108,8 +108,10 @@ func (l *lane) landed(r *runner, c *call, began time.Time, v *verdict) bool {
 
 // noteTime decides whether the lane's calls are quick enough to share a runner.
 func (l *lane) noteTime(took time.Duration) {
-	l.took += (took - l.took) / 4
-	slow := l.took > quickCall
+	average := time.Duration(l.took.Load())
+	average += (took - average) / 4
+	l.took.Store(int64(average))
+	slow := average > quickCall
 	if slow != l.slow.Load() {
 		l.slow.Store(slow)
 	}
@@ -124,7 +126,7 @@ func (l *lane) noteTime(took time.Duration) {
 // flightEnded schedules a lane that waited for a concurrent flight to end.
 func (l *lane) flightEnded() {
 	l.mu.Lock()
-	run := !l.gone && (l.head != nil || len(l.retry) > 0 || l.outdated())
+	run := !l.gone && (!l.emptyLocked() || len(l.retry) > 0 || l.outdated())
 	switch {
 	case !l.scheduled && run:
 		l.scheduled = true

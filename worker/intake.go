@@ -194,6 +194,8 @@ func (s *strand) intake(ctx context.Context, m *message) {
 		s.reject(m, ReasonUndecodable, err)
 	case len(m.groups) == 0:
 		s.skip(m, SkippedEmpty)
+	case s.info.Parked:
+		s.routeParked(m)
 	default:
 		s.routeGroups(ctx, m)
 	}

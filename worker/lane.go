@@ -76,13 +76,14 @@ type lane struct {
 	key  protocol.Key
 	hash int64
 
-	since      time.Time // of state
-	why        string
-	head, tail *part    // queued parts, oldest first
-	retry      []*batch // failed ones, oldest first; each waits for its own next try
-	flights    []*batch // inside a call that is not abandoned
-	parts      int      // in the queue
-	bytes      int64    // in the queue
+	since   time.Time // of state
+	why     string
+	live    fifo     // queued parts, oldest first
+	served  fifo     // those that come from the parked
+	retry   []*batch // failed ones, oldest first; each waits for its own next try
+	flights []*batch // inside a call that is not abandoned
+	park    parking
+	lead    int64 // bytes that the parked were ahead, while both wait
 
 	lastError string // of Flush, until one succeeds
 	failing   bool   // the last Flush failed: one batch at a time
@@ -94,10 +95,10 @@ type lane struct {
 	// Of the token's holder, seldom.
 	before   *instance // has to be stopped before the next Init; under mu
 	opening  *batchBackoff
-	looked   time.Time     // when it took its last batch
-	ended    time.Time     // when its last call returned
-	took     time.Duration // moving average of its Flush calls
-	workNeed int64         // while in line for work bytes
+	looked   time.Time    // when it took its last batch
+	ended    time.Time    // when its last call returned
+	took     atomic.Int64 // moving average of its Flush calls, in nanoseconds
+	workNeed int64        // while in line for work bytes
 
 	complained counted // guarded by the entry's complaints
 }
@@ -109,8 +110,9 @@ func newLane(w *Worker, e *entry, key protocol.Key, now time.Time) *lane {
 	return l
 }
 
-// offer queues parts, linked by next, of one source. False: the lane is gone. run
-// says that the caller has to schedule it.
+// offer queues parts, linked by next, of one strand. False: the lane is gone. run
+// says that the caller has to schedule it. What the lane does not take is parked, or
+// stays parked.
 func (l *lane) offer(first, last *part, n int, bytes int64) (ok, run bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -120,15 +122,20 @@ func (l *lane) offer(first, last *part, n int, bytes int64) (ok, run bool) {
 	for p := first; p != nil; p = p.next {
 		p.lane, p.counted = l, true
 	}
-	l.of(first.m.strand.source.index).received += int64(n)
-	if l.tail == nil {
-		l.head = first
-	} else {
-		l.tail.next = first
+	s := first.m.strand
+	l.of(s.source.index).received += int64(n)
+	if l.entry.parkAfter.Load() != 0 && !l.admitLocked(s, first, n, bytes) {
+		l.turnAwayLocked(first)
+		if l.state == idle {
+			l.since = first.m.received // it is in use, and not to be stopped for being idle
+		}
+		return true, false
 	}
-	l.tail = last
-	l.parts += n
-	l.bytes += bytes
+	if s.info.Parked {
+		l.served.push(first, last, n, bytes)
+	} else {
+		l.live.push(first, last, n, bytes)
+	}
 	switch {
 	case !l.scheduled:
 		l.scheduled, run = true, true
@@ -141,14 +148,17 @@ func (l *lane) offer(first, last *part, n int, bytes int64) (ok, run bool) {
 	return true, run
 }
 
+// emptyLocked says that nothing is queued; failed batches may be there.
+func (l *lane) emptyLocked() bool { return l.live.head == nil && l.served.head == nil }
+
 // mayWakeLocked says whether parts that were just queued, from first on, end the
 // lane's wait: for a full batch, or for an older batch that new ones may pass.
 func (l *lane) mayWakeLocked(first *part) bool {
 	switch l.state {
 	case batching:
-		return l.fullLocked()
+		return l.fullLocked() || first.m.strand.info.Parked
 	case backingOff:
-		return l.head == first && l.inst != nil && l.mayFormLocked() && !time.Now().Before(l.notBefore)
+		return (l.live.head == first || l.served.head == first) && l.inst != nil && l.mayFormLocked() && !time.Now().Before(l.notBefore)
 	}
 	return false
 }
@@ -221,7 +231,7 @@ func (l *lane) run(r *runner) {
 func (l *lane) atRest() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.head == nil && len(l.retry) == 0 && l.idleLocked(l.ended)
+	return l.emptyLocked() && len(l.retry) == 0 && l.idleLocked(l.ended)
 }
 
 // next takes the batch to flush now, or arranges when to look again. It decides
@@ -246,7 +256,7 @@ func (l *lane) next(now time.Time) *batch {
 	if b := l.dueLocked(now); b != nil {
 		return l.takeOffLocked(b, now)
 	}
-	if l.head != nil && l.mayFormLocked() {
+	if !l.emptyLocked() && l.mayFormLocked() {
 		if wait := l.batchWaitLocked(now); wait > 0 {
 			l.waitLocked(batching, "", min(wait, l.retryWaitLocked(now)))
 			return nil
@@ -280,7 +290,7 @@ func (l *lane) mayFormLocked() bool {
 // idleLocked gives the token up when there is nothing to flush.
 func (l *lane) idleLocked(now time.Time) bool {
 	l.dropEndedLocked()
-	if l.head != nil || len(l.retry) > 0 {
+	if !l.emptyLocked() || len(l.retry) > 0 {
 		return false
 	}
 	l.scheduled = false
@@ -297,9 +307,8 @@ func (l *lane) idleLocked(now time.Time) bool {
 // dropEndedLocked forgets parts that were released or ended by a late result, so
 // that nothing of theirs stays reachable.
 func (l *lane) dropEndedLocked() {
-	for l.head != nil && !l.head.open() {
-		l.popLocked()
-	}
+	l.live.dropEnded()
+	l.served.dropEnded()
 	for i := 0; i < len(l.retry); {
 		if l.retry[i].keepOpen() {
 			i++
@@ -313,36 +322,9 @@ func (l *lane) dropEndedLocked() {
 func (l *lane) purge() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var head, tail *part
-	l.parts, l.bytes = 0, 0
-	for p := l.head; p != nil; {
-		next := p.next
-		p.next = nil
-		if p.open() {
-			if tail == nil {
-				head = p
-			} else {
-				tail.next = p
-			}
-			tail = p
-			l.parts++
-			l.bytes += p.bytes()
-		}
-		p = next
-	}
-	l.head, l.tail = head, tail
+	l.live.purge()
+	l.served.purge()
 	l.dropEndedLocked()
-}
-
-func (l *lane) popLocked() {
-	p := l.head
-	l.head = p.next
-	if l.head == nil {
-		l.tail = nil
-	}
-	p.next = nil
-	l.parts--
-	l.bytes -= p.bytes()
 }
 
 // putBack returns a batch that was not tried: new parts to the head of the queue,
@@ -353,15 +335,12 @@ func (l *lane) putBackLocked(b *batch) {
 		l.retry = append([]*batch{b}, l.retry...)
 		return
 	}
+	q := &l.live
+	if b.served() {
+		q = &l.served
+	}
 	for i := len(b.parts) - 1; i >= 0; i-- {
-		p := b.parts[i]
-		p.next = l.head
-		l.head = p
-		if l.tail == nil {
-			l.tail = p
-		}
-		l.parts++
-		l.bytes += p.bytes()
+		q.unpop(b.parts[i])
 	}
 	l.probe = true
 	b.recycle()

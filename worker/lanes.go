@@ -162,6 +162,10 @@ func (w *Worker) sweep(ctx context.Context) {
 			for _, s := range w.strandList() {
 				s.look(now)
 			}
+			w.relieve(now)
+			for _, l := range w.parkingLanes() {
+				l.look(now)
+			}
 			w.reap()
 		case <-rest.C:
 			seen = w.giveMemoryBack(seen)
@@ -237,8 +241,8 @@ func (w *Worker) closeBatches() {
 	for _, l := range w.laneList() {
 		l.mu.Lock()
 		if l.waiting && l.state == batching {
-			waiting = append(waiting, candidate{l, l.bytes})
-			total += l.bytes
+			waiting = append(waiting, candidate{l, l.live.bytes})
+			total += l.live.bytes
 		}
 		l.mu.Unlock()
 	}

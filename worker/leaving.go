@@ -40,10 +40,10 @@ func (l *lane) expel() []doomed {
 			l.dying = append(l.dying, p)
 		}
 	}
-	for l.head != nil {
-		p := l.head
-		l.popLocked()
-		doom(p, 0)
+	for _, q := range [2]*fifo{&l.live, &l.served} {
+		for q.head != nil {
+			doom(q.pop(), 0)
+		}
 	}
 	for _, b := range l.retry {
 		for _, p := range b.parts {

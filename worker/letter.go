@@ -1,17 +1,12 @@
 package worker
 
 import (
-	"context"
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/flushline/flushline/internal/failpoint"
-	"github.com/flushline/flushline/internal/mutant"
 	"github.com/flushline/flushline/protocol"
 	"github.com/flushline/flushline/queue"
 )
@@ -34,34 +29,25 @@ type doomed struct {
 	attempts int
 }
 
-// letters puts doomed parts to the dead letter queue and then ends them. It never
-// drops: while the queue fails or is full the parts stay open, which withholds
-// the acknowledgement.
+// letters puts doomed parts to the dead letter queue and then ends them. Those that a
+// guard has stopped wait until somebody says that the cause is mended.
 type letters struct {
-	w    *Worker
-	sink queue.Sink
-
-	mu      sync.Mutex
-	pending []doomed // in order
-	held    []doomed // a guard has stopped them
-	why     string   // the last failure of the sink; empty: it works
-	since   time.Time
-	wake    chan struct{}
-	hurry   chan struct{} // closed when waits have to be short
+	*outbox
+	held []doomed // under mu
 }
-
-// At most this much goes into one Put.
-const (
-	lettersPerPut = 64
-	bytesPerPut   = 4 << 20
-)
 
 func newLetters(w *Worker, sink queue.Sink) *letters {
-	return &letters{w: w, sink: sink, wake: make(chan struct{}, 1), hurry: make(chan struct{})}
+	ls := &letters{outbox: newOutbox(w, sink, "dead letter queue")}
+	ls.needs = func(*doomed) bool { return true }
+	ls.crash = func() { failpoint.Hit(failpoint.LetterPut) }
+	ls.compose, ls.bury = w.letter, buryLetters
+	return ls
 }
 
-// hasten shortens the waits between tries, once, because the process stops.
-func (ls *letters) hasten() { close(ls.hurry) }
+// buryLetters ends parts whose letters are stored.
+func buryLetters(ds []doomed) {
+	buryAll(ds, func(d *doomed) (outcome, string) { return deadLettered, d.reason })
+}
 
 // add takes parts that their books already list as dying.
 func (ls *letters) add(ds []doomed) {
@@ -95,197 +81,29 @@ func (ls *letters) resume() {
 	poke(ls.wake)
 }
 
-// run puts letters until ctx ends.
-func (ls *letters) run(ctx context.Context) {
-	wait := newBackoff(500*time.Millisecond, 30*time.Second)
-	for {
-		ds := ls.take()
-		if len(ds) == 0 {
-			select {
-			case <-ls.wake:
-				continue
-			case <-ctx.Done():
-				return
-			}
-		}
-		failed, err := ls.put(ctx, ds)
-		ls.note(err)
-		if err == nil {
-			wait.b.Reset()
-			continue
-		}
-		ls.back(failed)
-		if !ls.pause(ctx, wait.next()) {
-			return
-		}
-	}
-}
-
-// pause waits for the next try. False: there will be none.
-func (ls *letters) pause(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-time.After(d):
-		return true
-	case <-ls.hurry:
-	case <-ctx.Done():
-		return false
-	}
-	select {
-	case <-time.After(min(d, urgentRetry)):
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-// take removes the next letters from the line, without parts that were released.
-func (ls *letters) take() []doomed {
+// purge forgets letters whose parts were released.
+func (ls *letters) purge() {
+	ls.outbox.purge()
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
-	var ds []doomed
-	var bytes int64
-	n := 0
-	for ; n < len(ls.pending) && len(ds) < lettersPerPut && bytes < bytesPerPut; n++ {
-		if d := ls.pending[n]; d.p.open() && d.p.m.hold() { // Put reads the message
-			d.p.m.puts.Add(1)
-			ds = append(ds, d)
-			bytes += d.p.m.d.Message().Size()
-		}
-	}
-	clear(ls.pending[:n])
-	ls.pending = ls.pending[n:]
-	return ds
-}
-
-func (ls *letters) back(ds []doomed) {
-	ls.mu.Lock()
-	defer ls.mu.Unlock()
-	ls.pending = append(append([]doomed{}, ds...), ls.pending...)
-}
-
-// put stores letters and ends those that were stored. It returns those that were
-// not, and one of the errors.
-func (ls *letters) put(ctx context.Context, ds []doomed) (failed []doomed, err error) {
-	ms := make([]queue.Message, len(ds))
-	for i := range ds {
-		ms[i] = ls.w.letter(&ds[i])
-	}
-	errs := ls.sink.Put(ctx, ms)
-	failpoint.Hit(failpoint.LetterPut)
-	for i := range ds {
-		d := &ds[i]
-		if errs != nil && errs[i] != nil && !mutant.On(mutant.DropLetter) {
-			failed, err = append(failed, *d), errs[i]
-		} else {
-			d.p.book().bury(d.p, d.reason)
-		}
-		d.p.m.drop(1)
-		d.p.m.puts.Add(-1)
-	}
-	return failed, err
-}
-
-// bury ends a part whose letter is stored.
-func (b *books) bury(p *part, reason string) {
-	b.mu.Lock()
-	ok := b.endLocked(p, deadLettered, reason)
-	b.forgetDyingLocked()
-	b.mu.Unlock()
-	if ok {
-		p.m.partEnded(1)
-	}
-}
-
-func (b *books) forgetDyingLocked() {
-	n := 0
-	for _, p := range b.dying {
-		if p.open() {
-			b.dying[n] = p
-			n++
-		}
-	}
-	clear(b.dying[n:])
-	b.dying = b.dying[:n]
-}
-
-// note keeps the state of the sink and logs when it changes.
-func (ls *letters) note(err error) {
-	ls.mu.Lock()
-	defer ls.mu.Unlock()
-	switch {
-	case err == nil && ls.why != "":
-		ls.w.cfg.Logger.Info("the dead letter queue works again", zap.String("queue", ls.sink.Describe()))
-		ls.why = ""
-	case err != nil:
-		if ls.why == "" {
-			ls.since = time.Now()
-			ls.w.cfg.Logger.Error("the dead letter queue fails; what belongs there is kept and not acknowledged",
-				zap.String("queue", ls.sink.Describe()), zap.Error(err))
-		}
-		ls.why = err.Error()
-	}
-}
-
-// failure is why the sink fails; empty while it works.
-func (ls *letters) failure() string {
-	ls.mu.Lock()
-	defer ls.mu.Unlock()
-	return ls.why
+	ls.held = stillOpen(ls.held)
 }
 
 // errorText bounds HeaderError, so that our headers stay below 2 KiB.
 const errorText = 1 << 10
 
-// letter is the message that keeps a doomed part: its bytes untouched, the
-// original headers, the key as resolved, and what happened.
+// letter is the message that keeps a doomed part, and what happened.
 func (w *Worker) letter(d *doomed) queue.Message {
-	p, src := d.p, d.p.m.d.Message()
-	m := queue.Message{Value: src.Value, Key: src.Key, Subject: letterSubject(p)}
-	for _, h := range src.Headers {
-		if !ownHeader(h.Key, p) {
-			m.Headers = append(m.Headers, h)
-		}
-	}
+	m := w.record(d.p)
 	add := func(key, value string) {
 		if value != "" {
 			m.Headers = append(m.Headers, queue.Header{Key: key, Value: clean(value)})
 		}
 	}
-	keep := func(key string) {
-		v, _ := src.Header(key)
-		add(key, v)
-	}
-	switch { // stored is what pass one made of it, whatever it was received as
-	case p.group != nil:
-		m.Value = p.group.Data
-		add(protocol.HeaderContentType, protocol.TypeLogGroup)
-	case p.m.readable():
-		add(protocol.HeaderContentType, p.m.format.ContentType())
-	}
-	if p.m.readable() {
-		add(protocol.HeaderContentEncoding, protocol.EncodingNone.String())
-	}
-	if p.lane != nil {
-		add(protocol.HeaderProject, p.lane.key.Project)
-		add(protocol.HeaderLogstore, p.lane.key.Logstore)
-		add(protocol.HeaderConfig, p.lane.key.Config)
-		add(queue.HeaderTo, w.cfg.Deployment+"/"+p.lane.entry.name())
-	} else {
-		keep(queue.HeaderTo)
-	}
-	add(queue.HeaderVersion, "1")
-	add(queue.HeaderOrigin, p.m.d.Origin().String())
-	if p.group != nil {
-		add(queue.HeaderGroups, strconv.FormatUint(uint64(p.index), 10))
-	} else {
-		keep(queue.HeaderGroups)
-	}
-	keep(queue.HeaderHops)
-	add(queue.HeaderFirstSeen, p.m.firstSeen())
 	add(queue.HeaderReason, d.reason)
 	add(queue.HeaderError, truncate(d.err.Error(), errorText))
 	add(queue.HeaderAttempts, strconv.Itoa(d.attempts))
-	add(queue.HeaderSource, p.m.strand.info.Source+" "+p.m.strand.info.Name+" "+strconv.FormatInt(src.Position, 10))
+	add(queue.HeaderSource, d.p.place())
 	add(queue.HeaderWorker, w.cfg.Version+" "+w.cfg.Host)
 	return m
 }

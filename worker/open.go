@@ -175,6 +175,10 @@ func (l *lane) openFailed(v *verdict) {
 	l.speak(&verdict{class: v.class, text: "couldn't start the flusher: " + v.text, stack: v.stack}, wait)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.gaveUpLocked(nil, "Init: "+v.text) {
+		l.idleLocked(time.Now())
+		return
+	}
 	l.notBefore = time.Now().Add(wait)
 	l.waitLocked(state, "Init: "+v.text, wait)
 }

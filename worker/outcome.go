@@ -34,6 +34,7 @@ func (l *lane) delivered(b *batch) {
 	l.landLocked(b)
 	l.failing = false
 	l.why, l.lastError = "", ""
+	l.answeredLocked()
 	for i, p := range b.parts {
 		if !l.endLocked(p, flushed, "") { // released while Flush ran, or ended by another call
 			l.w.late.Add(1)
@@ -73,6 +74,11 @@ func (l *lane) failed(b *batch, v *verdict) {
 func (l *lane) keepLocked(b *batch, v *verdict) time.Duration {
 	if !b.keepOpen() {
 		return 0
+	}
+	if refused := v.class == flushers.ClassPermanent || v.class == flushers.ClassTooLarge; refused {
+		l.answeredLocked()
+	} else if l.gaveUpLocked(b, v.text) {
+		return time.Until(l.park.probeAt)
 	}
 	wait, state := time.Duration(-1), backingOff
 	l.failing, l.probe = true, true
@@ -124,6 +130,9 @@ func (l *lane) partly(b *batch, v *verdict) {
 	for _, d := range bad {
 		l.dying = append(l.dying, d.p)
 	}
+	if len(keep.parts) == 0 {
+		l.answeredLocked()
+	}
 	l.keepLocked(keep, rest)
 	l.mu.Unlock()
 
@@ -158,6 +167,7 @@ func (l *lane) doomBatch(b *batch, reason string, v *verdict) {
 	d := doomed{b.parts[0], reason, v, b.attempt}
 	l.mu.Lock()
 	l.landLocked(b)
+	l.answeredLocked()
 	l.dying = append(l.dying, d.p)
 	l.mu.Unlock()
 	b.recycle()

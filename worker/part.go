@@ -23,6 +23,8 @@ type message struct {
 	done  atomic.Bool  // settled: the strand's deque may drop it
 	stuck atomic.Bool  // a part can neither be flushed nor kept
 
+	deferred atomic.Bool // a parked record that its lane did not take: it stays parked
+
 	format protocol.Format // of the value once pass one has read it: protobuf
 
 	group  [1]protocol.Group // the usual message has one group toward one flusher entry
@@ -73,6 +75,7 @@ const (
 	deadLettered
 	skipped
 	released
+	parked
 )
 
 func (b *books) of(source int) *tally {
@@ -92,6 +95,8 @@ func (t *tally) add(o outcome, reason string) {
 		count(&t.skipped, reason)
 	case released:
 		count(&t.released, reason)
+	case parked:
+		t.parked++
 	}
 }
 
@@ -149,12 +154,23 @@ func (p *part) bytes() int64 { return int64(p.size) }
 // holds as given. It says whether this part was the last.
 func (m *message) partEnded(holds int32) (last bool) {
 	if last = m.open.Add(-1) == 0; last || mutant.On(mutant.AckFirstPart) {
-		if m.settle((*message).acknowledge) {
-			m.strand.source.acknowledged.Add(1)
-		}
+		m.allEnded()
 	}
 	m.drop(holds)
 	return last
+}
+
+// allEnded settles a message whose parts have all ended.
+func (m *message) allEnded() {
+	if m.deferred.Load() {
+		if m.settle((*message).postpone) {
+			m.strand.source.givenBack.Add(1)
+		}
+		return
+	}
+	if m.settle((*message).acknowledge) {
+		m.strand.source.acknowledged.Add(1)
+	}
 }
 
 // settle runs once per message: by the last part's end, or by the release.

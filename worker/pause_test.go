@@ -131,6 +131,7 @@ func TestAStopGivesBackWhatIsPaused(t *testing.T) {
 		r.pause(worker.Target{Route: "a"})
 		r.publish(20, 2)
 		r.acked(10)
+		synctest.Wait() // both strands are there
 		r.pause(worker.Target{Strand: "memory[1]"})
 		r.publish(4, 2)
 		began := time.Now()

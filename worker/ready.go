@@ -49,7 +49,7 @@ func (l *lane) notReady(b *batch, asked time.Time, why string) {
 		}
 		return
 	}
-	if l.head != nil || len(l.retry) > 0 || !l.idleLocked(l.ended) {
+	if !l.emptyLocked() || len(l.retry) > 0 || !l.idleLocked(l.ended) {
 		l.unreadyLocked(asked, why)
 	}
 }
@@ -84,6 +84,10 @@ func (l *lane) answered(r *runner, c *call, began time.Time, ok bool, v *verdict
 
 // unreadyLocked has the lane asked again later.
 func (l *lane) unreadyLocked(asked time.Time, why string) {
+	if l.gaveUpLocked(nil, why) {
+		l.idleLocked(asked)
+		return
+	}
 	if l.askAgain = l.askAgain * 3 / 2; l.askAgain < readyFirst {
 		l.askAgain = readyFirst
 	}

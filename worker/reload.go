@@ -209,6 +209,7 @@ func (r *reload) applyLocked(removal Removal) ([]*lane, error) {
 			e.leaving.Store(mode)
 		}
 	}
+	r.table.setParking()
 	failpoint.Hit(failpoint.ReloadSwap)
 	r.w.table.Store(r.table)
 	var lanes []*lane

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/flushline/flushline/flushers"
 	"github.com/flushline/flushline/protocol"
@@ -19,6 +20,7 @@ type route struct {
 	name    string
 	match   [3]pattern // project, logstore, config
 	entries []*entry
+	park    time.Duration // 0: it waits
 }
 
 // checkRoutes checks what the engine relies on; package configs says it better and
@@ -55,6 +57,10 @@ func checkRoutes(cfg []Route) error {
 // newRoute is a route that goes to entries that live already, or begin to.
 func newRoute(cfg *Route, entry func(route string, cfg Entry) *entry) *route {
 	r := &route{name: cfg.Name, match: patterns(cfg.Match)}
+	if cfg.Park {
+		r.park = cfg.ParkAfter
+		def(&r.park, 10*time.Second)
+	}
 	for j := range cfg.Flushers {
 		r.entries = append(r.entries, entry(cfg.Name, cfg.Flushers[j].withDefaults()))
 	}
@@ -117,7 +123,9 @@ type entry struct {
 	wheel          *wheel
 
 	newest  atomic.Pointer[version]
-	leaving atomic.Int32 // staying, draining or expelling
+	leaving atomic.Int32 // staying, draining, expelling or shelving
+
+	parkAfter atomic.Int64 // a time.Duration; 0: its route waits
 
 	work      atomic.Int64 // bytes of the work pool its calls hold
 	abandoned atomic.Int32 // calls that outlasted their limit and have not returned

@@ -136,8 +136,8 @@ func (sn *snapshot) visit(l *lane) {
 	defer l.mu.Unlock()
 	live := l.liveLocked()
 	sn.add(l.entry, &l.books, live)
-	sn.states[l.entry][l.state.String()]++
-	if l.state == idle && len(live) == 0 {
+	sn.states[l.entry][l.shownLocked()]++
+	if l.state == idle && len(live) == 0 && l.park.phase == flowing {
 		return
 	}
 	ls := l.statusLocked(live)
@@ -160,8 +160,10 @@ func (sn *snapshot) visit(l *lane) {
 // liveLocked finds all parts of the lane that have not ended.
 func (l *lane) liveLocked() []*part {
 	var live []*part
-	for p := l.head; p != nil; p = p.next {
-		live = append(live, p)
+	for _, q := range [2]*fifo{&l.live, &l.served} {
+		for p := q.head; p != nil; p = p.next {
+			live = append(live, p)
+		}
 	}
 	for _, list := range [2][]*batch{l.retry, l.flights} {
 		for _, b := range list {
@@ -181,8 +183,9 @@ func (l *lane) statusLocked(live []*part) LaneStatus {
 	if l.lastError != "" && l.lastError != l.why {
 		ls.Why += "; the last Flush failed: " + l.lastError
 	}
-	if l.state == idle && len(l.dying) > 0 {
-		ls.State = LaneLettering
+	ls.Park = l.parkStatusLocked()
+	if ls.State = l.shownLocked(); ls.State == LaneParking {
+		ls.Why, ls.Since = l.lastError, l.park.since
 	}
 	for _, p := range live {
 		ls.Bytes += p.bytes()
@@ -201,6 +204,37 @@ func (l *lane) statusLocked(live []*part) LaneStatus {
 		}
 	}
 	return ls
+}
+
+// shownLocked is the state that people see.
+func (l *lane) shownLocked() string {
+	switch {
+	case l.park.phase == blocked:
+		return LaneParking
+	case l.state == idle && len(l.dying) > 0:
+		return LaneLettering
+	}
+	return l.state.String()
+}
+
+// parkStatusLocked is nil for a lane that parks nothing.
+func (l *lane) parkStatusLocked() *ParkStatus {
+	ps := &ParkStatus{Phase: phases[l.park.phase]}
+	switch {
+	case l.park.phase != flowing:
+		ps.Since = l.park.since
+	case l.park.cap > 0:
+		ps.Phase, ps.Cap = ParkOverflow, l.park.cap
+	default:
+		return nil
+	}
+	if l.park.phase == blocked {
+		ps.NextProbe = l.park.probeAt
+	}
+	for i := range l.tally {
+		ps.Parked += l.tally[i].parked
+	}
+	return ps
 }
 
 // busy are the lanes that hold parts, blocked ones first, the oldest part first.

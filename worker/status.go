@@ -120,7 +120,25 @@ type LaneStatus struct {
 	Bytes     int64     `json:"bytes"`
 	Oldest    time.Time `json:"oldest,omitzero"` // when its oldest part was received
 	Abandoned int       `json:"abandoned_calls,omitempty"`
+
+	Park *ParkStatus `json:"park,omitempty"` // of a route that parks, while it does
 }
+
+// ParkStatus is why a lane parks.
+type ParkStatus struct {
+	Phase     string    `json:"phase"`               // blocked, recovering, overflow
+	Since     time.Time `json:"since,omitzero"`      // of a phase that is not overflow
+	NextProbe time.Time `json:"next_probe,omitzero"` // blocked: no try before
+	Parked    int64     `json:"parked"`              // parts, by this process since it knows the lane
+	Cap       int64     `json:"cap,omitempty"`       // overflow: bytes that may be queued
+}
+
+// The phases of a lane that parks.
+const (
+	ParkBlocked    = "blocked"    // its destination takes nothing: all but a try now and then is parked
+	ParkRecovering = "recovering" // a try succeeded, 10 s ago at most: one failure blocks it again
+	ParkOverflow   = "overflow"   // it is slower than what comes, and parks what its strand could not hold
+)
 
 // The states of a lane.
 const (
@@ -137,6 +155,7 @@ const (
 	LaneHolding       = "dead_lettering_everything" // waits for `flushline resume`
 	LaneLettering     = "dead_lettering"            // waits for the dead letter queue
 	LanePaused        = "paused"                    // by `flushline pause`
+	LaneParking       = "parking"                   // blocked: what comes is parked
 )
 
 // PoolStatus is one byte pool.

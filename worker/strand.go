@@ -46,8 +46,9 @@ type strand struct {
 	table    *table // that targets are of
 	targets  targets
 	touched  []*slot
-	unwanted []*part // staged like those in touched, to be skipped
-	largest  int64   // bytes of the largest message seen
+	served   map[laneID]*slot // of a strand of parked records
+	unwanted []*part          // staged like those in touched, to be skipped
+	largest  int64            // bytes of the largest message seen
 
 	mu       sync.Mutex
 	fetching context.Context // of Fetch; a pause ends it

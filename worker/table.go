@@ -14,7 +14,17 @@ func firstTable(w *Worker, cfg []Route) *table {
 	for i := range cfg {
 		t.routes = append(t.routes, newRoute(&cfg[i], func(route string, e Entry) *entry { return newEntry(w, route, e) }))
 	}
+	t.setParking()
 	return t
+}
+
+// setParking tells the entries whether their routes park.
+func (t *table) setParking() {
+	for _, r := range t.routes {
+		for _, e := range r.entries {
+			e.parkAfter.Store(int64(r.park))
+		}
+	}
 }
 
 // all lists the entries that may have lanes.

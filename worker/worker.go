@@ -31,6 +31,7 @@ type Worker struct {
 	work    *workPool
 	runners *runners
 	letters *letters
+	parker  *outbox // nil: no companion
 	shared  flushers.Shared
 	kinds   kindMetrics
 
@@ -79,6 +80,9 @@ func New(cfg Config) (*Worker, error) {
 	w.held, w.work = newHeldPool(cfg.Limits.InFlight), newWorkPool(cfg.Limits.Work)
 	w.runners = &runners{most: max(1, runtime.GOMAXPROCS(0)), crash: w.crash}
 	w.letters = newLetters(w, cfg.DeadLetter.Sink)
+	if cfg.Parked != nil {
+		w.parker = newParker(w, cfg.Parked)
+	}
 	w.limits = protocol.Limits{Decompressed: cfg.Limits.Decompressed}
 	var err error
 	if w.keyer, err = newKeyer(cfg.Payload.Key); err != nil {
@@ -110,11 +114,28 @@ func (w *Worker) Run(ctx context.Context, sources ...queue.Source) error {
 	lettersCtx, endLetters := context.WithCancel(context.Background())
 	background.Go(func() { defer w.crash(); w.letters.run(lettersCtx) })
 	background.Go(func() { defer w.crash(); w.sweep(lettersCtx) })
+	if w.parker != nil {
+		background.Go(func() { defer w.crash(); w.parker.run(lettersCtx) })
+	}
 
 	errs := make([]error, len(sources))
 	var running sync.WaitGroup
 	for i, src := range sources {
 		running.Go(func() { defer w.crash(); errs[i] = src.Run(sourceCtx, host{w.held, w, src}) })
+	}
+	if w.parker != nil && len(sources) > 0 {
+		parkedCtx, endParked := context.WithCancelCause(sourceCtx)
+		served := make(chan struct{})
+		go func() {
+			defer close(served)
+			defer w.crash()
+			if err := w.cfg.Parked.Run(parkedCtx, parkedHost{host{w.held, w, nil}}); err != nil {
+				w.cfg.Logger.Error("what is parked is not served", zap.Error(err))
+			}
+		}()
+		running.Wait()
+		endParked(&queue.End{Reason: queue.Stopping, Deadline: time.Now().Add(w.drain())}) // of bounded sources
+		<-served
 	}
 	running.Wait()
 
@@ -147,6 +168,9 @@ func (w *Worker) beginStop() *queue.End {
 	w.urgent.Store(true)
 	w.wakeLanes()
 	w.letters.hasten()
+	if w.parker != nil {
+		w.parker.hasten()
+	}
 	return &queue.End{Reason: queue.Stopping, Deadline: time.Now().Add(w.drain())}
 }
 

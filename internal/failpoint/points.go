@@ -28,6 +28,8 @@ const (
 	FlushAfter       Point = "flush.after"
 	PartsBetween     Point = "parts.between"
 	LetterPut        Point = "letter.put"
+	ParkPut          Point = "park.put"
+	ParkServed       Point = "park.served"
 	AckBefore        Point = "ack.before"
 	AckSent          Point = "ack.sent"
 	CommitBefore     Point = "commit.before"
@@ -59,6 +61,8 @@ func Points() []Info {
 		{FlushAfter, "the destination has the batch and nobody has noted it", false},
 		{PartsBetween, "one part of a message has ended, another is still open", false},
 		{LetterPut, "dead letters are stored and their messages are not acknowledged", false},
+		{ParkPut, "parts are parked and their messages are not acknowledged", false},
+		{ParkServed, "a parked record is delivered and its companion does not know", false},
 		{AckBefore, "every part of a message has ended and its queue does not know", false},
 		{AckSent, "NATS: an acknowledgement is with the client, perhaps not with the server", false},
 		{CommitBefore, "Kafka: offsets are decided and not sent", false},

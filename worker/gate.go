@@ -1,0 +1,49 @@
+package worker
+
+import (
+	"time"
+
+	"github.com/flushline/flushline/protocol"
+	"github.com/flushline/flushline/queue"
+)
+
+// parkedHost is the worker as the companion of parked records sees it.
+type parkedHost struct{ host }
+
+var _ queue.ParkedHost = parkedHost{}
+
+// Gate implements queue.ParkedHost.
+func (h parkedHost) Gate(id queue.Lane) queue.Gate {
+	w := h.w
+	e := w.table.Load().entry(id.Entry())
+	if e == nil {
+		return queue.GateUnknown
+	}
+	if w.urgent.Load() {
+		return queue.GateShut
+	}
+	w.mu.Lock()
+	l := w.lanes[laneID{e, protocol.Key{Project: id.Project, Logstore: id.Logstore, Config: id.Config}}]
+	w.mu.Unlock()
+	if l == nil {
+		return queue.GateProbe
+	}
+	if l.guard.tripped.Load() || e.guard.tripped.Load() || w.pauseOf(func(p *pause) bool { return p.holdsLane(l) }) != nil {
+		return queue.GateShut
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.park.gate(time.Now())
+}
+
+// entry finds one of a route, by route/flusher; nil if there is none, or if it leaves.
+func (t *table) entry(name string) *entry {
+	for _, r := range t.routes {
+		for _, e := range r.entries {
+			if e.name() == name {
+				return e
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,127 @@
+package worker
+
+import (
+	"time"
+
+	"github.com/flushline/flushline/queue"
+)
+
+const (
+	stalledFor  = time.Second // of a strand, until lanes that hold it up are made to park
+	capLeast    = 64 << 10    // bytes that a lane may always queue
+	capOverhead = 512         // bytes that a part counts beside its own: small ones fill a window, too
+)
+
+// relieve has the lanes park what keeps a strand from being fetched: the one with the
+// most of it, and the one with its oldest part, if they are slower than what comes.
+// They go on flushing at full rate.
+func (w *Worker) relieve(now time.Time) {
+	stalled := map[*strand]*holdup{}
+	for _, s := range w.strandList() {
+		if st := s.look(now); !s.info.Parked && holdsUp(st.State) && now.Sub(st.Since) >= stalledFor {
+			stalled[s] = &holdup{}
+		}
+	}
+	if len(stalled) == 0 {
+		return
+	}
+	for _, l := range w.parkingLanes() {
+		l.mu.Lock()
+		if p := l.live.head; p != nil && now.Sub(p.m.received) >= max(stalledFor, 2*time.Duration(l.took.Load())) {
+			if h := stalled[p.m.strand]; h != nil {
+				h.see(l, l.live.bytes+int64(l.live.n)*capOverhead, p.m.received)
+			}
+		}
+		l.mu.Unlock()
+	}
+	for _, h := range stalled {
+		if h.most == nil {
+			continue
+		}
+		h.most.overflow()
+		if h.first != h.most {
+			h.first.overflow()
+		}
+	}
+}
+
+// holdsUp says that a strand in that state is not fetched because of what it holds.
+func holdsUp(state string) bool {
+	switch state {
+	case strandWindowFull, strandBytesFull, strandBudgetExhausted, queue.StateStalled:
+		return true
+	}
+	return false
+}
+
+// holdup is which lanes hold up one strand.
+type holdup struct {
+	most, first *lane
+	bytes       int64
+	oldest      time.Time
+}
+
+func (h *holdup) see(l *lane, bytes int64, oldest time.Time) {
+	if h.most == nil || bytes > h.bytes {
+		h.most, h.bytes = l, bytes
+	}
+	if h.first == nil || oldest.Before(h.oldest) {
+		h.first, h.oldest = l, oldest
+	}
+}
+
+// overflow halves what the lane may queue and parks the oldest beyond it.
+func (l *lane) overflow() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.gone || l.park.phase == blocked {
+		return
+	}
+	was := l.live.bytes + int64(l.live.n)*capOverhead
+	if l.park.cap > 0 {
+		was = min(was, l.park.cap)
+	}
+	l.park.cap, l.park.roomy = max(capLeast, was/2), time.Time{}
+	var first, last *part
+	for l.live.head != nil && l.live.bytes+int64(l.live.n)*capOverhead > l.park.cap {
+		p := l.live.pop()
+		if last == nil {
+			first = p
+		} else {
+			last.next = p
+		}
+		last = p
+	}
+	l.turnAwayLocked(first)
+}
+
+// overCapLocked says that what comes does not fit any more.
+func (l *lane) overCapLocked(n int, bytes int64) bool {
+	return l.live.n > 0 && l.live.bytes+bytes+int64(l.live.n+n)*capOverhead > l.park.cap
+}
+
+// uncapLocked lets a lane queue everything again when it has kept up for a while.
+func (l *lane) uncapLocked(now time.Time) {
+	switch {
+	case l.park.cap == 0:
+	case l.live.bytes+int64(l.live.n)*capOverhead > l.park.cap/4:
+		l.park.roomy = time.Time{}
+	case l.park.roomy.IsZero():
+		l.park.roomy = now
+	case now.Sub(l.park.roomy) >= healthy:
+		l.park.cap, l.park.roomy = 0, time.Time{}
+	}
+}
+
+// parkingLanes are those of routes that park.
+func (w *Worker) parkingLanes() []*lane {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var lanes []*lane
+	for id, l := range w.lanes {
+		if id.entry.parkAfter.Load() != 0 {
+			lanes = append(lanes, l)
+		}
+	}
+	return lanes
+}

@@ -1,0 +1,255 @@
+package worker
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/flushline/flushline/internal/clock"
+	"github.com/flushline/flushline/internal/failpoint"
+	"github.com/flushline/flushline/protocol"
+	"github.com/flushline/flushline/queue"
+)
+
+// ReleasedDeferred is the reason of records that stay parked because their lane did not
+// take them.
+const ReleasedDeferred = "deferred"
+
+// newParker is where parts go that a lane does not take: live ones are parked, and what
+// was parked is deferred.
+func newParker(w *Worker, parked queue.Parked) *outbox {
+	o := newOutbox(w, parked, "parked queue")
+	o.needs = func(d *doomed) bool { return !d.p.m.strand.info.Parked }
+	o.crash = func() { failpoint.Hit(failpoint.ParkPut) }
+	o.compose, o.bury = w.parkedRecord, buryParked
+	return o
+}
+
+func buryParked(ds []doomed) {
+	buryAll(ds, func(d *doomed) (outcome, string) {
+		if d.p.m.strand.info.Parked {
+			d.p.m.deferred.Store(true)
+			return released, ReleasedDeferred
+		}
+		return parked, ""
+	})
+}
+
+// parkedRecord is the message that keeps a part: its bytes untouched, the original
+// headers, and what its lane is.
+func (w *Worker) parkedRecord(d *doomed) queue.Message {
+	m := w.record(d.p)
+	m.Headers = append(m.Headers, queue.Header{Key: queue.HeaderSource, Value: d.p.place()})
+	return m
+}
+
+// add takes parts that their lane lists as dying.
+func (o *outbox) add(ds []doomed) {
+	if len(ds) == 0 {
+		return
+	}
+	o.mu.Lock()
+	o.pending = append(o.pending, ds...)
+	o.mu.Unlock()
+	poke(o.wake)
+}
+
+// turnAwayLocked parks parts that the lane does not take, linked by next.
+func (l *lane) turnAwayLocked(first *part) {
+	var ds []doomed
+	for p := first; p != nil; {
+		next := p.next
+		p.next = nil
+		if p.open() {
+			ds = append(ds, doomed{p: p})
+			l.dying = append(l.dying, p)
+		}
+		p = next
+	}
+	l.w.parker.add(ds)
+}
+
+// admitLocked says whether a lane of a route that parks takes what comes.
+func (l *lane) admitLocked(s *strand, first *part, n int, bytes int64) bool {
+	now := first.m.received
+	switch {
+	case l.park.phase == blocked:
+		return !l.w.urgent.Load() && l.emptyLocked() && len(l.retry) == 0 && len(l.flights) == 0 && l.park.taste(now)
+	case s.info.Parked || l.park.cap == 0:
+		return true
+	}
+	return !l.overCapLocked(n, bytes)
+}
+
+// parkAllLocked parks what the lane holds, oldest first, except what is inside a call:
+// that follows when the call fails. A batch in hand goes first.
+func (l *lane) parkAllLocked(inHand *batch) {
+	take := func(b *batch) {
+		for _, p := range b.parts {
+			l.turnAwayLocked(p)
+		}
+	}
+	for _, b := range l.retry {
+		take(b)
+	}
+	if inHand != nil {
+		take(inHand)
+	}
+	l.retry = nil
+	for _, q := range [2]*fifo{&l.live, &l.served} {
+		first := q.head
+		*q = fifo{}
+		l.turnAwayLocked(first)
+	}
+	l.failing, l.probe, l.askAgain, l.notBefore = false, false, 0, time.Time{}
+}
+
+// gaveUpLocked notes a failure of a lane of a route that parks. True: it is blocked,
+// and everything was parked, the batch in hand included.
+func (l *lane) gaveUpLocked(b *batch, why string) bool {
+	after, now := time.Duration(l.entry.parkAfter.Load()), time.Now()
+	if after == 0 {
+		return false
+	}
+	if !l.park.failed(now) {
+		if b == nil || now.Sub(b.oldest()) < after || now.Sub(l.park.succeeded) < after {
+			return false
+		}
+		l.park.block(now)
+	}
+	l.lastError = why
+	l.parkAllLocked(b)
+	return true
+}
+
+// answeredLocked notes that the destination took something, or refused it for what it
+// is: it is there.
+func (l *lane) answeredLocked() {
+	if l.entry.parkAfter.Load() != 0 && l.park.delivered(time.Now()) && l.w.cfg.Parked != nil {
+		l.w.cfg.Parked.Look(l.id())
+	}
+}
+
+// inCallFor is how long the running call has lasted.
+func (l *lane) inCallFor(now time.Time) time.Duration {
+	switch {
+	case isRunning(l.call.state.Load()):
+		return time.Duration(clock.Of(now) - l.call.started.Load())
+	case len(l.flights) > 0:
+		return now.Sub(l.looked)
+	}
+	return 0
+}
+
+// troubledLocked says that the lane's destination takes nothing: it was not ready or
+// failed, or a call lasts as long as a lane has until it parks.
+func (l *lane) troubledLocked(now time.Time, after time.Duration) bool {
+	if now.Sub(l.park.succeeded) < after {
+		return false // one batch of many that it refuses is not all
+	}
+	switch l.state {
+	case unready, backingOff, misconfigured, wedged:
+		return true
+	case starting, flushing:
+		return l.inCallFor(now) >= after
+	}
+	return false
+}
+
+// oldestLocked is when the oldest part came that is not inside a call.
+func (l *lane) oldestLocked() (t time.Time) {
+	for _, q := range [2]*fifo{&l.live, &l.served} {
+		if q.head != nil && (t.IsZero() || q.head.m.received.Before(t)) {
+			t = q.head.m.received
+		}
+	}
+	for _, b := range l.retry {
+		if o := b.oldest(); !o.IsZero() && (t.IsZero() || o.Before(t)) {
+			t = o
+		}
+	}
+	return t
+}
+
+// look blocks a lane whose oldest part has waited for too long behind a destination
+// that takes nothing, or whose try does not end; a worker does so each second.
+func (l *lane) look(now time.Time) {
+	after := time.Duration(l.entry.parkAfter.Load())
+	if after == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.gone {
+		return
+	}
+	l.uncapLocked(now)
+	oldest := l.oldestLocked()
+	switch {
+	case l.park.phase == blocked && !l.park.tasting.IsZero() && now.Sub(l.park.tasting) >= after:
+	case l.park.phase == blocked || oldest.IsZero() || now.Sub(oldest) < after || !l.troubledLocked(now, after):
+		return
+	}
+	if l.why != "" {
+		l.lastError = l.why
+	} else if isRunning(l.call.state.Load()) {
+		l.lastError = l.call.which().String() + " does not return"
+	}
+	l.park.block(now)
+	l.parkAllLocked(nil)
+}
+
+// record is a part as a message that can be put on any queue: its bytes untouched, the
+// original headers, the key as resolved, and where it comes from.
+func (w *Worker) record(p *part) queue.Message {
+	src := p.m.d.Message()
+	m := queue.Message{Value: src.Value, Key: src.Key, Subject: letterSubject(p), Headers: make([]queue.Header, 0, len(src.Headers)+12)}
+	for _, h := range src.Headers {
+		if !ownHeader(h.Key, p) {
+			m.Headers = append(m.Headers, h)
+		}
+	}
+	add := func(key, value string) {
+		if value != "" {
+			m.Headers = append(m.Headers, queue.Header{Key: key, Value: clean(value)})
+		}
+	}
+	keep := func(key string) {
+		v, _ := src.Header(key)
+		add(key, v)
+	}
+	switch { // stored is what pass one made of it, whatever it was received as
+	case p.group != nil:
+		m.Value = p.group.Data
+		add(protocol.HeaderContentType, protocol.TypeLogGroup)
+	case p.m.readable():
+		add(protocol.HeaderContentType, p.m.format.ContentType())
+	}
+	if p.m.readable() {
+		add(protocol.HeaderContentEncoding, protocol.EncodingNone.String())
+	}
+	if p.lane != nil {
+		add(protocol.HeaderProject, p.lane.key.Project)
+		add(protocol.HeaderLogstore, p.lane.key.Logstore)
+		add(protocol.HeaderConfig, p.lane.key.Config)
+		add(queue.HeaderTo, w.cfg.Deployment+"/"+p.lane.entry.name())
+	} else {
+		keep(queue.HeaderTo)
+	}
+	add(queue.HeaderVersion, "1")
+	add(queue.HeaderOrigin, p.m.d.Origin().String())
+	if p.group != nil {
+		add(queue.HeaderGroups, strconv.FormatUint(uint64(p.index), 10))
+	} else {
+		keep(queue.HeaderGroups)
+	}
+	keep(queue.HeaderHops)
+	keep(queue.HeaderMoves)
+	add(queue.HeaderFirstSeen, p.m.firstSeen())
+	return m
+}
+
+// place is the source, the strand and the position of a part's message.
+func (p *part) place() string {
+	s := p.m.strand
+	return s.info.Source + " " + s.info.Name + " " + strconv.FormatInt(p.m.d.Message().Position, 10)
+}

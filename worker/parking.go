@@ -1,0 +1,106 @@
+package worker
+
+import (
+	"time"
+
+	"github.com/flushline/flushline/queue"
+)
+
+// How a blocked lane looks for its destination.
+const (
+	probeFirst = 5 * time.Second  // between two tries, growing by half with 50 % jitter
+	probeMost  = 60 * time.Second //
+	healthy    = 10 * time.Second // without a failure, until a lane counts as open again
+)
+
+// phase is what a lane of a route that parks does with what comes.
+type phase uint8
+
+const (
+	flowing    phase = iota // it takes everything, retries included
+	blocked                 // it takes a try now and then; the rest is parked
+	recovering              // a try succeeded: it takes everything, and one failure blocks it again
+)
+
+var phases = [...]string{"", ParkBlocked, ParkRecovering}
+
+// parking decides what a lane takes. It knows no clock and starts nothing: who holds
+// the lane's lock tells it what happened, and when.
+type parking struct {
+	phase phase
+	since time.Time // of phase
+
+	probeAt time.Time     // blocked: no try before
+	wait    *batchBackoff // between tries
+	tasting time.Time     // blocked: since when a try is on its way; zero: none is
+	proven  bool          // it delivered, and has not failed since
+
+	succeeded time.Time // last
+	cap       int64     // bytes that may be queued while it holds up its strand; 0: any number
+	roomy     time.Time // since when less than a quarter of cap is used
+}
+
+// block begins the parking of everything.
+func (k *parking) block(now time.Time) {
+	if k.phase == flowing {
+		k.wait = newBackoff(probeFirst, probeMost)
+	}
+	k.phase, k.since, k.proven, k.tasting = blocked, now, false, time.Time{}
+	k.probeAt = now.Add(k.wait.next())
+}
+
+// failed notes a failure and says whether everything is to be parked.
+func (k *parking) failed(now time.Time) bool {
+	k.proven = false
+	if k.phase == flowing {
+		return false
+	}
+	k.block(now)
+	return true
+}
+
+// delivered notes a success and says whether the lane's gate has opened by it.
+func (k *parking) delivered(now time.Time) (opened bool) {
+	k.succeeded = now
+	switch k.phase {
+	case blocked:
+		k.phase, k.since, k.tasting = recovering, now, time.Time{}
+		return true // for the next try
+	case recovering:
+		if now.Sub(k.since) < healthy {
+			return false
+		}
+		k.phase, k.since, k.wait = flowing, now, nil
+	}
+	opened = !k.proven
+	k.proven = true
+	return opened
+}
+
+// taste says whether one try may be made now; it is on its way then.
+func (k *parking) taste(now time.Time) bool {
+	if k.phase != blocked {
+		return true
+	}
+	if !k.tasting.IsZero() || now.Before(k.probeAt) {
+		return false
+	}
+	k.tasting = now
+	return true
+}
+
+// gate is what may be handed out of what is parked.
+func (k *parking) gate(now time.Time) queue.Gate {
+	switch k.phase {
+	case blocked:
+		if k.tasting.IsZero() && !now.Before(k.probeAt) {
+			return queue.GateProbe
+		}
+		return queue.GateShut
+	case flowing:
+		if k.proven {
+			return queue.GateOpen
+		}
+	}
+	return queue.GateProbe
+}

@@ -1,0 +1,75 @@
+package worker
+
+import (
+	"errors"
+
+	"github.com/flushline/flushline/protocol"
+	"github.com/flushline/flushline/queue"
+)
+
+// routeParked makes the parts of a parked record: all go to the lane that it was parked
+// for, whatever the routes match by now. A record whose lane is not ours stays parked.
+func (s *strand) routeParked(m *message) {
+	msg := m.d.Message()
+	only, notOurs, err := s.onlyTo(msg)
+	var key protocol.Key
+	if err == nil && !notOurs {
+		key, err = parkedKey(msg)
+	}
+	if err != nil || notOurs || only == nil {
+		s.postpone(m)
+		return
+	}
+	sl := s.slotOf(only, key)
+	indexes := originalIndexes(msg, len(m.groups))
+	m.open.Store(1) // as in routeGroups
+	m.holds.Store(1)
+	for i := range m.groups {
+		s.stage(sl, m.newPart(&m.groups[i], indexes.at(i)))
+	}
+	m.partEnded(1)
+}
+
+// parkedKey reads the key that a record was parked with.
+func parkedKey(m *queue.Message) (key protocol.Key, err error) {
+	key.Project, _ = m.Header(protocol.HeaderProject)
+	key.Logstore, _ = m.Header(protocol.HeaderLogstore)
+	key.Config, _ = m.Header(protocol.HeaderConfig)
+	if key.Project == "" || key.Logstore == "" || key.Config == "" {
+		return key, errors.New("the parked record does not say its whole key")
+	}
+	return key, nil
+}
+
+// slotOf stages for a lane that is known by its entry.
+func (s *strand) slotOf(e *entry, key protocol.Key) *slot {
+	id := laneID{e, key}
+	sl := s.served[id]
+	if sl == nil {
+		if len(s.served) > s.w.cfg.Limits.Lanes {
+			clear(s.served) // those in touched live on
+		}
+		if s.served == nil {
+			s.served = map[laneID]*slot{}
+		}
+		id.key = clone(key)
+		sl = &slot{entry: e, key: id.key}
+		s.served[id] = sl
+	}
+	return sl
+}
+
+// postpone leaves a parked record parked for which there is no lane.
+func (s *strand) postpone(m *message) {
+	m.open.Store(0)
+	m.holds.Store(0)
+	m.deferred.Store(true)
+	p := m.newPart(nil, 0)
+	b := &s.source.lost
+	b.mu.Lock()
+	b.of(s.source.index).received++
+	p.counted = true
+	b.endLocked(p, released, ReleasedDeferred)
+	b.mu.Unlock()
+	m.partEnded(1)
+}
