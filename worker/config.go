@@ -55,6 +55,10 @@ type Route struct {
 	// nothing for ParkAfter, or when it holds up its strand. Else the strand waits.
 	Park      bool
 	ParkAfter time.Duration // 10s
+
+	// Strict keeps the order of the source: one batch in flight, tried again in place
+	// from its first failure on. Excludes Park.
+	Strict bool
 }
 
 // Match holds three patterns: literal text, "*", or a glob with * and ?. Empty
@@ -77,6 +81,7 @@ type Entry struct {
 	Digest string
 
 	Batch        Batch
+	Rate         Rate          // of all lanes of the entry together
 	RetryInitial time.Duration // 500ms; grows by 1.5 with 50 % jitter
 	RetryMax     time.Duration // 30s
 	FlushTimeout time.Duration // 20s
@@ -88,6 +93,12 @@ type Batch struct {
 	Groups int
 	Bytes  int64 // of protobuf
 	Wait   time.Duration
+}
+
+// Rate bounds what an entry flushes in a second; zero: no bound.
+type Rate struct {
+	Groups int
+	Bytes  int64 // of protobuf
 }
 
 // Payload says how values are read where headers do not.

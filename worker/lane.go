@@ -26,11 +26,12 @@ const (
 	wedged
 	holding
 	paused
+	rateLimited
 )
 
 var laneStates = [...]string{
 	LaneIdle, LaneQueued, LaneBatching, LaneStarting, LaneFlushing, LaneUnready,
-	LaneBackoff, LaneMisconfigured, LaneWorkWait, LaneWedged, LaneHolding, LanePaused,
+	LaneBackoff, LaneMisconfigured, LaneWorkWait, LaneWedged, LaneHolding, LanePaused, LaneRateLimited,
 }
 
 func (s laneState) String() string { return laneStates[s] }
@@ -243,7 +244,7 @@ func (l *lane) next(now time.Time) *batch {
 	switch {
 	case l.idleLocked(now):
 		return nil
-	case len(l.flights) > 0 && (l.failing || len(l.flights) >= l.inst.concurrent):
+	case len(l.flights) > 0 && (l.failing || l.entry.strict.Load() || len(l.flights) >= l.inst.concurrent):
 		l.scheduled = false // the end of a flight schedules it again
 		l.setLocked(flushing, "", now)
 		return nil
@@ -251,6 +252,10 @@ func (l *lane) next(now time.Time) *batch {
 		return nil
 	case now.Before(l.notBefore) && !l.w.urgent.Load():
 		l.waitLocked(backingOff, l.why, l.notBefore.Sub(now))
+		return nil
+	}
+	if wait := l.entry.limiter.wait(l.version.Rate, now); wait > 0 {
+		l.waitLocked(rateLimited, "the flusher entry has used up its `rate`", wait)
 		return nil
 	}
 	if b := l.dueLocked(now); b != nil {
@@ -284,6 +289,9 @@ func (l *lane) next(now time.Time) *batch {
 // mayFormLocked says whether new parts may be tried: while failing once for each
 // try of the batch that failed, or because nothing is left of that batch.
 func (l *lane) mayFormLocked() bool {
+	if l.entry.strict.Load() {
+		return len(l.retry) == 0
+	}
 	return !l.failing || len(l.retry) == 0 || l.probe && len(l.retry) == 1
 }
 
@@ -331,6 +339,7 @@ func (l *lane) purge() {
 // where the next batch takes them with what came since; a failed batch as it is.
 func (l *lane) putBackLocked(b *batch) {
 	l.landLocked(b)
+	l.entry.limiter.spend(l.version.Rate, -len(b.parts), -b.bytes)
 	if b.attempt--; b.attempt > 0 {
 		l.retry = append([]*batch{b}, l.retry...)
 		return
@@ -348,6 +357,7 @@ func (l *lane) putBackLocked(b *batch) {
 
 func (l *lane) takeOffLocked(b *batch, now time.Time) *batch {
 	b.attempt++
+	l.entry.limiter.spend(l.version.Rate, len(b.parts), b.bytes)
 	l.flights = append(l.flights, b)
 	l.looked = now
 	l.setLocked(flushing, l.why, now)

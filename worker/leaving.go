@@ -7,22 +7,38 @@ const (
 	staying   int32 = iota // it was not removed
 	draining               // its lanes go on until they are empty
 	expelling              // what its lanes hold becomes dead letters
+	shelving               // what its lanes hold is parked
 )
 
-var leavingNames = [...]string{"", string(RemovedDrain), string(RemovedDeadLetter)}
+var leavingNames = [...]string{"", string(RemovedDrain), string(RemovedDeadLetter), string(RemovedPark)}
+
+// leavingAs is what entries do that a reload removes.
+func leavingAs(how Removal) int32 {
+	switch how {
+	case RemovedDeadLetter:
+		return expelling
+	case RemovedPark:
+		return shelving
+	}
+	return draining
+}
 
 func (e *entry) isLeaving() bool { return e.leaving.Load() != staying }
 
 var errRemoved = errors.New("a reload removed this flusher, with `removed: dead_letter`")
 
-// expelled sends what the lane holds to the dead letters if its entry was removed
-// that way; what is inside a call follows when it fails. True: so it is, and the
-// token is given up.
+// expelled sends what the lane holds to the dead letters, or parks it, if its entry was
+// removed that way; what is inside a call follows when it fails. True: so it is, and
+// the token is given up.
 func (l *lane) expelled() bool {
-	if l.entry.leaving.Load() != expelling {
+	switch l.entry.leaving.Load() {
+	case expelling:
+		l.w.letters.add(l.expel())
+	case shelving:
+		l.w.parker.add(l.expel())
+	default:
 		return false
 	}
-	l.w.letters.add(l.expel())
 	return true
 }
 

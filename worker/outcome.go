@@ -15,6 +15,9 @@ func (l *lane) finish(b *batch, v *verdict) {
 		return
 	}
 	l.entry.errors[v.class].Add(1)
+	if l.entry.strict.Load() {
+		v = b.inOrder(v)
+	}
 	switch {
 	case v.class == flushers.ClassPartial:
 		l.partly(b, v)

@@ -215,3 +215,66 @@ func TestASlowLaneParksItsOverflow(t *testing.T) {
 		r.drained()
 	})
 }
+
+// An entry that a reload removes with `removed: park` parks what it holds; it is served
+// when the entry is back.
+func TestWhatARemovedEntryHoldsIsParked(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		a, b := checker.New(), checker.New()
+		a.SetReady(false)
+		r, parked := parkRig(t, worker.Config{}, a, b)
+		r.publish(20, 1)
+		time.Sleep(time.Second)
+		route := routeOf("b", worker.Match{}, entryOf("x", b))
+		route.Park = true
+		if _, err := r.w.Reload(worker.Table{Routes: []worker.Route{route}, Removed: worker.RemovedPark}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if n, waits := r.q.Acked(), parked.Waiting(); n != 20 || waits != 20 {
+			t.Fatalf("%d messages are acknowledged and %d parked, want 20 and 20", n, waits)
+		}
+		time.Sleep(time.Minute) // nobody takes them meanwhile
+		a.SetReady(true)
+		first := routeOf("a", worker.Match{Logstore: "ls0"}, entryOf("x", a))
+		first.Park = true
+		if _, err := r.w.Reload(worker.Table{Routes: []worker.Route{first, route}}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := len(a.Count()); got != 20 || parked.Waiting() != 0 {
+			t.Errorf("%d groups arrived and %d are parked, want 20 and none", got, parked.Waiting())
+		}
+		r.mustStop()
+		r.drained()
+	})
+}
+
+// A stop while lanes are blocked and parked records are served loses nothing and ends
+// in time.
+func TestAStopWhileParked(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		a, b := checker.New(), checker.New()
+		back := a.Fail(errDown)
+		r, parked := parkRig(t, worker.Config{}, a, b)
+		r.publish(100, 2)
+		time.Sleep(12 * time.Second)
+		r.publish(100, 2)
+		a.SetDelay(time.Second)
+		back()
+		time.Sleep(10 * time.Second)
+		began := time.Now()
+		if err := r.stop(); err != nil {
+			t.Errorf("Run returned %v", err)
+		}
+		if took := time.Since(began); took > 26*time.Second {
+			t.Errorf("the stop took %s", took)
+		}
+		if got := len(a.Count()) + parked.Waiting(); got < 100 {
+			t.Errorf("%d groups arrived or are parked, want 100", got)
+		}
+		r.drained()
+	})
+}

@@ -26,6 +26,7 @@ const (
 	RemovedRefuse     Removal = ""            // the reload is refused while it holds any
 	RemovedDrain      Removal = "drain"       // they are delivered, for as long as it takes; no new ones come
 	RemovedDeadLetter Removal = "dead_letter" // they become dead letters with the reason unknown_target
+	RemovedPark       Removal = "park"        // they are parked, and stay until the entry is back
 )
 
 // Changes is what a reload did. Entries are named route/flusher.
@@ -55,7 +56,7 @@ func (e *HeldError) Error() string {
 		all = append(all, fmt.Sprintf("%s holds %d parts", h.Name, h.Parts))
 	}
 	return "nothing was changed: the new configuration has no " + strings.Join(all, ", no ") +
-		"; say what becomes of them with `removed: drain` or `removed: dead_letter`, or reload when they are delivered"
+		"; say what becomes of them with `removed: drain`, `removed: dead_letter` or `removed: park`, or reload when they are delivered"
 }
 
 // Reload takes over another table without a stop. An entry is known by its route's
@@ -78,6 +79,9 @@ func (w *Worker) Reload(next Table) (*Changes, error) {
 	}
 	if next.Removed == RemovedDeadLetter && w.letters.sink == nil {
 		return nil, errors.New("nothing was changed: `removed: dead_letter` needs a dead letter queue, and dead_letter is none")
+	}
+	if next.Removed == RemovedPark && w.cfg.Parked == nil {
+		return nil, errors.New("nothing was changed: `removed: park` needs a companion to park on, and this worker has none")
 	}
 	r := w.planReload(&next)
 	w.mu.Lock()
@@ -158,7 +162,7 @@ func (r *reload) compare(e *entry, cfg Entry) {
 }
 
 func (v *version) same(cfg *Entry) bool {
-	return v.Digest != "" && v.Digest == cfg.Digest && v.Kind.Name == cfg.Kind.Name && v.Batch == cfg.Batch &&
+	return v.Digest != "" && v.Digest == cfg.Digest && v.Kind.Name == cfg.Kind.Name && v.Batch == cfg.Batch && v.Rate == cfg.Rate &&
 		v.RetryInitial == cfg.RetryInitial && v.RetryMax == cfg.RetryMax && v.FlushTimeout == cfg.FlushTimeout
 }
 
@@ -200,16 +204,12 @@ func (r *reload) applyLocked(removal Removal) ([]*lane, error) {
 		e.newest.Store(v)
 		e.leaving.Store(staying)
 	}
-	mode := draining
-	if removal == RemovedDeadLetter {
-		mode = expelling
-	}
 	for _, e := range r.table.leaving {
 		if removal != RemovedRefuse || !e.isLeaving() {
-			e.leaving.Store(mode)
+			e.leaving.Store(leavingAs(removal))
 		}
 	}
-	r.table.setParking()
+	r.table.setPolicies()
 	failpoint.Hit(failpoint.ReloadSwap)
 	r.w.table.Store(r.table)
 	var lanes []*lane

@@ -45,6 +45,9 @@ func (l *lane) dueLocked(now time.Time) *batch {
 		}
 	}
 	for i, b := range l.retry {
+		if i > 0 && l.entry.strict.Load() {
+			break // it waits for the one before it
+		}
 		if !b.nextTry.After(now) {
 			l.retry = slices.Delete(l.retry, i, i+1)
 			return b
@@ -71,7 +74,11 @@ func (l *lane) retryLocked(b *batch, d time.Duration) time.Duration {
 		d = b.backoff.next()
 	}
 	b.nextTry = time.Now().Add(d)
-	l.retry = append(l.retry, b)
+	if l.entry.strict.Load() { // there is one in flight at a time: it comes before the others
+		l.retry = slices.Insert(l.retry, 0, b)
+	} else {
+		l.retry = append(l.retry, b)
+	}
 	return d
 }
 

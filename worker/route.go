@@ -21,6 +21,7 @@ type route struct {
 	match   [3]pattern // project, logstore, config
 	entries []*entry
 	park    time.Duration // 0: it waits
+	strict  bool
 }
 
 // checkRoutes checks what the engine relies on; package configs says it better and
@@ -56,7 +57,7 @@ func checkRoutes(cfg []Route) error {
 
 // newRoute is a route that goes to entries that live already, or begin to.
 func newRoute(cfg *Route, entry func(route string, cfg Entry) *entry) *route {
-	r := &route{name: cfg.Name, match: patterns(cfg.Match)}
+	r := &route{name: cfg.Name, match: patterns(cfg.Match), strict: cfg.Strict}
 	if cfg.Park {
 		r.park = cfg.ParkAfter
 		def(&r.park, 10*time.Second)
@@ -126,6 +127,8 @@ type entry struct {
 	leaving atomic.Int32 // staying, draining, expelling or shelving
 
 	parkAfter atomic.Int64 // a time.Duration; 0: its route waits
+	strict    atomic.Bool  // its route keeps the order
+	limiter   limiter
 
 	work      atomic.Int64 // bytes of the work pool its calls hold
 	abandoned atomic.Int32 // calls that outlasted their limit and have not returned

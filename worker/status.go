@@ -155,6 +155,7 @@ const (
 	LaneHolding       = "dead_lettering_everything" // waits for `flushline resume`
 	LaneLettering     = "dead_lettering"            // waits for the dead letter queue
 	LanePaused        = "paused"                    // by `flushline pause`
+	LaneRateLimited   = "rate_limited"              // its entry has a rate
 	LaneParking       = "parking"                   // blocked: what comes is parked
 )
 

@@ -14,15 +14,16 @@ func firstTable(w *Worker, cfg []Route) *table {
 	for i := range cfg {
 		t.routes = append(t.routes, newRoute(&cfg[i], func(route string, e Entry) *entry { return newEntry(w, route, e) }))
 	}
-	t.setParking()
+	t.setPolicies()
 	return t
 }
 
-// setParking tells the entries whether their routes park.
-func (t *table) setParking() {
+// setPolicies tells the entries what their routes say.
+func (t *table) setPolicies() {
 	for _, r := range t.routes {
 		for _, e := range r.entries {
 			e.parkAfter.Store(int64(r.park))
+			e.strict.Store(r.strict)
 		}
 	}
 }
