@@ -26,7 +26,7 @@ is false; SIGHUP asks for it too. This command asks and says what came of it.
 
 Unchanged flushers notice nothing. A changed one finishes its running call, then the
 new one begins and what waited is tried at once. One that is gone and still holds
-something needs ` + "`removed: drain` or `removed: dead_letter`" + ` in the file.
+something needs ` + "`removed: drain`, `dead_letter` or `park`" + ` in the file.
 
 Exit codes: 0 taken over; 64 the file was refused and nothing was changed; 69 no
 worker answered, or it is starting or stopping.`,

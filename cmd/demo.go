@@ -123,6 +123,7 @@ func (p *program) demoSetting(o *demoOptions, dir string) (*configs.Config, erro
 	}
 	queue := embedded.DefaultConfig()
 	queue.Dir, queue.Listen, queue.Durable = filepath.Join(dir, "queue"), "127.0.0.1:0", "demo"
+	queue.Strict = cfg.Strict()
 	cfg.Source = configs.Source{Embedded: &queue, Key: cfg.Source.Key, Decode: cfg.Source.Decode}
 	cfg.DeadLetter.None, cfg.DeadLetter.File = false, ""
 	cfg.Admin = configs.Admin{Listen: o.admin}

@@ -172,6 +172,9 @@ func (j *running) workerConfig(percent int) worker.Config {
 	c.Crash = crash(j.log, os.Exit)
 	c.Only = j.opt.only()
 	c.DeadLetter.Sink = j.q.letters
+	for i := range c.Routes {
+		c.Routes[i].Park = false // a job waits for its destinations
+	}
 	switch {
 	case j.dry != nil:
 		c.Routes = j.dry.routes(c.Routes)

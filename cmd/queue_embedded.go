@@ -49,6 +49,7 @@ func embeddedClient(c *embedded.Config) *nats.Config {
 	client := nats.DefaultConfig()
 	client.URL, client.Token = "nats://"+c.Listen, c.Token
 	client.Stream, client.Durable, client.Subjects = c.Stream, c.Durable, c.Subjects
+	client.Strict = c.Strict
 	return &client
 }
 

@@ -89,8 +89,13 @@ type Route struct {
 	Name        string
 	Match       Match
 	WhenBlocked string
+	ParkAfter   time.Duration // with WhenBlockedPark
+	Strict      bool          // order: strict
 	Flushers    []Entry
 }
+
+// Parks says whether what a blocked lane holds goes to the companion.
+func (r *Route) Parks() bool { return r.WhenBlocked == WhenBlockedPark }
 
 // Match holds a pattern for each part of a key: text, "*", or a glob with * and ?.
 type Match struct {
@@ -105,6 +110,7 @@ type Entry struct {
 	Kind          flushers.Kind `json:"-"`
 	Batch         Batch
 	Retry         Retry
+	Rate          Rate
 	FlushTimeout  time.Duration
 	AllowEnqueued bool
 
@@ -122,6 +128,12 @@ type Batch struct {
 	Groups int           `option:"groups" min:"0" max:"1000000" help:"Close a batch at this many LogGroups; 0: what the destination likes."`
 	Bytes  option.Bytes  `option:"bytes" max:"1GiB" help:"Close a batch at this size of protobuf; 0: what the destination likes."`
 	Wait   time.Duration `option:"wait" max:"1h" help:"Wait this long for a fuller batch; 0: send what is there as soon as the destination is free."`
+}
+
+// Rate bounds what all lanes of an entry flush in one worker; 0: no bound.
+type Rate struct {
+	Groups int          `option:"groups" min:"0" max:"1000000000" help:"LogGroups a second; 0: no limit."`
+	Bytes  option.Bytes `option:"bytes" min:"0" help:"Bytes of protobuf a second; 0: no limit."`
 }
 
 // Retry is the backoff after a failed Flush. It has no end.
@@ -204,9 +216,9 @@ type Reload struct {
 // The values of Route.WhenBlocked.
 const (
 	WhenBlockedWait = "wait"
-	whenBlockedPark = "park"
+	WhenBlockedPark = "park"
 
-	removedPark = "park" // of Config.Removed
+	orderStrict = "strict" // of a route
 )
 
 func defaultDecode() Decode { return Decode{Format: "auto", Encoding: "none"} }
@@ -229,7 +241,7 @@ type fileBlock struct {
 	Log        Log          `option:"log" help:"The program's own log."`
 	Reload     Reload       `option:"reload" help:"When a running worker takes this file over again."`
 	Jobs       Jobs         `option:"jobs" help:"Where replay and backfill keep jobs; default: beside the source."`
-	Removed    string       `option:"removed" enum:"drain,dead_letter,park" help:"What becomes of what a flusher holds when a reload removes it. drain: it is delivered, and no more comes; dead_letter: it becomes dead letters. Without it such a reload is refused."`
+	Removed    string       `option:"removed" enum:"drain,dead_letter,park" help:"What becomes of what a flusher holds when a reload removes it. drain: it is delivered, and no more comes; dead_letter: it becomes dead letters; park: it is parked, and stays until the flusher is back or somebody moves it. Without it such a reload is refused."`
 }
 
 func defaultFile() *fileBlock {

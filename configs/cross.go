@@ -24,6 +24,8 @@ func (l *loader) crossChecks(root *option.Node, start option.Pos, c *Config) {
 	l.kafkaSource(root, start, c)
 	l.fileSource(root, start, c)
 	l.removal(root, start, c)
+	l.needsCompanion(root, start, c)
+	l.strictOrder(root, c)
 	writers := map[string]*Entry{}
 	for i := range c.Routes {
 		for j := range c.Routes[i].Flushers {
@@ -37,11 +39,8 @@ func (l *loader) crossChecks(root *option.Node, start option.Pos, c *Config) {
 
 // removal refuses what cannot be done with what a removed flusher holds.
 func (l *loader) removal(root *option.Node, start option.Pos, c *Config) {
-	switch at := root.Place(start, "removed"); {
-	case c.Removed == removedPark:
-		l.errorf(at, "removed", "write drain or dead_letter", "removed: park cannot be done: this version has no parking")
-	case c.Removed == string(worker.RemovedDeadLetter) && c.DeadLetter.None:
-		l.errorf(at, "removed", "write drain", "removed: dead_letter has no place to put them: dead_letter is none")
+	if c.Removed == string(worker.RemovedDeadLetter) && c.DeadLetter.None {
+		l.errorf(root.Place(start, "removed"), "removed", "write drain", "removed: dead_letter has no place to put them: dead_letter is none")
 	}
 }
 
@@ -107,25 +106,6 @@ func (l *loader) onePlaceOneFormat(writers map[string]*Entry, e *Entry) {
 	if first.place.format != e.place.format {
 		l.errorf(e.options.Place(e.pos, "format"), e.path, "give one of them another path",
 			"%s writes %s as %s, and %s writes it as %s", e.path, e.place.path, e.place.format, first.path, first.place.format)
-	}
-}
-
-// sharedStrand warns once when several destinations wait for each other and the
-// file does not say that this is meant.
-func (l *loader) sharedStrand(root *option.Node, c *Config) {
-	total := 0
-	for i := range c.Routes {
-		total += len(c.Routes[i].Flushers)
-	}
-	if total < 2 {
-		return
-	}
-	for i := range c.Routes {
-		if n := root.Get("routes").Value.Items[i]; len(c.Routes[i].Flushers) > 0 && n.Get("when_blocked") == nil {
-			l.warnf(n.Place(n.Pos, "flushers"), "routes", "write when_blocked: wait in the route if that is meant",
-				"%d destinations share one source: when one is blocked long enough to fill a strand's window, the others wait too", total)
-			return
-		}
 	}
 }
 

@@ -78,13 +78,23 @@ func (d *differences) source(a, b *Source) {
 		d.blocks(path, *a.Kafka, *b.Kafka)
 	case a.NATS != nil:
 		d.blocks(path, *a.NATS, *b.NATS)
+		d.strict(a.NATS.Strict, b.NATS.Strict)
 	case a.Embedded != nil:
 		d.blocks(path, *a.Embedded, *b.Embedded)
+		d.strict(a.Embedded.Strict, b.Embedded.Strict)
 	case a.File != nil:
 		d.blocks(path, *a.File, *b.File)
 	}
 	d.value(path+".key", reflect.ValueOf(a.Key), reflect.ValueOf(b.Key))
 	d.blocks(path+".decode", a.Decode, b.Decode)
+}
+
+// strict: the consumer was verified for one order, and hands out many messages at a
+// time, or one.
+func (d *differences) strict(a, b bool) {
+	if a != b {
+		d.add("routes")
+	}
 }
 
 // queue is the key of the block that the source has.

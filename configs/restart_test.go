@@ -165,7 +165,6 @@ routes: [{name: a, when_blocked: wait, flushers: [{type: stdout}]}]
 		t.Errorf("given: %+v, removed %q", c.Reload, c.Removed)
 	}
 	for bad, says := range map[string]string{
-		"removed: park\n": "this version has no parking",
 		"removed: drop\n": "drop",
 		"removed: dead_letter\ndead_letter: none\n": "dead_letter is none",
 	} {

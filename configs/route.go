@@ -17,21 +17,16 @@ const nameHint = "1 to 48 of A-Z, a-z, 0-9, _ and -"
 
 // routeBlock is one element of `routes`.
 type routeBlock struct {
-	Name        string       `option:"name,required" help:"Identity in metrics and dead letters: letters, digits, _ and -." example:"all"`
-	Match       Match        `option:"match" help:"Which keys; a part that is left out matches everything."`
-	WhenBlocked string       `option:"when_blocked" enum:"wait,park" help:"What happens while a destination does not take data. wait: the strand pauses when its window is full."`
-	Flushers    *option.Node `option:"flushers,required" help:"Each gets every group that matches."`
+	Name        string        `option:"name,required" help:"Identity in metrics and dead letters: letters, digits, _ and -." example:"all"`
+	Match       Match         `option:"match" help:"Which keys; a part that is left out matches everything."`
+	WhenBlocked string        `option:"when_blocked" enum:"wait,park" help:"What happens while a destination does not take data. wait: the strand pauses when its window is full; park: what waits is put on a queue beside the source and delivered when the destination is back."`
+	ParkAfter   time.Duration `option:"park_after" min:"1s" max:"24h" help:"With when_blocked: park, how long a destination may take nothing before what waits for it is parked."`
+	Order       string        `option:"order" enum:"any,strict" help:"strict: one batch at a time, in the order of the source, tried again in place; what can never be delivered stops the lane. On NATS the consumer must hand out one message at a time."`
+	Flushers    *option.Node  `option:"flushers,required" help:"Each gets every group that matches."`
 }
 
 func defaultRoute() *routeBlock {
-	return &routeBlock{WhenBlocked: WhenBlockedWait, Match: Match{Project: "*", Logstore: "*", Config: "*"}}
-}
-
-// ForeignKeys are what routes will have.
-func (r *routeBlock) ForeignKeys() []option.ForeignKey {
-	return []option.ForeignKey{
-		{Name: "order", Why: "this version has no strict order: remove the line", Refuse: true},
-	}
+	return &routeBlock{WhenBlocked: WhenBlockedWait, ParkAfter: 10 * time.Second, Order: "any", Match: Match{Project: "*", Logstore: "*", Config: "*"}}
 }
 
 // entryBlock is what every flusher entry has; all other keys are the kind's.
@@ -40,6 +35,7 @@ type entryBlock struct {
 	Name          string        `option:"name" help:"Identity in metrics and dead letters; default: the type."`
 	Batch         Batch         `option:"batch" help:"When a batch is full."`
 	Retry         Retry         `option:"retry" help:"Pauses after a failure."`
+	Rate          Rate          `option:"rate" help:"Most that all lanes of this flusher may take in a second, in each worker; retries count, too."`
 	FlushTimeout  time.Duration `option:"flush_timeout" min:"10ms" help:"How long one Flush may take."`
 	AllowEnqueued bool          `option:"allow_enqueued" help:"Accept a kind that only hands data over: what it holds is lost with the process."`
 }
@@ -48,10 +44,9 @@ func defaultEntry() *entryBlock {
 	return &entryBlock{Retry: defaultRetry(), FlushTimeout: 20 * time.Second}
 }
 
-// ForeignKeys are what entries will have, and what iLogtail's have.
+// ForeignKeys are what iLogtail's entries have.
 func (e *entryBlock) ForeignKeys() []option.ForeignKey {
 	return []option.ForeignKey{
-		{Name: "rate", Why: "this version has no rate limits: remove the line", Refuse: true},
 		{Name: "Match", Why: "which groups come here is said by the route: match: {project: ..., logstore: ..., config: ...}", Refuse: true},
 	}
 }
@@ -107,10 +102,8 @@ func (l *loader) route(n *option.Node, index int) Route {
 	}
 	b := defaultRoute()
 	l.decode(n, n.Pos, path, b)
-	if b.WhenBlocked == whenBlockedPark {
-		l.errorf(n.Place(n.Pos, "when_blocked"), path, "write wait", "when_blocked: park is not available in this version")
-	}
-	r := Route{Name: b.Name, Match: b.Match, WhenBlocked: b.WhenBlocked}
+	r := Route{Name: b.Name, Match: b.Match, WhenBlocked: b.WhenBlocked, ParkAfter: b.ParkAfter, Strict: b.Order == orderStrict}
+	l.parking(n, path, &r)
 	if b.Flushers == nil {
 		return r
 	}
@@ -147,7 +140,7 @@ func (l *loader) entry(n *option.Node, route string, index int) *Entry {
 		b.Name = kind.Name
 	}
 	e := &Entry{
-		Name: b.Name, Kind: *kind, Batch: b.Batch, Retry: b.Retry, FlushTimeout: b.FlushTimeout,
+		Name: b.Name, Kind: *kind, Batch: b.Batch, Retry: b.Retry, Rate: b.Rate, FlushTimeout: b.FlushTimeout,
 		AllowEnqueued: b.AllowEnqueued, digest: digest(n), options: n, pos: n.Pos, path: path,
 		flushTimeoutAt: given(n, "flush_timeout"), batchWaitAt: given(n, "batch.wait"),
 	}

@@ -32,12 +32,16 @@ func (c *Config) Worker() worker.Config {
 }
 
 func (r *Route) worker() worker.Route {
-	out := worker.Route{Name: r.Name, Match: worker.Match(r.Match)}
+	out := worker.Route{Name: r.Name, Match: worker.Match(r.Match), Strict: r.Strict}
+	if r.Parks() {
+		out.Park, out.ParkAfter = true, r.ParkAfter
+	}
 	for i := range r.Flushers {
 		e := &r.Flushers[i]
 		out.Flushers = append(out.Flushers, worker.Entry{
 			Name: e.Name, Kind: e.Kind, New: e.New, Digest: e.digest,
 			Batch:        worker.Batch{Groups: e.Batch.Groups, Bytes: int64(e.Batch.Bytes), Wait: e.Batch.Wait},
+			Rate:         worker.Rate{Groups: e.Rate.Groups, Bytes: int64(e.Rate.Bytes)},
 			RetryInitial: e.Retry.Initial, RetryMax: e.Retry.Max, FlushTimeout: e.FlushTimeout,
 		})
 	}

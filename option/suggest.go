@@ -68,7 +68,7 @@ func didYouMean(written string, candidates []string) string {
 	}
 	sorted := slices.Clone(candidates)
 	slices.Sort(sorted)
-	if len(sorted) == 0 || len(sorted) > 12 {
+	if len(sorted) == 0 || len(sorted) > 16 {
 		return ""
 	}
 	return "the keys are " + strings.Join(sorted, ", ")

@@ -37,6 +37,10 @@ type Config struct {
 
 	Name           string        `option:"name" help:"Client name shown by the server; default: flushline and the host's name."`
 	ConnectTimeout time.Duration `option:"connect_timeout" help:"How long a start waits for the server; 0 waits for ever."`
+
+	// Strict has messages come in their order: the consumer must hand out one at a
+	// time, over all pods.
+	Strict bool
 }
 
 // Consumer names one durable pull consumer.

@@ -168,7 +168,7 @@ func (c *Conn) createConsumer(step queue.Step, one Consumer, cfg *Config) queue.
 	config := jetstream.ConsumerConfig{
 		Durable: one.Durable, Name: one.Durable, FilterSubjects: one.Subjects,
 		DeliverPolicy: jetstream.DeliverAllPolicy, AckPolicy: jetstream.AckExplicitPolicy, ReplayPolicy: jetstream.ReplayInstantPolicy,
-		AckWait: max(cfg.AckWait, MinAckWait), MaxDeliver: -1, MaxAckPending: podWindow * cfg.MaxPods, MaxWaiting: max(512, 4*cfg.MaxPods),
+		AckWait: max(cfg.AckWait, MinAckWait), MaxDeliver: -1, MaxAckPending: cfg.ackPending(), MaxWaiting: max(512, 4*cfg.MaxPods),
 	}
 	step.Action = queue.Create
 	step.Changes = []queue.Change{

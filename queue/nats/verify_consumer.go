@@ -13,6 +13,14 @@ import (
 // podWindow is how many messages a pod may hold; the default of limits.window.
 const podWindow = 8192
 
+// ackPending is how many messages the consumer hands out before it waits.
+func (c *Config) ackPending() int {
+	if c.Strict {
+		return 1
+	}
+	return podWindow * c.MaxPods
+}
+
 // consumerFindings is the list of consumer settings that lose, repeat or stall.
 func consumerFindings(info *consumerInfo, one Consumer, cfg *Config) []queue.Finding {
 	c := &info.Config
@@ -81,7 +89,7 @@ func whatRepeats(c *jetstream.ConsumerConfig, cfg *Config, anew string) []settin
 }
 
 func whatStalls(c *jetstream.ConsumerConfig, where string, cfg *Config, anew string) []setting {
-	need := podWindow * cfg.MaxPods
+	need := cfg.ackPending()
 	paused := c.PauseUntil != nil && time.Now().Before(*c.PauseUntil)
 	return []setting{
 		{
@@ -89,11 +97,15 @@ func whatStalls(c *jetstream.ConsumerConfig, where string, cfg *Config, anew str
 			why: "a push consumer cannot be paused and is not read by pull requests", mend: anew,
 		},
 		{
-			bad: c.MaxAckPending > 0 && c.MaxAckPending < cfg.MaxPods, severity: queue.Error, field: "max_ack_pending", found: c.MaxAckPending, wanted: need,
+			bad: cfg.Strict && c.MaxAckPending != need, severity: queue.Error, field: "max_ack_pending", found: c.MaxAckPending, wanted: need,
+			why: "order: strict of a route needs one message at a time: with more of them out, what is delivered again comes behind what is newer", change: need,
+		},
+		{
+			bad: !cfg.Strict && c.MaxAckPending > 0 && c.MaxAckPending < cfg.MaxPods, severity: queue.Error, field: "max_ack_pending", found: c.MaxAckPending, wanted: need,
 			why: "it is shared by all pods (max_pods): some would never get a message", change: need,
 		},
 		{
-			bad: c.MaxAckPending >= cfg.MaxPods && c.MaxAckPending < need, severity: queue.Warning, field: "max_ack_pending", found: c.MaxAckPending, wanted: need,
+			bad: !cfg.Strict && c.MaxAckPending >= cfg.MaxPods && c.MaxAckPending < need, severity: queue.Warning, field: "max_ack_pending", found: c.MaxAckPending, wanted: need,
 			why: fmt.Sprintf("it is shared by all pods (max_pods): each may hold %d messages instead of %d", c.MaxAckPending/cfg.MaxPods, podWindow), change: need,
 		},
 		{

@@ -29,6 +29,8 @@ type Config struct {
 	Stream   string   `option:"stream" help:"Name of the stream, made at the first start."`
 	Durable  string   `option:"durable" help:"Name of the consumer, made at the first start. It is the deployment's name."`
 	Subjects []string `option:"subjects" help:"Subjects that the stream stores and the consumer reads."`
+
+	Strict bool // as nats.Config.Strict
 }
 
 // DefaultConfig is a Config with the documented defaults.

@@ -157,6 +157,7 @@ func (s *Server) ClientConfig() *nats.Config {
 	c.URL = s.URL()
 	c.Token = s.cfg.Token
 	c.Stream, c.Durable, c.Subjects = s.cfg.Stream, s.cfg.Durable, s.cfg.Subjects
+	c.Strict = s.cfg.Strict
 	return &c
 }
 
