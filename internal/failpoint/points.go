@@ -38,6 +38,8 @@ const (
 	DrainRelease     Point = "drain.release"
 	ReloadSwap       Point = "reload.swap"
 	RebalanceBetween Point = "rebalance.between"
+	ParkedMoved      Point = "parked.moved"
+	ParkedCommitted  Point = "parked.committed"
 	JobPublish       Point = "job.publish"
 	ClaimAfter       Point = "claim.after"
 	CheckpointBefore Point = "job.checkpoint.before"
@@ -71,6 +73,8 @@ func Points() []Info {
 		{DrainRelease, "a strand has waited and gives the rest back next", false},
 		{ReloadSwap, "a reload is decided and strands still route by the old table", false},
 		{RebalanceBetween, "Kafka: a revoked partition is drained and committed, and the group does not know that it is free", false},
+		{ParkedMoved, "Kafka: parked records are put again at the tail and the old ones have not ended", false},
+		{ParkedCommitted, "Kafka: parked records have ended and been committed, and still lie in their topic", false},
 		{JobPublish, "the pieces of a plan are stored and its manifest is not: the job has not begun", false},
 		{ClaimAfter, "a shard is claimed and its holder has done nothing with it", false},
 		{CheckpointBefore, "a checkpoint is made up and not stored", true},

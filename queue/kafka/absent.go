@@ -127,6 +127,9 @@ const (
 // wanted lists the absences to show.
 func (s *Source) absentees(now time.Time) map[string]queue.Status {
 	want, served := map[string]queue.Status{}, map[string]bool{}
+	if s.role.companion {
+		return want
+	}
 	for _, st := range s.served() {
 		served[st.Topic] = true // its own status says that the topic is away
 	}

@@ -12,6 +12,14 @@ import (
 	"github.com/flushline/flushline/queue/kafka/group"
 )
 
+func (s *Source) serveLease(ctx context.Context, l *group.Lease) {
+	if s.role.serve != nil {
+		s.role.serve(ctx, l)
+		return
+	}
+	s.lease(ctx, l)
+}
+
 func (s *Source) newMember() (*group.Member, error) {
 	return group.New(group.Config{
 		Client:      s.client,
@@ -23,7 +31,7 @@ func (s *Source) newMember() (*group.Member, error) {
 		Heartbeat:   s.cfg.Heartbeat,
 		Drain:       s.opt.Drain,
 		Partitions:  s.partitionsOf,
-		Serve:       s.lease,
+		Serve:       s.serveLease,
 		Log:         s.opt.Log.With(zap.String("source", s.opt.Name)),
 	})
 }
@@ -77,6 +85,11 @@ func (s *Source) store(ctx context.Context, marks []mark) []error {
 				st.doubt("the coordinator does not know the topic")
 			}
 			s.kick()
+		}
+	}
+	for _, i := range index {
+		if st := s.ofCursor(marks[i].cursor); errs[i] == nil && st != nil && s.role.stored != nil {
+			s.role.stored(st, marks[i].offset)
 		}
 	}
 	return errs

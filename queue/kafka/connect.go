@@ -42,6 +42,9 @@ func (s *Source) open(ctx context.Context) error {
 		return err
 	}
 	a := newAtlas(s.cfg.Topics, nil, isCompanion)
+	if s.role.companion {
+		a.ours = func(string) bool { return false }
+	}
 	if s.cfg.TopicsRegex != "" {
 		if a.pattern, err = s.cfg.pattern(); err != nil {
 			return err

@@ -38,6 +38,7 @@ type inheritance struct {
 	Partition wire.TopicPartition
 	Committed int64 // as the coordinator answered; -1: nothing, or nothing about this log
 	Metadata  string
+	Ended     []queue.Interval // known to have ended, whether or not Metadata has room for it
 }
 
 // newCursor begins at start: the committed offset, or what was chosen in its
@@ -54,11 +55,23 @@ func newCursor(from inheritance, start int64, span int, now time.Time) *cursor {
 	}
 	ended, ok := decodeGaps(c.scope, from.Committed, from.Metadata)
 	c.foreign = !ok && from.Metadata != ""
-	if from.Committed >= 0 && start >= from.Committed {
-		c.inherited = aboveOf(ended, start)
-		c.ahead = c.inherited
+	if from.Committed < 0 || start < from.Committed {
+		ended = nil
 	}
+	c.inherited = union(aboveOf(ended, start), aboveOf(from.Ended, start))
+	c.ahead = c.inherited
 	return c
+}
+
+// heir is what the next cursor of the same lease goes on from, and at which position.
+func (c *cursor) heir() (from inheritance, next int64) {
+	low, ended := c.mark.Above()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return inheritance{
+		Partition: c.partition, Committed: c.committed, Metadata: c.metadata,
+		Ended: union(aboveOf(c.inherited, low), ended),
+	}, low
 }
 
 // left is how many positions an earlier owner left as ended. foreign says that

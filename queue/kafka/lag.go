@@ -75,6 +75,10 @@ func GroupLag(ctx context.Context, client *wire.Client, cfg *Config) (*Lag, erro
 	if err != nil {
 		return nil, err
 	}
+	return groupLag(ctx, client, cfg, names)
+}
+
+func groupLag(ctx context.Context, client *wire.Client, cfg *Config, names []string) (*Lag, error) {
 	ctx, cancel := context.WithTimeout(ctx, setupPatience)
 	defer cancel()
 	cluster, err := client.Metadata(ctx, names)

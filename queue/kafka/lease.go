@@ -161,7 +161,11 @@ func (s *Source) enter(st *strand) {
 	s.vacant = time.Time{}
 	s.mu.Unlock()
 	s.route(st)
-	st.log.Info("serving", zap.Int64("committed", st.want.position), zap.String("incarnation", st.info.Incarnation))
+	level := zap.InfoLevel
+	if s.role.companion {
+		level = zap.DebugLevel // one for each sweep
+	}
+	st.log.Log(level, "serving", zap.Int64("committed", st.want.position), zap.String("incarnation", st.info.Incarnation))
 }
 
 func (s *Source) leave(st *strand) {

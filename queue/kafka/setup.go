@@ -18,10 +18,11 @@ import (
 
 // SetupOptions say how far Plan may go.
 type SetupOptions struct {
-	Update      bool // change what exists, where it is ours: companions
-	DeadLetters bool // with the dead letter companions
-	Partitions  int  // of source topics that are created; 0: as many as the brokers choose (num.partitions)
-	Replicas    int  // of source topics that are created; 0: as many as the brokers choose (default.replication.factor)
+	Update      bool         // change what exists, where it is ours: companions
+	DeadLetters bool         // with the dead letter companions
+	Parked      []queue.Lane // with the companions where records toward these entries are parked; Route and Flusher are read
+	Partitions  int          // of source topics that are created; 0: as many as the brokers choose (num.partitions)
+	Replicas    int          // of source topics that are created; 0: as many as the brokers choose (default.replication.factor)
 
 	Retention time.Duration // of messages in source topics that are created, flushed or not; 0: as long as the brokers choose (log.retention.hours)
 
@@ -32,7 +33,7 @@ type SetupOptions struct {
 }
 
 // Plan says what has to be done so that the topics of cfg exist and their letters
-// are kept. It changes nothing; printing it is the dry run. Topics of topics_regex
+// and parked records are kept. It changes nothing; printing it is the dry run. Topics of topics_regex
 // are not created, but have companions.
 func Plan(ctx context.Context, client *wire.Client, cfg *Config, o SetupOptions) ([]queue.Step, error) {
 	names, err := SourceTopics(ctx, client, cfg)
@@ -47,7 +48,14 @@ func Plan(ctx context.Context, client *wire.Client, cfg *Config, o SetupOptions)
 	}
 	if o.DeadLetters {
 		for _, name := range names {
-			if err := p.companion(ctx, name); err != nil {
+			if err := p.companion(ctx, letterCompanion(name, cfg.Group)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, entry := range o.Parked {
+		for _, name := range names {
+			if err := p.companion(ctx, parkedCompanion(name, cfg.Group, entry)); err != nil {
 				return nil, err
 			}
 		}
@@ -110,12 +118,12 @@ func (p *planner) source(ctx context.Context, name string) error {
 	return nil
 }
 
-// companion plans the dead letter topic of a source.
-func (p *planner) companion(ctx context.Context, topic string) error {
-	name := deadLetterTopic(topic, p.cfg.Group)
+// companion plans a companion topic of a source.
+func (p *planner) companion(ctx context.Context, c companion) error {
+	topic, name := c.source, c.name
 	if len(name) > maxTopicName {
-		return fmt.Errorf("the dead letter topic of %s would be called %s: that is %d characters, Kafka allows %d; choose a shorter group, or keep letters in files: dead_letter: {file: DIR}",
-			topic, name, len(name), maxTopicName)
+		return fmt.Errorf("the %s of %s would be called %s: that is %d characters, Kafka allows %d; choose %s, or %s",
+			c.kind, topic, name, len(name), maxTopicName, c.shorter(), c.otherwise)
 	}
 	cluster, found, err := describe(ctx, p.client, []string{topic, name})
 	if err != nil {
@@ -130,7 +138,7 @@ func (p *planner) companion(ctx context.Context, topic string) error {
 		source = t.described(topic)
 	}
 	if d != nil {
-		p.existing(queue.Step{What: "companion", Name: name}, compare(p.cfg, name, companionRows(d, source)))
+		p.existing(queue.Step{What: "companion", Name: name}, compare(p.cfg, name, c.rows(d, source)))
 		return nil
 	}
 	err = absent(cluster, name)
@@ -140,7 +148,7 @@ func (p *planner) companion(ctx context.Context, topic string) error {
 	if !errors.As(err, &missing) && !errors.Is(err, kafkago.TopicAuthorizationFailed) {
 		return err
 	}
-	p.steps = append(p.steps, p.create("companion", name, companionTopic(source)))
+	p.steps = append(p.steps, p.create("companion", name, c.topic(source)))
 	return nil
 }
 
@@ -152,7 +160,8 @@ func (t newTopic) described(name string) *described {
 	}
 }
 
-func companionTopic(source *described) newTopic {
+// topic is how the companion is created.
+func (c companion) topic(source *described) newTopic {
 	limit, _ := source.limit()
 	settings := map[string]string{
 		cleanupPolicy: "delete", retentionTime: "-1", retentionBytes: "-1",
@@ -164,7 +173,11 @@ func companionTopic(source *described) newTopic {
 		}
 		settings[minInSyncReplicas] = strconv.FormatInt(inSync, 10)
 	}
-	return newTopic{partitions: max(min(len(source.Partitions), letterPartitions), 1), replicas: source.replicas, settings: settings}
+	partitions := len(source.Partitions)
+	if c.partitions > 0 {
+		partitions = min(partitions, c.partitions)
+	}
+	return newTopic{partitions: max(partitions, 1), replicas: source.replicas, settings: settings}
 }
 
 func (p *planner) create(what, name string, t newTopic) queue.Step {

@@ -38,8 +38,8 @@ const putPartitions = 4
 type Sink struct {
 	client *wire.Client
 	topic  string
-	cuts   bool // what is too large is cut; else it is refused
-	keyed  bool // messages with a key go where its hash says
+	cuts   bool                        // what is too large is cut; else it is refused
+	by     func(*queue.Message) []byte // a message goes where the hash of this says, if it is not nil
 
 	turn  atomic.Uint32 // of partitions, for messages without key
 	mu    sync.Mutex
@@ -55,7 +55,7 @@ type Sink struct {
 // missing right to write it is found here, too.
 func NewPublisher(ctx context.Context, client *wire.Client, topic string) (*Sink, error) {
 	s := newSink(client, topic)
-	s.keyed = true
+	s.by = func(m *queue.Message) []byte { return m.Key }
 	if err := s.open(ctx); err != nil {
 		return nil, err
 	}
@@ -163,14 +163,21 @@ func (s *Sink) assign(facts *topicFacts, ms []queue.Message, errs []error) map[i
 			continue
 		}
 		to := shared
-		if s.keyed && ms[i].Key != nil {
-			to = facts.partition(ms[i].Key)
+		if key := s.hashed(&ms[i]); key != nil {
+			to = facts.partition(key)
 		}
 		for k := range pieces {
 			all[to] = append(all[to], piece{of: i, record: recordOf(&pieces[k])})
 		}
 	}
 	return all
+}
+
+func (s *Sink) hashed(m *queue.Message) []byte {
+	if s.by == nil {
+		return nil
+	}
+	return s.by(m)
 }
 
 func (s *Sink) cut(m *queue.Message, facts *topicFacts) ([]queue.Message, error) {

@@ -51,6 +51,18 @@ func (o *Options) defaults() {
 	}
 }
 
+// role is what a source does otherwise that reads a companion. The zero value is a
+// source of live messages.
+type role struct {
+	// serve serves a lease in place of a strand for each.
+	serve func(ctx context.Context, l *group.Lease)
+
+	// stored is told of each position that the group has stored.
+	stored func(s *strand, offset int64)
+
+	companion bool // topics are companions, and one that is away is no strand
+}
+
 // Source reads topics as a member of a group: each partition that the group gives
 // it is one strand at a time.
 type Source struct {
@@ -68,6 +80,8 @@ type Source struct {
 	kicked   chan struct{}
 	wanted   atomic.Bool // somebody wants metadata
 	troubled atomic.Bool // the last metadata left trouble
+
+	role role
 
 	// Of Run.
 	host    queue.Host
@@ -100,7 +114,16 @@ func Open(ctx context.Context, cfg *Config, opt Options) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Source{
+	s := newSource(cfg, opt, client)
+	if err := s.open(ctx); err != nil {
+		client.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func newSource(cfg *Config, opt Options, client *wire.Client) *Source {
+	return &Source{
 		cfg: cfg, opt: opt, client: client,
 		log:     opt.Log.With(zap.String("source", opt.Name), zap.String("group", cfg.Group)),
 		first:   map[wire.TopicPartition]bool{},
@@ -113,11 +136,6 @@ func Open(ctx context.Context, cfg *Config, opt Options) (*Source, error) {
 		passed:  map[wire.TopicPartition]*passed{},
 		seeds:   map[string]*queue.OriginSeed{},
 	}
-	if err := s.open(ctx); err != nil {
-		client.Close()
-		return nil, err
-	}
-	return s, nil
 }
 
 // Client is the source's connection to the cluster, which its companions share.

@@ -212,10 +212,13 @@ func (s *strand) beginAt(position int64) {
 func (s *strand) beginAtLocked(position int64) {
 	s.next = position
 	from := inheritance{Cluster: s.src.cluster, Partition: s.TopicPartition, Committed: -1}
-	if s.first { // what was committed before is about another log, else
+	switch {
+	case s.from != nil:
+		from = *s.from
+	case s.first: // what was committed before is about another log, else
 		from.Committed, from.Metadata = s.lease.Committed, s.lease.Metadata
 	}
-	s.cursor = newCursor(from, position, s.src.cfg.Span, time.Now())
+	s.cursor = newCursor(from, position, min(s.src.cfg.Span, maxSpan), time.Now())
 	s.src.commitFor(s)
 	if from.Committed < 0 {
 		s.src.commits.poke()

@@ -29,6 +29,7 @@ type strand struct {
 	log      *zap.Logger
 	passed   *passed
 	first    bool             // of its lease
+	from     *inheritance     // what an earlier strand of the lease left to this one; nil: the group's offset says it
 	wake     chan struct{}    // Fetch has a reason to look again
 	lose     func(why string) // ends the strand's context as Lost
 
