@@ -180,6 +180,7 @@ net-faults: kafka ## The network before brokers and a destination fails in each 
 # A cell waits most of its time for a broker's patience, so some run side by side.
 .PHONY: crash
 crash: kafka ## Kill, end and freeze the program at every named step on every queue (about ten minutes)
+	go test -tags failpoint -count 1 -run '^TestParkedCrash$$' ./queue/kafka
 	@mkdir -p bin; \
 	FLUSHLINE_CRASH=all FLUSHLINE_CRASH_REPORT=$(CURDIR)/bin/crash go test -race -timeout $(LONG_TIMEOUT) $(TEST_FLAGS) \
 		-count 1 -parallel 4 -run '^TestCrash$$' ./test/e2e || failed=1; \

@@ -66,6 +66,10 @@ type crashPoint struct {
 const (
 	ofNATS  = "Kafka has no acknowledgement of a message: see commit.before and commit.sent"
 	ofKafka = "NATS stores no offsets: see ack.before and ack.sent"
+	noSweep = "parked records are not swept: they are served lane by lane"
+
+	ofParked = "the matrix parks nothing: see TestParkedCrash of queue/kafka"
+
 	noGroup = "the consumers of a durable share it without rounds"
 )
 
@@ -87,6 +91,8 @@ var (
 		{failpoint.DrainRelease, 1, nil},
 		{failpoint.ReloadSwap, 1, nil},
 		{failpoint.RebalanceBetween, 1, map[string]string{"nats": noGroup}},
+		{failpoint.ParkedMoved, 1, map[string]string{"nats": noSweep, "kafka": ofParked}},
+		{failpoint.ParkedCommitted, 1, map[string]string{"nats": noSweep, "kafka": ofParked}},
 	}
 	jobCrashPoints = []crashPoint{
 		{failpoint.JobPublish, 1, nil},
