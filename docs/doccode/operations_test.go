@@ -53,7 +53,7 @@ func TestOperationsExplainsEveryState(t *testing.T) {
 		least                 int
 	}{
 		{"| state | means | safe | to do |", "../../worker/status.go", "Lane", 13},
-		{"## Parking", "../../worker/status.go", "Park", 0},
+		{"## Parking", "../../worker/status.go", "Park", 3},
 		{"## Strands", "../../worker/strand.go", "strand", 8},
 		{"And these the source's", "../../queue/source.go", "State", 10},
 	} {
@@ -66,6 +66,10 @@ func TestOperationsExplainsEveryState(t *testing.T) {
 			if cells := rows[state]; len(cells) != 4 || strings.Contains(strings.Join(cells, "|"), "||") {
 				t.Errorf("docs/OPERATIONS.md has no row with four cells for the state %s of %s behind %q", state, set.file, set.heading)
 			}
+			delete(rows, state)
+		}
+		for state := range rows {
+			t.Errorf("docs/OPERATIONS.md has a row for %s behind %q, and %s has no such state", state, set.heading, set.file)
 		}
 	}
 }
