@@ -99,7 +99,13 @@ func (m *message) account() {
 }
 
 // postpone leaves a parked record parked.
-func (m *message) postpone() { m.d.Defer() }
+func (m *message) postpone() {
+	if mutant.On(mutant.DeferAcks) {
+		m.d.Ack()
+		return
+	}
+	m.d.Defer()
+}
 
 func (m *message) giveBack() {
 	if mutant.On(mutant.AckAtShutdown) {

@@ -22,7 +22,8 @@ import (
 )
 
 // TestChaos runs seeded worlds in which destinations fail in every way, strands
-// come and go, the dead letter queue fails and workers are stopped and replaced.
+// come and go, the dead letter queue fails and workers are stopped and replaced. In
+// every second one the routes park, and the queue of what is parked fails as well.
 // When all is well again, everything that was published must have been
 // acknowledged, by a Flush or a dead letter for each flusher entry, with counts
 // that added up all the time.
@@ -54,6 +55,7 @@ type chaos struct {
 	rng     *dice
 	q       *memory.Queue
 	letters *memory.Sink
+	parked  *memory.Parked // nil: the routes wait
 	scripts []*checker.Script
 	cfg     worker.Config
 	strands int
@@ -113,6 +115,13 @@ func newChaos(t *testing.T, seed uint64) *chaos {
 	c.cfg.Limits = worker.Limits{
 		InFlight: pick(d, int64(24<<10), 100<<10, 10<<20), Work: pick(d, int64(64<<10), 200<<10, 8<<20),
 		Window: pick(d, 4, 30, 1000), Lanes: pick(d, 3, 8, 100), LaneIdle: pick(d, 10*time.Second, time.Minute),
+	}
+	if seed%2 == 0 {
+		c.parked = memory.NewParked("memory")
+		c.cfg.Parked = c.parked
+		for i := range c.cfg.Routes {
+			c.cfg.Routes[i].Park, c.cfg.Routes[i].ParkAfter = true, time.Duration(d.between(1, 4))*time.Second
+		}
 	}
 	return c
 }
@@ -263,6 +272,9 @@ func (c *chaos) heal(busy *sync.WaitGroup, done chan struct{}) {
 	c.well.Store(true)
 	close(c.healed)
 	c.letters.FailNext(0, nil)
+	if c.parked != nil {
+		c.parked.FailNext(0, nil)
+	}
 	close(done)
 	busy.Wait()
 	for i := range c.strands {
@@ -271,6 +283,12 @@ func (c *chaos) heal(busy *sync.WaitGroup, done chan struct{}) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
 	defer cancel()
 	err := c.q.WaitAcked(ctx, c.q.Published())
+	for err == nil && c.parked != nil && c.parked.Waiting() > 0 {
+		if err = ctx.Err(); err != nil {
+			err = fmt.Errorf("%d records are parked: %w", c.parked.Waiting(), err)
+		}
+		time.Sleep(time.Second)
+	}
 	c.balanced(w)
 	st := w.Status()
 	end()
@@ -369,6 +387,9 @@ func (c *chaos) nemesis() {
 		c.q.Assign(i)
 		if c.rng.one(3) {
 			c.letters.FailNext(c.rng.n(20), errDown)
+		}
+		if c.parked != nil && c.rng.one(3) {
+			c.parked.FailNext(c.rng.n(20), errDown)
 		}
 	}
 }

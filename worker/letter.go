@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/flushline/flushline/internal/failpoint"
+	"github.com/flushline/flushline/internal/mutant"
 	"github.com/flushline/flushline/protocol"
 	"github.com/flushline/flushline/queue"
 )
@@ -39,6 +40,7 @@ type letters struct {
 func newLetters(w *Worker, sink queue.Sink) *letters {
 	ls := &letters{outbox: newOutbox(w, sink, "dead letter queue")}
 	ls.needs = func(*doomed) bool { return true }
+	ls.loses = func() bool { return mutant.On(mutant.DropLetter) }
 	ls.crash = func() { failpoint.Hit(failpoint.LetterPut) }
 	ls.compose, ls.bury = w.letter, buryLetters
 	return ls

@@ -7,7 +7,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/flushline/flushline/internal/mutant"
 	"github.com/flushline/flushline/queue"
 )
 
@@ -17,6 +16,7 @@ type outbox struct {
 	w       *Worker
 	sink    queue.Sink
 	what    string                      // for people
+	loses   func() bool                 // a defect: what is refused counts as stored
 	crash   func()                      // a failpoint behind a put
 	needs   func(*doomed) bool          // false: it is stored there already
 	compose func(*doomed) queue.Message // what is stored for a part
@@ -131,7 +131,7 @@ func (o *outbox) put(ctx context.Context, ds []doomed) (failed []doomed, err err
 	}
 	stored := make([]doomed, 0, len(ds))
 	for i := range ds {
-		if errs != nil && at[i] > 0 && errs[at[i]-1] != nil && !mutant.On(mutant.DropLetter) {
+		if errs != nil && at[i] > 0 && errs[at[i]-1] != nil && !o.loses() {
 			failed, err = append(failed, ds[i]), errs[at[i]-1]
 		} else {
 			stored = append(stored, ds[i])

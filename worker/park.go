@@ -6,6 +6,7 @@ import (
 
 	"github.com/flushline/flushline/internal/clock"
 	"github.com/flushline/flushline/internal/failpoint"
+	"github.com/flushline/flushline/internal/mutant"
 	"github.com/flushline/flushline/protocol"
 	"github.com/flushline/flushline/queue"
 )
@@ -19,6 +20,7 @@ const ReleasedDeferred = "deferred"
 func newParker(w *Worker, parked queue.Parked) *outbox {
 	o := newOutbox(w, parked, "parked queue")
 	o.needs = func(d *doomed) bool { return !d.p.m.strand.info.Parked }
+	o.loses = func() bool { return mutant.On(mutant.ParkUnstored) }
 	o.crash = func() { failpoint.Hit(failpoint.ParkPut) }
 	o.compose, o.bury = w.parkedRecord, buryParked
 	return o

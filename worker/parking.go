@@ -3,6 +3,7 @@ package worker
 import (
 	"time"
 
+	"github.com/flushline/flushline/internal/mutant"
 	"github.com/flushline/flushline/queue"
 )
 
@@ -82,7 +83,7 @@ func (k *parking) taste(now time.Time) bool {
 	if k.phase != blocked {
 		return true
 	}
-	if !k.tasting.IsZero() || now.Before(k.probeAt) {
+	if (!k.tasting.IsZero() || now.Before(k.probeAt)) && !mutant.On(mutant.ProbeStorm) {
 		return false
 	}
 	k.tasting = now
@@ -98,7 +99,7 @@ func (k *parking) gate(now time.Time) queue.Gate {
 		}
 		return queue.GateShut
 	case flowing:
-		if k.proven {
+		if k.proven || mutant.On(mutant.ServeShut) {
 			return queue.GateOpen
 		}
 	}

@@ -79,6 +79,22 @@ func engine() []Defect {
 			LateRetry, "late-retry", "what a concurrent call leaves to be tried again waits for a wait of the lane that has nothing to do with it",
 			[]Check{worker("TestTheEndOfACallEndsTheWaitForAnother")},
 		},
+		{
+			ParkUnstored, "park-unstored", "a part counts as parked although the companion refused it",
+			[]Check{worker("TestAFailingCompanionWithholdsTheAcknowledgement"), worker("TestChaos")},
+		},
+		{
+			DeferAcks, "defer-acks", "a parked record that its lane did not take is acknowledged",
+			[]Check{worker("TestADeadDestinationParksAndEverythingArrivesWhenItIsBack"), worker("TestChaos")},
+		},
+		{
+			ProbeStorm, "probe-storm", "a blocked lane is tried with everything that comes",
+			[]Check{worker("TestProbesAreRare"), worker("TestParkingMachine")},
+		},
+		{
+			ServeShut, "serve-shut", "the gate of a lane is open although it has not delivered since it failed",
+			[]Check{worker("TestParkingMachine")},
+		},
 	}
 }
 

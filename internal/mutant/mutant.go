@@ -28,6 +28,10 @@ const (
 	BudgetLeak
 	UncountRelease
 	LateRetry
+	ParkUnstored
+	DeferAcks
+	ProbeStorm
+	ServeShut
 	CommitHighest
 	NoFence
 	CommitAfterEnd
