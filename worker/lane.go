@@ -125,7 +125,9 @@ func (l *lane) offer(first, last *part, n int, bytes int64) (ok, run bool) {
 	}
 	s := first.m.strand
 	l.of(s.source.index).received += int64(n)
-	if l.entry.parkAfter.Load() != 0 && !l.admitLocked(s, first, n, bytes) {
+	if l.entry.parkAfter.Load() == 0 {
+		l.park.off()
+	} else if !l.admitLocked(s, first, n, bytes) {
 		l.turnAwayLocked(first)
 		if l.state == idle {
 			l.since = first.m.received // it is in use, and not to be stopped for being idle

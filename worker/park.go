@@ -108,12 +108,15 @@ func (l *lane) parkAllLocked(inHand *batch) {
 // gaveUpLocked notes a failure of a lane of a route that parks. True: it is blocked,
 // and everything was parked, the batch in hand included.
 func (l *lane) gaveUpLocked(b *batch, why string) bool {
-	after, now := time.Duration(l.entry.parkAfter.Load()), time.Now()
-	if after == 0 {
+	if l.w.parker == nil {
 		return false
 	}
+	after, now := time.Duration(l.entry.parkAfter.Load()), time.Now()
+	if after == 0 {
+		l.park.off()
+	}
 	if !l.park.failed(now) {
-		if b == nil || now.Sub(b.oldest()) < after || now.Sub(l.park.succeeded) < after {
+		if after == 0 || b == nil || now.Sub(b.oldest()) < after || now.Sub(l.park.succeeded) < after {
 			return false
 		}
 		l.park.block(now)
@@ -126,7 +129,7 @@ func (l *lane) gaveUpLocked(b *batch, why string) bool {
 // answeredLocked notes that the destination took something, or refused it for what it
 // is: it is there.
 func (l *lane) answeredLocked() {
-	if l.entry.parkAfter.Load() != 0 && l.park.delivered(time.Now()) && l.w.cfg.Parked != nil {
+	if l.w.parker != nil && l.park.delivered(time.Now()) {
 		l.w.cfg.Parked.Look(l.id())
 	}
 }

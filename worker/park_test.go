@@ -278,3 +278,34 @@ func TestAStopWhileParked(t *testing.T) {
 		r.drained()
 	})
 }
+
+// A route that no longer parks delivers what was parked for it, live traffic beside it.
+func TestARouteThatStopsParkingIsServed(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		a, b := checker.New(), checker.New()
+		back := a.Fail(errDown)
+		r, parked := parkRig(t, worker.Config{}, a, b)
+		r.publish(20, 1)
+		time.Sleep(15 * time.Second)
+		x := entryOf("x", a)
+		if _, err := r.w.Reload(worker.Table{Routes: []worker.Route{
+			routeOf("a", worker.Match{Logstore: "ls0"}, x), routeOf("b", worker.Match{}, entryOf("x", b)),
+		}}); err != nil {
+			t.Fatal(err)
+		}
+		r.publish(20, 1)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n, waits := r.q.Acked(), parked.Waiting(); n != 20 || waits != 20 {
+			t.Fatalf("%d messages are acknowledged and %d parked, want 20 and 20: it waits now", n, waits)
+		}
+		back()
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if n, waits, got := r.q.Acked(), parked.Waiting(), len(a.Count()); n != 40 || waits != 0 || got != 40 {
+			t.Fatalf("%d messages are acknowledged, %d parked, %d arrived; want 40, none, 40", n, waits, got)
+		}
+		r.mustStop()
+		r.drained()
+	})
+}

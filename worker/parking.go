@@ -41,6 +41,13 @@ type parking struct {
 	roomy     time.Time // since when less than a quarter of cap is used
 }
 
+// off is for a lane whose route does not park, or no longer does.
+func (k *parking) off() {
+	if k.phase != flowing || k.cap != 0 {
+		*k = parking{}
+	}
+}
+
 // block begins the parking of everything.
 func (k *parking) block(now time.Time) {
 	if k.phase == flowing {
