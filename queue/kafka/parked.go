@@ -9,13 +9,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
 	"go.uber.org/zap"
 
 	"github.com/flushline/flushline/queue"
-	"github.com/flushline/flushline/queue/kafka/group"
 	"github.com/flushline/flushline/queue/kafka/wire"
 )
 
@@ -41,7 +39,8 @@ type Parked struct {
 	mu      sync.Mutex
 	sources []string
 	entries map[string]queue.Lane // by Entry
-	sinks   map[string]*Sink      // by companion
+	sinks   map[string]*Sink      // by companion, made or verified
+	found   map[string]*Sink      // by companion, as it was found
 	served  map[*parkedStrand]struct{}
 	told    map[string]bool // entries nobody here knows that were reported
 	running *Source         // of Run
@@ -61,7 +60,7 @@ func parkedGroup(group string) string { return group + ".parked" }
 // Prepare.
 func OpenParked(ctx context.Context, client *wire.Client, cfg *Config, opt Options) (*Parked, error) {
 	opt.defaults()
-	name, err := parkedName(cfg)
+	name, err := parkedName(cfg, anyEntryName, anyEntryName)
 	if err != nil {
 		return nil, err
 	}
@@ -72,14 +71,17 @@ func OpenParked(ctx context.Context, client *wire.Client, cfg *Config, opt Optio
 	return &Parked{
 		client: client, cfg: cfg, opt: opt, name: name, sources: names, patience: failingInARow,
 		log:     opt.Log.With(zap.String("source", opt.Name+"_parked"), zap.String("group", parkedGroup(cfg.Group))),
-		entries: map[string]queue.Lane{}, sinks: map[string]*Sink{},
+		entries: map[string]queue.Lane{}, sinks: map[string]*Sink{}, found: map[string]*Sink{},
 		served: map[*parkedStrand]struct{}{}, told: map[string]bool{},
 	}, nil
 }
 
-// parkedName matches the names of the parked topics of cfg, of any flusher entry: also
-// of those that the configuration no longer has.
-func parkedName(cfg *Config) (*regexp.Regexp, error) {
+// anyEntryName matches what routes and flushers may be called.
+const anyEntryName = `[A-Za-z0-9_-]{1,48}`
+
+// parkedName matches the names of the parked topics of cfg whose route and flusher match
+// the expressions: also of entries that the configuration no longer has.
+func parkedName(cfg *Config, route, flusher string) (*regexp.Regexp, error) {
 	topics := cfg.TopicsRegex
 	if topics == "" {
 		quoted := make([]string, len(cfg.Topics))
@@ -88,9 +90,8 @@ func parkedName(cfg *Config) (*regexp.Regexp, error) {
 		}
 		topics = strings.Join(quoted, "|")
 	}
-	const name = `[A-Za-z0-9_-]{1,48}`
 	re, err := regexp.Compile(`^(?P<topic>` + topics + `)` + regexp.QuoteMeta("."+cfg.Group+parkedInfix) +
-		`(?P<route>` + name + `)\.(?P<flusher>` + name + `)$`)
+		`(?P<route>` + route + `)\.(?P<flusher>` + flusher + `)$`)
 	if err != nil {
 		return nil, fmt.Errorf("topics_regex %q is no regular expression: %w", cfg.TopicsRegex, err)
 	}
@@ -105,136 +106,6 @@ func (p *Parked) parse(name string) (topic string, entry queue.Lane, ok bool) {
 	}
 	return m[p.name.SubexpIndex("topic")],
 		queue.Lane{Route: m[p.name.SubexpIndex("route")], Flusher: m[p.name.SubexpIndex("flusher")]}, true
-}
-
-// Prepare implements queue.Parked: for each entry and source topic it makes or verifies
-// the companion, as DeadLetters does, with as many partitions as the source, and asks
-// whether this user may write it. One that would lose records is refused with the
-// command that mends it.
-//
-// Two more rights are asked for, with requests that change nothing: a heartbeat to
-// <group>.parked as a member that it does not have, and the deletion of no record in a
-// partition that does not exist. Without the first nothing would be served, which is an
-// error. Without the second all is served, and what was served stays in the topic: a
-// warning in the log.
-func (p *Parked) Prepare(ctx context.Context, entries []queue.Lane) error {
-	names, err := SourceTopics(ctx, p.client, p.cfg)
-	if err != nil {
-		return err
-	}
-	p.mu.Lock()
-	p.sources = names
-	p.mu.Unlock()
-	if len(entries) > 0 {
-		if err := p.mayJoin(ctx); err != nil {
-			return err
-		}
-	}
-	for _, e := range entries {
-		entry := queue.Lane{Route: e.Route, Flusher: e.Flusher}
-		for _, topic := range names {
-			var missing *queue.MissingError
-			if err := p.prepare(ctx, topic, entry); err != nil && !errors.As(err, &missing) {
-				return err
-			}
-		}
-		p.mu.Lock()
-		p.entries[entry.Entry()] = entry
-		p.mu.Unlock()
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.running != nil {
-		p.running.kick() // what was made now is served soon
-	}
-	return nil
-}
-
-func (p *Parked) prepare(ctx context.Context, topic string, entry queue.Lane) error {
-	sink, err := p.sink(ctx, topic, entry)
-	if err != nil {
-		return err
-	}
-	if err := sink.mayDelete(ctx); errors.Is(err, kafkago.TopicAuthorizationFailed) {
-		p.log.Warn("what was served cannot be deleted, so it uses disk for ever; if the group's offsets are lost it is served again",
-			zap.String("topic", sink.topic), zap.String("mend", grant(p.cfg, "Delete", "topic", sink.topic)))
-	}
-	return nil
-}
-
-// mayJoin asks for the right to serve.
-func (p *Parked) mayJoin(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, setupPatience)
-	defer cancel()
-	cfg := *p.cfg
-	cfg.Group = parkedGroup(p.cfg.Group)
-	v := &verifier{client: p.client, cfg: &cfg}
-	err := atCoordinator(ctx, p.client, cfg.Group, v.member)
-	if errors.Is(err, kafkago.GroupAuthorizationFailed) {
-		return fmt.Errorf("couldn't serve parked records as group %s: %w; let this user join it (%s), or do without parking: when_blocked: wait",
-			cfg.Group, err, v.acl("Read,Describe", "group", cfg.Group))
-	}
-	if err != nil {
-		return fmt.Errorf("couldn't ask for group %s: %w", cfg.Group, err)
-	}
-	return nil
-}
-
-// mayDelete asks for the deletion of nothing in a partition that does not exist:
-// brokers look at rights first.
-func (s *Sink) mayDelete(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, setupPatience)
-	defer cancel()
-	facts := s.known()
-	addr := facts.leaders[s.next(facts)]
-	if addr == "" {
-		return nil // nobody to ask
-	}
-	at := wire.TopicPartition{Topic: s.topic, Partition: int32(len(facts.leaders))}
-	done, err := s.client.DeleteRecords(ctx, addr, []wire.DeleteBefore{{TopicPartition: at}})
-	if err == nil {
-		err = done[at].Err
-	}
-	return err
-}
-
-// sink is that of one companion, which is made or verified the first time.
-func (p *Parked) sink(ctx context.Context, topic string, entry queue.Lane) (*Sink, error) {
-	c := parkedCompanion(topic, p.cfg.Group, entry)
-	return p.opened(c.name, func() (*Sink, error) { return openCompanion(ctx, p.client, p.cfg, c) })
-}
-
-// existing is the sink of a companion that is there.
-func (p *Parked) existing(ctx context.Context, name string) (*Sink, error) {
-	return p.opened(name, func() (*Sink, error) {
-		s := newSink(p.client, name)
-		s.cuts, s.by = true, bySubject
-		return s, s.open(ctx)
-	})
-}
-
-func (p *Parked) opened(name string, open func() (*Sink, error)) (*Sink, error) {
-	known := func() *Sink {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		return p.sinks[name]
-	}
-	if s := known(); s != nil {
-		return s, nil
-	}
-	p.opening.Lock()
-	defer p.opening.Unlock()
-	if s := known(); s != nil {
-		return s, nil
-	}
-	s, err := open()
-	if err != nil {
-		return nil, err
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.sinks[name] = s
-	return s, nil
 }
 
 // Describe implements queue.Sink.
@@ -331,127 +202,4 @@ func (p *Parked) Look(lane queue.Lane) {
 			s.look(lane)
 		}
 	}
-}
-
-// settings is the configuration of the source that reads the companions.
-func (p *Parked) settings() *Config {
-	cfg := *p.cfg
-	cfg.Group = parkedGroup(cfg.Group)
-	cfg.Topics, cfg.TopicsRegex = nil, strings.TrimSuffix(strings.TrimPrefix(p.name.String(), "^"), "$")
-	cfg.Start, cfg.OutOfRange = StartEarliest, OutOfRangeEarliest
-	cfg.Span = sweepSpan
-	cfg.ConnectTimeout = 0
-	return &cfg
-}
-
-// sweepSpan is how many records a sweep may look at beyond the oldest one that has not
-// ended: a bit of memory each.
-const sweepSpan = 1 << 24
-
-// Run implements queue.Parked. What ends the serving of parked records is tried again
-// until ctx ends, with a line in the log; the live strands know nothing of it.
-func (p *Parked) Run(ctx context.Context, h queue.ParkedHost) error {
-	for n := 0; ctx.Err() == nil; {
-		n = p.try(ctx, h, n)
-	}
-	return nil
-}
-
-// try serves until something ends it, and waits before the next try; it counts those
-// that did not last.
-func (p *Parked) try(ctx context.Context, h queue.ParkedHost, n int) int {
-	began := time.Now()
-	err := p.run(ctx, h)
-	if ctx.Err() != nil {
-		return n // what a stop leaves behind was said where it happened
-	}
-	if time.Since(began) > longestRetry {
-		n = 0
-	}
-	pause := min(time.Second<<min(n, 6), longestRetry)
-	p.log.Error("parked records are not served; tried again", zap.Duration("in", pause), zap.Error(err))
-	_ = waitFor(ctx, pause, nil) // whoever calls sees its end
-	return n + 1
-}
-
-const longestRetry = time.Minute
-
-func (p *Parked) run(ctx context.Context, h queue.ParkedHost) error {
-	opt := p.opt
-	opt.Name += "_parked"
-	src := newSource(p.settings(), opt, p.client)
-	d := newDeleter(p, src)
-	src.role = role{
-		companion: true,
-		serve:     func(ctx context.Context, l *group.Lease) { p.lease(ctx, src, h, l) },
-		stored:    d.stored,
-	}
-	if err := src.open(ctx); err != nil {
-		return err
-	}
-	p.mu.Lock()
-	p.running = src
-	p.mu.Unlock()
-	defer func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.running = nil
-	}()
-	var deleting sync.WaitGroup
-	lasting, stop := context.WithCancel(context.WithoutCancel(ctx)) // for what the last commits let go
-	deleting.Go(func() { d.run(lasting) })
-	err := src.Run(ctx, h)
-	stop()
-	deleting.Wait()
-	d.last()
-	if err == nil && ctx.Err() == nil {
-		return errLeft
-	}
-	return err
-}
-
-// enter and leave keep the strands that Look has to reach.
-func (p *Parked) enter(s *parkedStrand) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.served[s] = struct{}{}
-}
-
-func (p *Parked) leave(s *parkedStrand) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.served, s)
-}
-
-// unknown reports once that there are records for an entry that nobody here has.
-func (p *Parked) unknown(topic, to string) {
-	p.mu.Lock()
-	was := p.told[to]
-	p.told[to] = true
-	p.mu.Unlock()
-	if was {
-		return
-	}
-	_, entry, _ := strings.Cut(to, "/")
-	p.log.Error("records are parked for a route and flusher that this configuration does not have: they stay",
-		zap.String("to", to), zap.String("topic", topic),
-		zap.String("mend", "put the route back, or move them: flushline parked move --from "+entry+" --to ROUTE/FLUSHER"))
-}
-
-// topics are the companions that exist, by name.
-func (p *Parked) topics(ctx context.Context) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, setupPatience)
-	defer cancel()
-	cluster, err := p.client.Metadata(ctx, nil)
-	if err != nil {
-		return nil, fmt.Errorf("couldn't ask which parked topics there are: %w", advised(err))
-	}
-	var names []string
-	for name := range cluster.Topics {
-		if p.name.MatchString(name) {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names, nil
 }

@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/flushline/flushline/queue"
@@ -79,4 +80,22 @@ func (p *Parked) oldest(ctx context.Context, at *parkedPlace) time.Time {
 		return time.Time{}
 	}
 	return time.UnixMilli(one.Time)
+}
+
+// topics are the companions that exist, by name.
+func (p *Parked) topics(ctx context.Context) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, setupPatience)
+	defer cancel()
+	cluster, err := p.client.Metadata(ctx, nil)
+	if err != nil {
+		return nil, fmt.Errorf("couldn't ask which parked topics there are: %w", advised(err))
+	}
+	var names []string
+	for name := range cluster.Topics {
+		if p.name.MatchString(name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
 }

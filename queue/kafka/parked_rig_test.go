@@ -33,7 +33,7 @@ type keeper struct {
 	mu      sync.Mutex
 	gates   map[string]queue.Gate // by lane's project; GateShut without one
 	dead    map[string]bool       // of projects whose gate is not shut and that take nothing all the same
-	keeps   bool                  // records are held, neither taken nor refused
+	slow    map[string]bool       // of projects whose records are held, neither taken nor refused
 	holding []*queue.Delivery
 	took    []queue.Message
 	tries   map[string]int // records handed out, by project
@@ -41,15 +41,19 @@ type keeper struct {
 	asked   map[string]int // gates asked for, by project
 }
 
-func newKeeper(t *testing.T, client *wire.Client, cfg *kafka.Config) *keeper {
+func newKeeper(t *testing.T, client *wire.Client, cfg *kafka.Config, with ...func(*kafka.Options)) *keeper {
 	t.Helper()
 	core, logs := observer.New(zapcore.InfoLevel)
-	p, err := kafka.OpenParked(t.Context(), client, cfg, kafka.Options{Log: zap.New(core), Drain: 5 * time.Second})
+	opt := kafka.Options{Log: zap.New(core), Drain: 5 * time.Second}
+	for _, f := range with {
+		f(&opt)
+	}
+	p, err := kafka.OpenParked(t.Context(), client, cfg, opt)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return &keeper{
-		T: t, parked: p, logs: logs, done: make(chan error, 1), gates: map[string]queue.Gate{}, dead: map[string]bool{},
+		T: t, parked: p, logs: logs, done: make(chan error, 1), gates: map[string]queue.Gate{}, dead: map[string]bool{}, slow: map[string]bool{},
 		tries: map[string]int{}, strands: map[string]queue.Strand{}, asked: map[string]int{},
 	}
 }
@@ -160,7 +164,7 @@ func (k *keeper) handle(d *queue.Delivery) {
 	defer k.mu.Unlock()
 	k.tries[project]++
 	switch {
-	case k.keeps:
+	case k.slow[project]:
 		k.holding = append(k.holding, d)
 		return
 	case k.dead[project] || k.gates[project] <= queue.GateShut:

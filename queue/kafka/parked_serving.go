@@ -6,7 +6,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/flushline/flushline/internal/failpoint"
 	"github.com/flushline/flushline/queue"
 )
 
@@ -20,6 +19,7 @@ type serving struct {
 	end    int64
 	log    *zap.Logger
 
+	known  map[queue.Lane]*sweepLane[*parkedRecord]
 	past   bool  // a record beyond the end has come
 	cost   int64 // of what waits
 	joiner queue.Joiner
@@ -75,67 +75,6 @@ func (v *serving) run(ctx context.Context) {
 		case <-ctx.Done():
 		}
 	}
-}
-
-// hear takes in what happened to records that were handed out, and which gates opened.
-func (v *serving) hear() {
-	events, lanes := v.at.heard()
-	for _, e := range events {
-		r := e.record
-		switch {
-		case r.serving != v: // of a sweep whose topic is gone
-			if e.what == parkedRefused {
-				r.forget()
-			}
-		case e.what == parkedTaken:
-			v.plan.took(r.lane)
-		case e.what == parkedRefused:
-			v.cost += r.cost
-			v.plan.refused(r.lane, r)
-		default: // released: the strand ends, and the record stays
-		}
-	}
-	for _, lane := range lanes {
-		v.plan.opened(lane.String())
-	}
-}
-
-// handOut gives the worker what it has room for.
-func (v *serving) handOut() {
-	room, ok := v.at.demand()
-	if !ok {
-		return
-	}
-	var out []*queue.Delivery
-	for bytes := int64(0); len(out) < room.Messages && (len(out) == 0 || bytes < room.Bytes); {
-		_, r, ok := v.plan.next(v.gate)
-		if !ok {
-			break
-		}
-		bytes += r.cost
-		v.cost -= r.cost
-		out = append(out, r.handOut())
-	}
-	v.at.offer(out)
-}
-
-// gate asks the worker; it is never asked about records for somebody else.
-func (v *serving) gate(l *sweepLane[*parkedRecord]) queue.Gate {
-	g := queue.GateUnknown
-	if l.lane.Route != "" {
-		g = v.at.host.Gate(l.lane)
-	}
-	if g == queue.GateUnknown {
-		v.at.parked.unknown(v.at.Topic, v.to(l))
-	}
-	return g
-}
-
-func (v *serving) to(l *sweepLane[*parkedRecord]) string {
-	if l.lane.Route == "" {
-		return l.name
-	}
-	return v.at.parked.cfg.Group + "/" + l.lane.Entry()
 }
 
 // read says that all records of the sweep have come.
@@ -241,12 +180,7 @@ func (v *serving) arrive(r *parkedRecord) {
 	case r.cost < paid:
 		host.Give(paid - r.cost)
 	}
-	lane, to, ours := parkedLane(&r.message, v.at.parked.cfg.Group)
-	name := lane.String()
-	if !ours { // it waits for somebody who knows better
-		name, lane = to, queue.Lane{}
-	}
-	r.lane = v.plan.of(name, lane)
+	r.lane = v.lane(&r.message)
 	if v.plan.arrive(r.lane, r) {
 		v.cost += r.cost
 		return
@@ -254,100 +188,17 @@ func (v *serving) arrive(r *parkedRecord) {
 	r.forget()
 }
 
-// move has records put again, one put at a time.
-func (v *serving) move(ctx context.Context) {
-	if v.moves != nil || time.Now().Before(v.moveFrom) {
-		return
+// lane finds the lane of a record. One that is not for us waits for somebody who knows
+// better.
+func (v *serving) lane(m *queue.Message) *sweepLane[*parkedRecord] {
+	lane, to, ours := parkedLane(m, v.at.parked.cfg.Group)
+	if !ours {
+		return v.plan.of(to, queue.Lane{})
 	}
-	bytes := int64(0)
-	v.lanes, v.moving = v.plan.moves(moveRecords, func(r *parkedRecord) bool {
-		bytes += r.cost
-		return bytes <= moveBytes
-	})
-	if len(v.moving) == 0 {
-		return
+	l := v.known[lane]
+	if l == nil { // its text is dear
+		l = v.plan.of(lane.String(), lane)
+		v.known[lane] = l
 	}
-	v.moves = make(chan []error, 1)
-	ms := make([]queue.Message, len(v.moving))
-	for i, r := range v.moving {
-		v.cost -= r.cost
-		ms[i] = r.putAgain()
-	}
-	putting, stop := context.WithCancel(context.WithoutCancel(ctx)) // what is stored is to be known, also at the end
-	v.stop = stop
-	go func(done chan<- []error) {
-		defer stop()
-		done <- v.at.parked.putAgain(putting, v.at.Topic, ms)
-	}(v.moves)
-}
-
-// putAgain stores records once more in the topic that they lie in. It ends by itself,
-// as every Put does.
-func (p *Parked) putAgain(ctx context.Context, topic string, ms []queue.Message) []error {
-	sink, err := p.existing(ctx, topic)
-	if err != nil {
-		errs := make([]error, len(ms))
-		for i := range errs {
-			errs[i] = err
-		}
-		return errs
-	}
-	errs := sink.Put(ctx, ms)
-	if errs == nil {
-		failpoint.Hit(failpoint.ParkedMoved)
-	}
-	return errs
-}
-
-// settle takes in the answer to a put: the old record of what is stored has ended.
-func (v *serving) settle(errs []error) {
-	var failed []error
-	for i, r := range v.moving {
-		if i < len(errs) && errs[i] != nil {
-			failed = append(failed, errs[i])
-			v.cost += r.cost
-			v.plan.stayed(v.lanes[i], r)
-			continue
-		}
-		r.end()
-		v.at.host.Give(r.cost)
-		v.plan.moved()
-		v.moved++
-	}
-	v.moves, v.moving, v.lanes = nil, nil, nil
-	v.strand.src.commits.settled()
-	if len(failed) == 0 {
-		v.failures = 0
-		return
-	}
-	v.moveFrom = time.Now().Add(retryIn(v.failures))
-	v.failures++
-	v.log.Warn("couldn't put parked records again; tried again", zap.Int("records", len(failed)), zap.Error(failed[0]))
-}
-
-// close gives back what is held, once nothing is handed out any more or nobody cares.
-// until bounds the wait for a put that is under way.
-func (v *serving) close(until time.Time) {
-	if v.moves != nil {
-		t := time.AfterFunc(time.Until(until), v.stop)
-		defer t.Stop()
-		v.settle(<-v.moves)
-	}
-	v.hear()
-	for _, r := range v.plan.left() {
-		r.forget()
-	}
-	orphans := 0
-	for _, d := range v.chunks {
-		if time.Since(d.Message().Time) > orphanAge {
-			orphans++
-			d.Ack()
-		} else {
-			d.Release()
-		}
-		d.Free()
-	}
-	if orphans > 0 {
-		v.log.Warn("chunks of messages that were never stored whole are passed: each message was stored again", zap.Int("chunks", orphans))
-	}
+	return l
 }
