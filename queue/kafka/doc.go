@@ -23,6 +23,12 @@
 // A lease is one partition under one assignment. A revoked one drains, commits
 // and goes; a lost one ends at once, and nothing of it is committed any more.
 //
+// # Parked records
+//
+// [Parked] keeps the records of blocked lanes in companion topics and serves them as a
+// source of its own, in sweeps. The goroutine of a sweep is the only one that decides;
+// what the worker settles and which gates open reaches it as events.
+//
 // # Why requests of our own
 //
 // The kafka-go library carries the bytes; what is asked and what follows from an

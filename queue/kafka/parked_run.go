@@ -122,6 +122,6 @@ func (p *Parked) unknown(topic, to string) {
 	_, entry, _ := strings.Cut(to, "/")
 	route, flusher, _ := strings.Cut(entry, "/")
 	p.log.Error("records are parked for a route and flusher that this configuration does not have: they stay",
-		zap.String("to", to), zap.String("topic", topic),
+		zap.String("reason", "unknown_target"), zap.String("to", to), zap.String("topic", topic),
 		zap.String("mend", "put the route back, or move them: flushline parked move -c FILE --route "+route+" --flusher "+flusher+" --to ROUTE/FLUSHER"))
 }
