@@ -17,6 +17,17 @@ type asker struct {
 
 func newAsker() asker { return asker{target: firstAsk, mean: 1 << 10} }
 
+// askerFor begins with a size that is known.
+func askerFor(size int64) asker {
+	a := newAsker()
+	a.mean = max(a.mean, size)
+	a.big = size
+	return a
+}
+
+// one is what to have outstanding for a single message of the sizes at hand.
+func (a *asker) one() int64 { return max(a.big, a.mean) + 2*overhead }
+
 // saw takes the size of a received message into account.
 func (a *asker) saw(size int64) {
 	a.mean += (size - a.mean) / 16

@@ -50,6 +50,17 @@ func (b *book) add(r *record) {
 	b.odd[r.seq] = r
 }
 
+// remove lets go of a record that comes again as a new one.
+func (b *book) remove(r *record) {
+	if b.odd[r.seq] == r {
+		delete(b.odd, r.seq)
+		return
+	}
+	if i := slices.Index(b.line, r); i >= 0 {
+		b.line = slices.Delete(b.line, i, i+1)
+	}
+}
+
 // each calls f for all records, settled ones too.
 func (b *book) each(f func(*record)) {
 	for _, r := range b.line {

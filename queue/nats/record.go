@@ -24,13 +24,14 @@ type record struct {
 	reply  string
 	newer  atomic.Pointer[string] // reply of a later delivery of the same message
 	marked int64                  // last mark of life, of package clock; guarded by book.mu
-	state  atomic.Uint32          // held, released, or acked with the generation above it
+	state  atomic.Uint32          // held, released, deferred, or acked with the generation above it
 }
 
 const (
 	stateHeld uint32 = iota
 	stateReleased
 	stateAcked
+	stateDeferred
 	stateBits = 2
 )
 
@@ -66,6 +67,9 @@ func (r *record) Ack(*queue.Delivery) {
 	r.state.Store(s.generation.Load()<<stateBits | stateAcked)
 	s.send(r.answer(), ackBody)
 	failpoint.Hit(failpoint.AckSent)
+	if s.side != nil {
+		s.side.ended(r.seq)
+	}
 	s.settled()
 }
 
@@ -74,15 +78,39 @@ func (r *record) Ack(*queue.Delivery) {
 // the ack wait.
 func (r *record) Release(*queue.Delivery) {
 	r.state.Store(stateReleased)
-	r.strand.send(r.answer(), nakBody())
+	r.strand.send(r.answer(), r.strand.nak())
 	r.strand.settled()
 }
 
-// nakBody delays the redelivery a little, so that the other pods share it.
-func nakBody() []byte {
+// Defer implements queue.Deferrer. The record stays where it is and comes again
+// after the probe interval, to this pod or to another one: meanwhile it counts as
+// pending, so that a lane's durable that lets out one message at a time lets out
+// none.
+func (r *record) Defer(*queue.Delivery) {
+	s := r.strand
+	r.state.Store(stateDeferred)
+	s.send(r.answer(), nakBody(probeInterval, probeInterval/4))
+	s.rest(deferredRest)
+	s.settled()
+	if s.side != nil {
+		s.side.deferred()
+	}
+}
+
+// nak is how the strand gives a message back: the other pods share it at once. A
+// parked lane that shut leaves it alone for the probe interval.
+func (s *strand) nak() []byte {
+	if s.side != nil && s.side.shut.Load() {
+		return nakBody(probeInterval, probeInterval/4)
+	}
+	return nakBody(0, 500*time.Millisecond)
+}
+
+// nakBody delays the redelivery by a time and up to as much as jitter more.
+func nakBody(delay, jitter time.Duration) []byte {
 	b, _ := json.Marshal(struct { // a struct of one integer cannot fail
 		Delay time.Duration `json:"delay"`
-	}{rand.N(500 * time.Millisecond)})
+	}{delay + rand.N(jitter)})
 	return append([]byte("-NAK "), b...)
 }
 

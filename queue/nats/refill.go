@@ -89,6 +89,9 @@ func (s *strand) plan(room queue.Room, idle bool) (p plan, again time.Duration, 
 		return plan{least: s.largest, most: s.largest, msgs: 1, large: true, endless: s.large.endless}, 0, true
 	}
 	full, out := s.asker.full(), s.pulls.cost()
+	if s.side != nil && s.side.probing.Load() {
+		full = s.asker.one() // hundreds of lanes may wait for one message each
+	}
 	batch, _ := s.asker.split(full, maxBatch)
 	if len(s.pulls.live) > 0 && 2*s.pulls.msgs > batch && 2*out > full {
 		return p, 0, false
@@ -120,6 +123,13 @@ func (s *strand) roomFor(room queue.Room) int {
 		s.starved.Store(false)
 	}
 	return min(free, room.Messages-coming)
+}
+
+// rest keeps the strand from asking for a while.
+func (s *strand) rest(d time.Duration) {
+	s.mu.Lock()
+	s.askAfter = time.Now().Add(d)
+	s.mu.Unlock()
 }
 
 // abandon gives up a plan before anything was asked.

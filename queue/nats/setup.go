@@ -17,6 +17,7 @@ import (
 type SetupOptions struct {
 	Update      bool  // change what exists
 	DeadLetters bool  // with the dead letter companions
+	Parked      bool  // with the companions for parked records
 	Replicas    int   // of streams that are created; 0: 1
 	MaxBytes    int64 // of streams that are created, with discard new; 0: no limit
 
@@ -37,7 +38,12 @@ func Plan(ctx context.Context, conn *Conn, cfg *Config, o SetupOptions) ([]queue
 			return nil, err
 		}
 		if o.DeadLetters {
-			if err := p.companion(ctx, one); err != nil {
+			if err := p.companion(ctx, one, lettersKind); err != nil {
+				return nil, err
+			}
+		}
+		if o.Parked {
+			if err := p.companion(ctx, one, parkedKind); err != nil {
 				return nil, err
 			}
 		}

@@ -38,6 +38,11 @@ type Sink struct {
 	stream  string
 	prefix  string // of subjects, with its final dot; empty: subjects are the caller's
 	maxSize int    // of the stream; 0: no limit of its own
+
+	// tails says that chunks other than the first lie under a subject of their own and
+	// are stored before it: what is found under the subject of the message is then
+	// whole, and one message each.
+	tails bool
 }
 
 // NewPublisher makes a sink that stores each message under its own Subject, which
@@ -81,17 +86,17 @@ func (s *Sink) Put(ctx context.Context, ms []queue.Message) []error {
 			errs[i] = s.failed(err)
 			continue
 		}
-		for _, p := range pieces {
-			out = append(out, put{of: i, msg: p})
-		}
+		out = append(out, s.puts(i, pieces)...)
 	}
+	began := time.Now()
 	s.store(ctx, out)
 	failed := false
 	for i := range out {
-		if o := &out[i]; o.err != nil && errs[o.of] == nil {
-			errs[o.of] = s.failed(o.err)
+		if err := out[i].result(time.Since(began)); err != nil && errs[out[i].of] == nil {
+			errs[out[i].of] = s.failed(err)
 		}
 	}
+	s.clean(ctx, out)
 	for _, err := range errs {
 		failed = failed || err != nil
 	}
@@ -99,6 +104,22 @@ func (s *Sink) Put(ctx context.Context, ms []queue.Message) []error {
 		return nil
 	}
 	return errs
+}
+
+func (s *Sink) puts(of int, pieces []*nats.Msg) []put {
+	out := make([]put, len(pieces))
+	for i, m := range pieces {
+		out[i] = put{of: of, msg: m}
+	}
+	if k := len(pieces); s.tails && k > 1 {
+		whole := &tailSet{}
+		for i := range out {
+			out[i].set = whole
+		}
+		out = append(out[1:k:k], out[0])
+		out[k-1].head = true
+	}
+	return out
 }
 
 func (s *Sink) failed(err error) error {
@@ -110,7 +131,9 @@ type put struct {
 	of    int // which message of the caller
 	msg   *nats.Msg
 	err   error
-	final bool // stored, or refused for good
+	final bool     // stored, or refused for good
+	set   *tailSet // of a chunk where tails are apart
+	head  bool     // the chunk that is stored last of its set
 }
 
 // store publishes all in order, bursts at a time, and begins again with those
@@ -132,6 +155,10 @@ func (s *Sink) store(ctx context.Context, all []put) {
 // nothing more is published, so that what comes later cannot overtake it.
 func (s *Sink) round(ctx context.Context, open []*put) (again []*put) {
 	for len(open) > 0 {
+		if open[0].hopeless() {
+			open = open[1:]
+			continue
+		}
 		n := burst(open)
 		s.burst(ctx, open[:n])
 		for _, p := range open[:n] {
@@ -151,7 +178,7 @@ func burst(open []*put) (n int) {
 	bytes := 0
 	for n < len(open) && n < burstMessages {
 		bytes += len(open[n].msg.Data)
-		if n > 0 && bytes > burstBytes {
+		if n > 0 && (bytes > burstBytes || open[n].head) { // a head waits for what its tails became
 			break
 		}
 		n++
@@ -210,6 +237,9 @@ func (p *put) note(err error) {
 	if errors.As(err, &api) && full(api) {
 		p.final = true
 	}
+	if p.final && p.set != nil && p.set.err == nil {
+		p.set.err = p.err
+	}
 }
 
 // codeStoreFailed is the server's error code for a message its store refused: a
@@ -244,6 +274,10 @@ func (s *Sink) prepare(m *queue.Message) ([]*nats.Msg, error) {
 	for i := range pieces {
 		out[i] = &nats.Msg{Subject: subject, Data: pieces[i].Value, Header: wireHeader(pieces[i].Headers)}
 		out[i].Header.Set(jetstream.MsgIDHeader, newMsgID())
+		if s.tails && i > 0 {
+			id, _ := pieces[i].Header(queue.HeaderPartOf)
+			out[i].Subject = tailSubject(subject, id)
+		}
 	}
 	return out, nil
 }

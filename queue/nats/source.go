@@ -23,6 +23,19 @@ type Options struct {
 	NATS       []nats.Option // more options of the connection, such as an in-process server
 }
 
+func (o Options) withDefaults() Options {
+	if o.Window <= 0 {
+		o.Window = podWindow
+	}
+	if o.Name == "" {
+		o.Name = "nats"
+	}
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	return o
+}
+
 // Source reads durable pull consumers, each of them one strand at a time.
 type Source struct {
 	cfg  *Config
@@ -38,15 +51,7 @@ func Open(ctx context.Context, cfg *Config, opt Options) (*Source, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("couldn't use source.nats: %w", err)
 	}
-	if opt.Window <= 0 {
-		opt.Window = 8192
-	}
-	if opt.Name == "" {
-		opt.Name = "nats"
-	}
-	if opt.Log == nil {
-		opt.Log = zap.NewNop()
-	}
+	opt = opt.withDefaults()
 	conn, err := Connect(ctx, cfg, opt.Log, opt.NATS...)
 	if err != nil {
 		return nil, err
@@ -111,7 +116,7 @@ func (s *Source) serve(ctx context.Context, h queue.Host, one Consumer) error {
 		if err != nil || b == nil {
 			return err
 		}
-		err = s.live(ctx, h, one, b)
+		err = s.live(ctx, h, one, b, nil)
 		if err != nil || context.Cause(ctx) != nil {
 			return err
 		}
@@ -119,11 +124,11 @@ func (s *Source) serve(ctx context.Context, h queue.Host, one Consumer) error {
 }
 
 // live serves one incarnation. It returns when everything settled has reached
-// the server or was given up.
-func (s *Source) live(ctx context.Context, h queue.Host, one Consumer, b *birth) error {
+// the server or was given up. lane is nil, or what a parked lane needs beside.
+func (s *Source) live(ctx context.Context, h queue.Host, one Consumer, b *birth, lane *side) error {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	st := newStrand(s, one, b, h, func(why string) { end(&queue.End{Reason: queue.Lost, Why: why}) })
+	st := newStrand(s, one, b, h, lane, func(why string) { end(&queue.End{Reason: queue.Lost, Why: why}) })
 	stop, err := st.advisories()
 	if err != nil {
 		s.log.Warn("recreations are noticed by polling only", zap.Error(err))
@@ -143,7 +148,7 @@ func (s *Source) live(ctx context.Context, h queue.Host, one Consumer, b *birth)
 	s.log.Info("serving", zap.String("stream", one.Stream), zap.String("durable", one.Durable),
 		zap.Stringer("incarnation", b.incarnation))
 
-	err = h.Serve(ctx, st)
+	err = h.Serve(ctx, lane.served(st))
 
 	end(&queue.End{Reason: queue.Stopping})
 	<-closed

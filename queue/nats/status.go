@@ -52,7 +52,7 @@ func (s *strand) learn(info *jetstream.ConsumerInfo, stream *jetstream.StreamInf
 		bytes:   int64(info.Config.MaxRequestMaxBytes),
 		expires: info.Config.MaxRequestExpires,
 	}
-	if stream != nil {
+	if stream != nil && s.side == nil { // among the lanes of a companion nothing can be said of what is missing
 		n.end = int64(stream.State.LastSeq)
 		n.passed.filtered = info.Config.FilterSubject != "" || len(info.Config.FilterSubjects) > 0
 		n.passed.add(sample{
@@ -70,6 +70,12 @@ func (s *strand) learn(info *jetstream.ConsumerInfo, stream *jetstream.StreamInf
 	if most := info.Config.MaxAckPending; most > 0 {
 		share = max(1, min(share, most/max(s.pods, 1)))
 	}
+	if s.side != nil {
+		s.side.most.Store(int64(info.Config.MaxAckPending))
+		if s.side.probing.Load() {
+			share = 1
+		}
+	}
 	s.share.Store(int64(share))
 	s.say(s.judge(info, share))
 }
@@ -86,7 +92,7 @@ func (s *strand) judge(info *jetstream.ConsumerInfo, share int) (state, cause st
 	case info.Paused:
 		return queue.StateMisconfigured, fmt.Sprintf("the consumer is paused for another %v: nats consumer resume %s %s",
 			info.PauseRemaining.Round(time.Second), s.consumer.Stream, s.consumer.Durable)
-	case exhausted(info) && ours < share:
+	case exhausted(info) && ours < share && s.side == nil: // one at a time is how a lane is probed
 		return queue.StateAckPendingExhausted, fmt.Sprintf(
 			"%d of at most %d unacknowledged messages are out and only %d are held here: another pod holds the rest, or they wait for the ack wait of one that died",
 			info.NumAckPending, info.Config.MaxAckPending, ours)

@@ -40,7 +40,7 @@ func (s *strand) giveBack(m *nats.Msg) {
 	known := p.stream <= s.book.top && s.swallow(m, p)
 	s.book.mu.Unlock()
 	if !known {
-		s.send(m.Reply, nakBody())
+		s.send(m.Reply, s.nak())
 	}
 }
 

@@ -30,6 +30,7 @@ type strand struct {
 	pods     int
 	give     func(int64)
 	end      func(why string) // ends the strand's context as Lost
+	side     *side            // of a parked lane; nil: live traffic
 
 	wake chan struct{} // Fetch has a reason to look again
 	kick chan struct{} // the watch has a reason to ask the server
@@ -76,7 +77,7 @@ type strand struct {
 	spare []*nats.Msg
 }
 
-func newStrand(s *Source, one Consumer, b *birth, h queue.Host, end func(string)) *strand {
+func newStrand(s *Source, one Consumer, b *birth, h queue.Host, lane *side, end func(string)) *strand {
 	st := &strand{
 		source:   s.opt.Name,
 		consumer: one,
@@ -90,6 +91,7 @@ func newStrand(s *Source, one Consumer, b *birth, h queue.Host, end func(string)
 		pods:     s.cfg.MaxPods,
 		give:     h.Give,
 		end:      end,
+		side:     lane,
 		wake:     make(chan struct{}, 1),
 		kick:     make(chan struct{}, 1),
 		mind:     make(chan struct{}, 1),
@@ -97,6 +99,9 @@ func newStrand(s *Source, one Consumer, b *birth, h queue.Host, end func(string)
 		turn:     make(chan struct{}, 1),
 		asker:    newAsker(),
 		book:     newBook(),
+	}
+	if lane != nil {
+		st.asker = askerFor(lane.size)
 	}
 	st.generation.Store(1)
 	st.safe.Store(1)
@@ -109,10 +114,15 @@ func newStrand(s *Source, one Consumer, b *birth, h queue.Host, end func(string)
 
 // Info implements queue.Strand.
 func (s *strand) Info() queue.Info {
+	name := s.consumer.Durable
+	if s.side != nil {
+		name = s.side.name
+	}
 	return queue.Info{
 		Source:      s.source,
-		Name:        s.consumer.Stream + "/" + s.consumer.Durable,
+		Name:        s.consumer.Stream + "/" + name,
 		Incarnation: s.birth.String(),
+		Parked:      s.side != nil,
 	}
 }
 
@@ -294,6 +304,10 @@ func (s *strand) newRecord() *record {
 func (s *strand) swallow(m *nats.Msg, p position) bool {
 	var known, other bool
 	if r := s.book.find(p.stream); r != nil {
+		if r.state.Load() == stateDeferred && r.stored == p.time {
+			s.book.remove(r)
+			return false
+		}
 		known, other = true, r.stored != p.time
 		if !other {
 			reply := m.Reply // not m: it would keep the payload

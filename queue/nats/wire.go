@@ -19,6 +19,9 @@ const maxSubject = 1024
 // subject is where a message is stored. Of letters the tokens are mended, never
 // refused: a letter that cannot be stored would hold back all that comes after it.
 func (s *Sink) subject(given string) (string, error) {
+	if s.tails && strings.Count(given, ".") != laneTokens-1 {
+		return "", fmt.Errorf("%q is no lane, so the record would never be served", abridge(given))
+	}
 	if s.prefix != "" {
 		return s.prefix + letterSubject(given), nil
 	}
