@@ -114,8 +114,8 @@ func exampleNames() []string {
 func printRoutes(w io.Writer, cfg *configs.Config) error {
 	t := &table{w: tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)}
 	place, read := brokerOf(cfg).describe()
-	t.row("SOURCE", "READS", "DEAD LETTERS", "HELD, WORK", "WINDOW", "DRAIN")
-	t.row(place, read, deadLetters(cfg),
+	t.row("SOURCE", "READS", "DEAD LETTERS", "PARKED", "HELD, WORK", "WINDOW", "DRAIN")
+	t.row(place, read, deadLetters(cfg), parkedPlace(cfg),
 		cfg.Limits.InFlight.String()+", "+cfg.Limits.Work.String(), number(int64(cfg.Limits.Window)), option.FormatDuration(cfg.Drain.Timeout))
 	t.head("ROUTE", "PROJECT", "LOGSTORE", "CONFIG", "FLUSHER", "TYPE", "BATCH", "RETRY", "FLUSH TIMEOUT", "WHEN BLOCKED")
 	for i := range cfg.Routes {
@@ -123,7 +123,7 @@ func printRoutes(w io.Writer, cfg *configs.Config) error {
 		for j := range r.Flushers {
 			e := &r.Flushers[j]
 			t.row(r.Name, r.Match.Project, r.Match.Logstore, r.Match.Config, e.Name, e.Kind.Name, describeBatch(&e.Batch),
-				option.FormatDuration(e.Retry.Initial)+" to "+option.FormatDuration(e.Retry.Max), option.FormatDuration(e.FlushTimeout), r.WhenBlocked)
+				option.FormatDuration(e.Retry.Initial)+" to "+option.FormatDuration(e.Retry.Max), option.FormatDuration(e.FlushTimeout), whenBlocked(r))
 		}
 	}
 	return t.w.Flush()
@@ -137,6 +137,23 @@ func deadLetters(cfg *configs.Config) string {
 		return "files in " + cfg.DeadLetter.File
 	}
 	return "beside the source"
+}
+
+func parkedPlace(cfg *configs.Config) string {
+	if cfg.Parks() {
+		return "beside the source"
+	}
+	return "-"
+}
+
+func whenBlocked(r *configs.Route) string {
+	switch {
+	case r.Parks():
+		return "park after " + option.FormatDuration(r.ParkAfter)
+	case r.Strict:
+		return "wait, in strict order"
+	}
+	return r.WhenBlocked
 }
 
 func describeBatch(b *configs.Batch) string {

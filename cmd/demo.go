@@ -37,7 +37,9 @@ func newDemo(p *program) *cobra.Command {
 		Long: `Starts a queue in a temporary directory, publishes logs that look real, and runs a
 worker that writes them to files in that directory. A line a second shows what
 moves. With -c FILE the routes and flushers are those of the file, whatever its
-source is: logs really go to its destinations. It ends by itself and fails unless
+source is: logs really go to its destinations. With --break one destination fails for
+a third of the time: what waits for it is parked while the others go on, and delivered
+when it is back. It ends by itself and fails unless
 everything that was produced was flushed and acknowledged.
 
 Exit codes: 0 produced = flushed = acknowledged; 64 usage or configuration; 65 not
@@ -51,7 +53,7 @@ everything arrived; 69 the queue could not be started.`,
 	configFlag(p, c, &o.config)
 	f := c.Flags()
 	f.DurationVar(&o.last, "for", 10*time.Second, "how `LONG` to publish")
-	f.BoolVar(&o.broken, "break", false, "make one destination fail for a while: see the pause and the recovery")
+	f.BoolVar(&o.broken, "break", false, "make one destination fail for a while: see what it costs the others, what is parked, and the recovery")
 	f.Var(&o.rate, "rate", "how much to publish: 500/s groups a second, 1MiB bytes a second")
 	f.StringVar(&o.admin, "admin", "127.0.0.1:0", "`ADDRESS` of the admin listener")
 	f.BoolVar(&o.keep, "keep", false, "leave the temporary directory behind")
@@ -66,14 +68,14 @@ source:
 routes:
   - name: shop
     match: {project: shop}
-    when_blocked: wait
+    when_blocked: park
     flushers:
       - {type: file, name: archive, root: %[1]q, path: "shop/{logstore}/{config}.jsonl"}
   - name: everything-else
-    when_blocked: wait
+    when_blocked: park
+    park_after: 1s          # soon to be seen
     flushers:
       - {type: file, name: archive, root: %[1]q, path: "{project}/{logstore}/{config}.jsonl"}
-limits: {window: 200}   # small, so that a pause is soon to be seen
 `
 
 func (p *program) demo(ctx context.Context, o *demoOptions) (err error) {

@@ -130,11 +130,30 @@ func (s *show) tell(ctx context.Context, w *worker.Worker, done <-chan error) {
 func (s *show) line(st *worker.Status) {
 	var acknowledged int64
 	for i := range st.Sources {
-		acknowledged += st.Sources[i].Acknowledged
+		if src := &st.Sources[i]; !strings.HasSuffix(src.Name, "_parked") {
+			acknowledged += src.Acknowledged
+		}
 	}
 	produced := max(s.produced.Load(), acknowledged) // a message may be acknowledged before its publish is confirmed
-	fmt.Fprintf(s.out, "%5s   produced %s  flushed %s  acknowledged %s  lag %s%s\n",
-		span(time.Since(s.began).Round(time.Second)), number(produced), number(flushedGroups(st)), number(acknowledged), number(produced-acknowledged), trouble(st))
+	fmt.Fprintf(s.out, "%5s   produced %s  flushed %s  acknowledged %s  lag %s%s%s\n",
+		span(time.Since(s.began).Round(time.Second)), number(produced), number(flushedGroups(st)), number(acknowledged), number(produced-acknowledged),
+		parkedNow(st), trouble(st))
+}
+
+// parkedNow says how many records are parked, if any ever were.
+func parkedNow(st *worker.Status) string {
+	var put, served int64
+	for i := range st.Sources {
+		src := &st.Sources[i]
+		put += src.Counts.Parked
+		if strings.HasSuffix(src.Name, "_parked") {
+			served += src.Acknowledged
+		}
+	}
+	if put == 0 {
+		return ""
+	}
+	return "  parked " + number(max(put-served, 0))
 }
 
 // trouble says in a few words what does not move.
@@ -166,11 +185,12 @@ func trouble(st *worker.Status) string {
 	return "  " + strings.Join(out, "; ")
 }
 
-// settle waits until the broker has everything acknowledged, as long as
-// something moves.
+// settle waits until the broker has everything acknowledged and what was parked is
+// flushed, too, as long as something moves.
 func (s *show) settle(ctx context.Context, w *worker.Worker, q *queues) {
 	produced := s.produced.Load()
 	moved, told := time.Now(), time.Now()
+	var flushed int64
 	for ctx.Err() == nil && time.Since(moved) < settlePatience {
 		left, stored, err := owed(ctx, q)
 		if err == nil {
@@ -178,7 +198,10 @@ func (s *show) settle(ctx context.Context, w *worker.Worker, q *queues) {
 			if now := produced - left; now != s.acknowledged {
 				s.acknowledged, moved = now, time.Now()
 			}
-			if left == 0 {
+			if now := flushedGroups(w.Status()); now != flushed {
+				flushed, moved = now, time.Now()
+			}
+			if left == 0 && flushed >= produced {
 				return
 			}
 		}

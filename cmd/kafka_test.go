@@ -64,12 +64,12 @@ func (s *served) Serve(_ context.Context, strand queue.Strand) error {
 
 // The dead letter topic is there before the first message of a topic is; without
 // it the strand is served all the same, as its letters wait for it.
-func TestDeadLetterTopicsAreMadeBeforeTheirStrands(t *testing.T) {
+func TestCompanionTopicsAreMadeBeforeTheirStrands(t *testing.T) {
 	t.Parallel()
 	core, told := observer.New(zapcore.WarnLevel)
 	letters := &letterTopics{}
 	worker := &served{}
-	host := &letteredHost{worker, &lettered{letters: letters, log: zap.New(core)}}
+	host := &companiedHost{worker, &companied{companions: map[string]opener{"dead letters": letters}, log: zap.New(core)}}
 	serve := func(name string) {
 		if err := host.Serve(t.Context(), partition(name)); err != nil {
 			t.Fatal(err)

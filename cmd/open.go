@@ -30,6 +30,13 @@ type broker interface {
 	// publisher is the way into the queue.
 	publisher(ctx context.Context, o *publishOptions, log *zap.Logger) (*publisher, error)
 
+	// depot is what is parked beside the source, for people.
+	depot(ctx context.Context, log *zap.Logger) (depot, error)
+
+	// beside opens what a worker has at the broker beside the source, for one without
+	// a source: letters and parked records.
+	beside(ctx context.Context, q *queues, log *zap.Logger) error
+
 	// ask is `check --connect`: it changes nothing and tells v.
 	ask(ctx context.Context, v *visit)
 }
@@ -48,11 +55,13 @@ func brokerOf(cfg *configs.Config) broker {
 	}
 }
 
-// queues is what a worker reads from and puts dead letters to.
+// queues is what a worker reads from, and puts dead letters and parked records to.
 type queues struct {
 	source  queue.Source
-	letters queue.Sink // nil: none
-	into    *publisher // of a job with --to-queue
+	letters queue.Sink     // nil: none
+	parked  *lateParked    // nil: this source has no companion to park on
+	backlog *parkedBacklog // of parked
+	into    *publisher     // of a job with --to-queue
 	closers []func()
 
 	own *natsClient // of the embedded queue, for the demo
@@ -79,6 +88,32 @@ func openQueues(ctx context.Context, cfg *configs.Config, log *zap.Logger) (*que
 		return nil, atBroker(err, cfg.File)
 	}
 	return q, nil
+}
+
+// park gives the worker a companion. If the configuration parks it is prepared now:
+// what is missing is an error of the start and not of the first failure. Else it is
+// looked, beside all that, whether something is still parked; there says so.
+func (q *queues) park(ctx context.Context, cfg *configs.Config, log *zap.Logger, open func(context.Context) (queue.Parked, error), there func(context.Context) (bool, error)) error {
+	q.parked = newLateParked(open)
+	q.backlog = newParkedBacklog(cfg.Source.Queue(), q.parked.Lanes)
+	q.closing(q.backlog.close)
+	if cfg.Parks() {
+		return q.parked.Prepare(ctx, cfg.Parked())
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	looked := make(chan struct{})
+	q.closing(func() { cancel(); <-looked })
+	go func() {
+		defer close(looked)
+		is, err := there(ctx)
+		if err == nil && is {
+			_, err = q.parked.begin(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			log.Warn("couldn't see whether something is parked; if so it stays there", zap.Error(err))
+		}
+	}()
+	return nil
 }
 
 // atBroker is an error of a broker's method as it leaves a command: unavailable,

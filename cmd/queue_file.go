@@ -30,6 +30,12 @@ func (f *fileQueue) publisher(context.Context, *publishOptions, *zap.Logger) (*p
 	return nil, usage(errors.New("files are no queue that could be published to: name a configuration whose source is kafka, nats or embedded"))
 }
 
+var errFilesPark = usage(errors.New("files have no queue beside them to park on: nothing is parked there"))
+
+func (f *fileQueue) depot(context.Context, *zap.Logger) (depot, error) { return nil, errFilesPark }
+
+func (f *fileQueue) beside(context.Context, *queues, *zap.Logger) error { return errFilesPark }
+
 func (f *fileQueue) ask(_ context.Context, v *visit) {
 	v.note("files are looked for by `backfill`, which is told where: there is nothing to ask before")
 }

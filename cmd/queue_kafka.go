@@ -51,45 +51,58 @@ func (k *kafkaQueue) open(ctx context.Context, q *queues, log *zap.Logger) error
 	for _, f := range report.Warnings() {
 		log.Warn(named(f.String(), k.cfg.File))
 	}
-	if err := report.Err(); err != nil || !lettersBeside(k.cfg) {
+	if err := report.Err(); err != nil {
 		return err
+	}
+	if err := k.park(ctx, q, source.Client(), log); err != nil {
+		return err
+	}
+	beside := &companied{Source: source, log: log, companions: map[string]opener{"parked records": parkedOpener{q.parked}}}
+	q.source = beside
+	if !lettersBeside(k.cfg) {
+		return nil
 	}
 	letters, err := kafka.DeadLetters(ctx, source.Client(), k.client)
 	if err != nil {
 		return err
 	}
 	q.letters = letters
-	q.source = &lettered{Source: source, letters: letters, log: log}
+	beside.companions["dead letters"] = letters
 	return nil
 }
 
-// lettered makes sure of the dead letter topic of each topic before its first
-// message, also of one that appears while the worker runs.
-type lettered struct {
+// opener makes sure of what a topic needs beside it.
+type opener interface {
+	Open(ctx context.Context, topic string) error
+}
+
+// companied makes sure of the companions of each topic before its first message, also
+// of one that appears while the worker runs.
+type companied struct {
 	*kafka.Source
-	letters interface {
-		Open(ctx context.Context, topic string) error
-	}
-	log *zap.Logger
+	companions map[string]opener // by what they keep
+	log        *zap.Logger
 }
 
 // Run implements queue.Source.
-func (l *lettered) Run(ctx context.Context, h queue.Host) error {
-	return l.Source.Run(ctx, &letteredHost{h, l})
+func (c *companied) Run(ctx context.Context, h queue.Host) error {
+	return c.Source.Run(ctx, &companiedHost{h, c})
 }
 
-type letteredHost struct {
+type companiedHost struct {
 	queue.Host
-	of *lettered
+	of *companied
 }
 
-// Serve implements queue.Host. Without its dead letter topic a strand is served as
-// well: what belongs there is kept and not acknowledged, which status says.
-func (h *letteredHost) Serve(ctx context.Context, s queue.Strand) error {
+// Serve implements queue.Host. Without its companions a strand is served as well: what
+// belongs there is kept and not acknowledged, which status says.
+func (h *companiedHost) Serve(ctx context.Context, s queue.Strand) error {
 	topic, _, partition := strings.Cut(s.Info().Name, "[")
 	if partition {
-		if err := h.of.letters.Open(ctx, topic); err != nil && ctx.Err() == nil {
-			h.of.log.Warn("the dead letter topic cannot be used", zap.String("strand", s.Info().Name), zap.Error(err))
+		for keeps, companion := range h.of.companions {
+			if err := companion.Open(ctx, topic); err != nil && ctx.Err() == nil {
+				h.of.log.Warn("the companion topic cannot be used", zap.String("of", keeps), zap.String("strand", s.Info().Name), zap.Error(err))
+			}
 		}
 	}
 	return h.Host.Serve(ctx, s)
@@ -104,7 +117,7 @@ func (k *kafkaQueue) plan(ctx context.Context, o *setupOptions, _ *zap.Logger) (
 		return nil, err
 	}
 	found, err := kafka.Plan(ctx, client, k.client, kafka.SetupOptions{
-		Update: o.update, DeadLetters: lettersBeside(k.cfg), Partitions: o.partitions, Replicas: o.replicas,
+		Update: o.update, DeadLetters: lettersBeside(k.cfg), Parked: k.cfg.Parked(), Partitions: o.partitions, Replicas: o.replicas,
 		Retention: o.maxAge, Offsets: o.offsets,
 	})
 	if err != nil {
@@ -194,8 +207,8 @@ func (k *kafkaQueue) ask(ctx context.Context, v *visit) {
 	switch {
 	case err != nil && v.failed == broken: // else it was said with the command that grants the right
 		v.bad("%v", namingFile(advised(err), v.cfg.File))
-	case err == nil && lettersBeside(k.cfg):
-		v.within(ctx, func(ctx context.Context) { k.askLetters(ctx, v, client) })
+	case err == nil:
+		v.within(ctx, func(ctx context.Context) { k.askCompanions(ctx, v, client) })
 	}
 }
 
@@ -256,8 +269,8 @@ func (k *kafkaQueue) askSettings(ctx context.Context, v *visit, client *wire.Cli
 	}
 }
 
-func (k *kafkaQueue) askLetters(ctx context.Context, v *visit, client *wire.Client) {
-	found, err := kafka.Plan(ctx, client, k.client, kafka.SetupOptions{DeadLetters: true})
+func (k *kafkaQueue) askCompanions(ctx context.Context, v *visit, client *wire.Client) {
+	found, err := kafka.Plan(ctx, client, k.client, kafka.SetupOptions{DeadLetters: lettersBeside(k.cfg), Parked: k.cfg.Parked()})
 	var missing *queue.MissingError
 	if errors.As(err, &missing) { // Verify said so
 		return
@@ -266,6 +279,10 @@ func (k *kafkaQueue) askLetters(ctx context.Context, v *visit, client *wire.Clie
 		v.bad("%v", namingFile(advised(err), v.cfg.File))
 	}
 	for i := range found {
-		v.companion("dead letter topic", &found[i])
+		noun := "topic of parked records"
+		if strings.HasSuffix(found[i].Name, ".dlq") {
+			noun = "dead letter topic"
+		}
+		v.companion(noun, &found[i])
 	}
 }

@@ -53,15 +53,23 @@ func openNATS(ctx context.Context, q *queues, cfg *configs.Config, client *nats.
 	q.source = source
 	q.closing(source.Close)
 	open := &natsClient{client, source.Conn()}
-	if !lettersBeside(cfg) {
-		return open, nil
-	}
-	boxes, err := natsLetters(ctx, open.conn, client)
-	if err != nil {
+	if err := open.letters(ctx, q, cfg); err != nil {
 		return nil, err
 	}
+	return open, open.park(ctx, q, cfg, opt)
+}
+
+// letters opens the dead letter streams if letters stay beside the source.
+func (n *natsClient) letters(ctx context.Context, q *queues, cfg *configs.Config) error {
+	if !lettersBeside(cfg) {
+		return nil
+	}
+	boxes, err := natsLetters(ctx, n.conn, n.cfg)
+	if err != nil {
+		return err
+	}
 	q.letters = boxes.sink()
-	return open, nil
+	return nil
 }
 
 // natsLetters makes or verifies the dead letter stream of each consumer.
@@ -90,7 +98,7 @@ func (n *natsQueue) plan(ctx context.Context, o *setupOptions, log *zap.Logger) 
 	}
 	found, err := nats.Plan(ctx, conn, n.client, nats.SetupOptions{
 		Update: o.update, Replicas: o.replicas, MaxBytes: int64(o.maxBytes), MaxAge: o.maxAge,
-		DeadLetters: lettersBeside(n.cfg),
+		DeadLetters: lettersBeside(n.cfg), Parked: n.cfg.Parks(),
 	})
 	if err != nil {
 		conn.Close()
@@ -187,14 +195,18 @@ func (n *natsQueue) ask(ctx context.Context, v *visit) {
 	for _, one := range client.List() {
 		v.within(ctx, func(ctx context.Context) { askConsumer(ctx, v, conn, one, &client) })
 	}
-	if lettersBeside(n.cfg) {
+	if lettersBeside(n.cfg) || n.cfg.Parks() {
 		v.within(ctx, func(ctx context.Context) {
-			found, err := nats.Plan(ctx, conn, &client, nats.SetupOptions{DeadLetters: true})
+			found, err := nats.Plan(ctx, conn, &client, nats.SetupOptions{DeadLetters: lettersBeside(n.cfg), Parked: n.cfg.Parks()})
 			if err != nil {
 				v.bad("%v", namingFile(err, v.cfg.File))
 			}
 			for i := range found {
-				v.companion("dead letter stream", &found[i])
+				noun := "dead letter stream"
+				if strings.HasSuffix(found[i].Name, "_PARKED") {
+					noun = "stream of parked records"
+				}
+				v.companion(noun, &found[i])
 			}
 		})
 	}

@@ -32,6 +32,7 @@ type reloader struct {
 	mu     sync.Mutex // one reload at a time
 	cfg    *configs.Config
 	worker *worker.Worker // nil: it has not started yet
+	parked *lateParked    // of the worker; nil: it cannot park
 	again  bool           // somebody asked before it had
 	files  []string       // that the newest reading took values from
 	loaded string         // what all of them were like then
@@ -63,9 +64,9 @@ func (r *reloader) note(before string, report *configs.Report) {
 }
 
 // began gives it the worker, which takes over what was asked for too early.
-func (r *reloader) began(w *worker.Worker) {
+func (r *reloader) began(w *worker.Worker, parked *lateParked) {
 	r.mu.Lock()
-	r.worker = w
+	r.worker, r.parked = w, parked
 	again := r.again
 	r.mu.Unlock()
 	if again {
@@ -108,6 +109,9 @@ func (r *reloader) takeOver() (*worker.Changes, error) {
 	if err := r.cfg.NeedsRestart(next); err != nil {
 		return nil, err
 	}
+	if err := r.prepare(next); err != nil {
+		return nil, fmt.Errorf("nothing was changed: %w", namingFile(err, r.path))
+	}
 	changes, err := r.worker.Reload(next.Table())
 	if err != nil {
 		return nil, err
@@ -122,6 +126,24 @@ func (r *reloader) takeOver() (*worker.Changes, error) {
 		s.Hash, s.Loaded, s.LastError, s.LastErrorAt = next.Hash, time.Now(), "", time.Time{}
 	})
 	return changes, nil
+}
+
+// preparePatience bounds how long a reload waits for the companions that it needs.
+const preparePatience = 30 * time.Second
+
+// prepare makes sure of the companions that the next configuration needs, and of those
+// for what it removes, before anything could be parked there.
+func (r *reloader) prepare(next *configs.Config) error {
+	if r.parked == nil {
+		return nil
+	}
+	need := next.Parked()
+	if next.Removed == string(worker.RemovedPark) {
+		need = append(need, r.cfg.Entries()...)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), preparePatience)
+	defer cancel()
+	return r.parked.Prepare(ctx, need)
 }
 
 func (r *reloader) settle(change func(*worker.ConfigStatus)) {

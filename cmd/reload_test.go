@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"github.com/flushline/flushline/configs"
 	"github.com/flushline/flushline/flushers"
 	"github.com/flushline/flushline/flushers/all"
+	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/worker"
 )
 
@@ -68,7 +70,7 @@ func TestAFileThatChangedIsTakenOverWhenItHasSettled(t *testing.T) {
 	}
 	put(t, r.path, reloadedFile+"# early\n")
 	looks(false, "before there is a worker")
-	r.began(w)
+	r.began(w, nil)
 	looks(false, "at the first look")
 	looks(true, "at the second")
 	reload := func() *worker.Changes {
@@ -133,7 +135,7 @@ func TestAReloadThatComesTooEarlyIsMadeUpFor(t *testing.T) {
 	if _, err := r.reload("test"); !errors.Is(err, admin.ErrNotNow) {
 		t.Errorf("before there is a worker: %v", err)
 	}
-	r.began(w)
+	r.began(w, nil)
 	if f := w.Status().Flushers; len(f) != 2 || f[0].Flusher != "z" {
 		t.Errorf("flushers: %+v", f)
 	}
@@ -145,12 +147,42 @@ func TestAReloadThatComesTooEarlyIsMadeUpFor(t *testing.T) {
 func TestAReloadThatNeedsARestartIsRefused(t *testing.T) {
 	t.Parallel()
 	r, w := reloading(t)
-	r.began(w)
+	r.began(w, nil)
 	put(t, r.path, reloadedFile+"limits: {window: 3}\n")
 	if _, err := r.reload("test"); err == nil || err.Error() != "nothing was changed: limits.window (line 8) needs a restart" {
 		t.Errorf("%v", err)
 	}
 	if s := r.status(); s.Failed != 1 || !strings.Contains(s.LastError, "limits.window") || s.LastErrorAt.IsZero() {
 		t.Errorf("status: %+v", s)
+	}
+}
+
+// What parks has its companions before it is taken over, or nothing is changed. With
+// removed: park that is also what the flushers need that go.
+func TestAReloadPreparesTheCompanions(t *testing.T) {
+	t.Parallel()
+	r, w := reloading(t)
+	inner := newBox("nats")
+	inner.refuses = errors.New("no right; as a user who may: flushline setup -c FILE")
+	r.began(w, newLateParked(func(context.Context) (queue.Parked, error) { return inner, nil }))
+	put(t, r.path, strings.Replace(reloadedFile, "wait", "park", 1))
+	if _, err := r.reload("test"); err == nil || err.Error() != "nothing was changed: no right; as a user who may: flushline setup -c "+r.path {
+		t.Errorf("%v", err)
+	}
+	if w.Status().Flushers[0].Flusher != "x" || r.cfg.Parks() || inner.prepared != 1 {
+		t.Errorf("parks %t, prepared %d times", r.cfg.Parks(), inner.prepared)
+	}
+	inner.refuses = nil
+	if _, err := r.reload("test"); err != nil || !r.cfg.Parks() || inner.prepared != 2 {
+		t.Errorf("%v, prepared %d times", err, inner.prepared)
+	}
+	put(t, r.path, strings.Replace(reloadedFile, "name: x", "name: z", 1)+"removed: park\n")
+	_, _ = r.reload("test") // this worker has nothing to park on; the companions were prepared before that
+	var names []string
+	for _, l := range inner.entries {
+		names = append(names, l.Entry())
+	}
+	if got := strings.Join(names, " "); got != "a/z a/y a/x a/y" {
+		t.Errorf("prepared for %s", got)
 	}
 }

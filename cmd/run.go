@@ -122,9 +122,10 @@ func (s *service) run(ctx context.Context) error {
 	if err != nil {
 		return usage(err)
 	}
+	s.stage.backlog.Store(q.backlog)
 	s.stage.worker.Store(w)
 	if s.again != nil {
-		s.again.began(w)
+		s.again.began(w, q.parked)
 		go s.again.watch(whole)
 	}
 	s.log.Info("running", zap.String("config", s.cfg.File), zap.String("deployment", s.cfg.Source.Deployment()), zap.String("version", Version))
@@ -165,6 +166,9 @@ func (s *service) workerConfig(q *queues) worker.Config {
 	c.Version, c.Host, c.Logger, c.GCPercent = Version, hostName(), s.log, s.gcPercent
 	c.Crash = crash(s.log, os.Exit)
 	c.DeadLetter.Sink = q.letters
+	if q.parked != nil {
+		c.Parked = q.parked
+	}
 	if s.beside != nil {
 		s.beside.prepare(&c)
 	}
@@ -226,6 +230,9 @@ func (s *service) summary(st *worker.Status) {
 			zap.Int64("messages", src.Messages), zap.Int64("acknowledged", src.Acknowledged), zap.Int64("given_back", src.Released),
 			zap.Int64("parts", src.Counts.Received), zap.Int64("flushed", src.Counts.Flushed),
 		}
+		if src.Counts.Parked > 0 {
+			fields = append(fields, zap.Int64("parked", src.Counts.Parked))
+		}
 		for _, c := range []struct {
 			name string
 			by   map[string]int64
@@ -242,6 +249,7 @@ func (s *service) summary(st *worker.Status) {
 // answer while the broker is still being reached.
 type stage struct {
 	worker  atomic.Pointer[worker.Worker]
+	backlog atomic.Pointer[parkedBacklog] // nil: nothing can be parked
 	early   worker.Status
 	started time.Time
 	fixed   worker.ConfigStatus // without again
@@ -267,6 +275,11 @@ func (s *stage) Status() *worker.Status {
 	if w := s.worker.Load(); w != nil {
 		st := w.Status()
 		st.Config = &config
+		if b := s.backlog.Load(); b != nil {
+			if known := b.look(time.Now()); known != nil {
+				st.Companions = []worker.CompanionStatus{*known}
+			}
+		}
 		return st
 	}
 	st := s.early
@@ -326,5 +339,8 @@ func (s *stage) Describe(chan<- *prometheus.Desc) {}
 func (s *stage) Collect(out chan<- prometheus.Metric) {
 	if w := s.worker.Load(); w != nil {
 		w.Collector().Collect(out)
+	}
+	if b := s.backlog.Load(); b != nil {
+		b.collect(out)
 	}
 }

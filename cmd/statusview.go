@@ -32,6 +32,7 @@ func printStatus(w io.Writer, s *worker.Status, v scope) error {
 	stoppedTable(t, s)
 	pausedTable(t, s)
 	blockedTable(t, s)
+	parkedTable(t, s)
 	strandTable(t, s, v)
 	if !v.blocked {
 		sourceTable(t, s)
@@ -95,7 +96,7 @@ func stoppedTable(t *table, s *worker.Status) {
 // doing.
 func blocked(state string) bool {
 	switch state {
-	case worker.LaneIdle, worker.LaneQueued, worker.LaneBatching, worker.LaneStarting, worker.LaneFlushing:
+	case worker.LaneIdle, worker.LaneQueued, worker.LaneBatching, worker.LaneStarting, worker.LaneFlushing, worker.LaneRateLimited:
 		return false
 	}
 	return true

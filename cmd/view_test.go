@@ -75,6 +75,45 @@ held   12 MiB  256 MiB  0
 	}
 }
 
+func TestStatusShowsWhatIsParkedLaneByLane(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	lane := func(config, state string, park *worker.ParkStatus) worker.LaneStatus {
+		return worker.LaneStatus{Route: "shop", Flusher: "es", Project: "shop", Logstore: "app", Config: config, State: state, Park: park, Why: "503", Since: now}
+	}
+	parked := func(flusher, config string, n int64) worker.ParkedLane {
+		return worker.ParkedLane{Route: "shop", Flusher: flusher, Project: "shop", Logstore: "app", Config: config, Messages: n, Oldest: now.Add(-time.Hour), Place: "P." + config}
+	}
+	s := &worker.Status{
+		Now: now, Started: now,
+		Flushers: []worker.FlusherStatus{{Route: "shop", Flusher: "es", Lanes: map[string]int64{"parking": 1}}},
+		Lanes: []worker.LaneStatus{
+			lane("dead", worker.LaneParking, &worker.ParkStatus{Phase: worker.ParkBlocked, Since: now.Add(-2 * time.Minute), NextProbe: now.Add(9 * time.Second), Parked: 5}),
+			lane("slow", worker.LaneFlushing, &worker.ParkStatus{Phase: worker.ParkOverflow, Parked: 3}),
+			lane("fine", worker.LaneFlushing, nil),
+		},
+		Companions: []worker.CompanionStatus{{
+			Source: "nats", Asked: now.Add(-7 * time.Second), Error: "no server",
+			Lanes: []worker.ParkedLane{parked("es", "dead", 1200), parked("es", "fine", 40), parked("gone", "old", 8)},
+		}},
+	}
+	var b bytes.Buffer
+	if err := printStatus(&b, s, scope{blocked: true}); err != nil {
+		t.Fatal(err)
+	}
+	want := `
+PARKED LANE    FLUSHER    PHASE                      SINCE  NEXT PROBE  PARKED  OLDEST  PLACE
+shop/app/dead  shop/es    blocked                    2m00s  in 9s       1,200   1h00m   P.dead
+shop/app/fine  shop/es    being served               -      -           40      1h00m   P.fine
+shop/app/old   shop/gone  unknown flusher: it stays  -      -           8       1h00m   P.old
+shop/app/slow  shop/es    overflow                   -      -           -       -       
+what is parked beside nats is known from 7s ago: no server
+`
+	if !strings.Contains(b.String(), want) {
+		t.Errorf("%s", cmp.Diff(want, b.String()))
+	}
+}
+
 // Ten thousand lanes of one destination that is down fill no screen.
 func TestStatusShowsSomeBlockedLanesAndCountsTheRest(t *testing.T) {
 	t.Parallel()

@@ -19,14 +19,23 @@ func (c *Config) Parks() bool {
 // Parked lists the flusher entries toward which records may be parked: those of routes
 // that park and, with removed: park, all. Only Route and Flusher of each are set.
 func (c *Config) Parked() []queue.Lane {
+	if c.Removed == string(worker.RemovedPark) {
+		return c.Entries()
+	}
+	return c.entries(func(r *Route) bool { return r.Parks() })
+}
+
+// Entries lists all flusher entries. Only Route and Flusher of each are set.
+func (c *Config) Entries() []queue.Lane { return c.entries(func(*Route) bool { return true }) }
+
+func (c *Config) entries(of func(*Route) bool) []queue.Lane {
 	var all []queue.Lane
 	for i := range c.Routes {
 		r := &c.Routes[i]
-		if !r.Parks() && c.Removed != string(worker.RemovedPark) {
-			continue
-		}
 		for j := range r.Flushers {
-			all = append(all, queue.Lane{Route: r.Name, Flusher: r.Flushers[j].Name})
+			if of(r) {
+				all = append(all, queue.Lane{Route: r.Name, Flusher: r.Flushers[j].Name})
+			}
 		}
 	}
 	return all

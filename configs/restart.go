@@ -67,7 +67,7 @@ func (d *differences) err(next *Config) error {
 }
 
 func (d *differences) source(a, b *Source) {
-	name, other := a.queue(), b.queue()
+	name, other := a.Queue(), b.Queue()
 	if name != other {
 		d.add("source")
 		return
@@ -97,8 +97,8 @@ func (d *differences) strict(a, b bool) {
 	}
 }
 
-// queue is the key of the block that the source has.
-func (s *Source) queue() string {
+// Queue is the key of the block that the source has: nats, kafka, embedded or file.
+func (s *Source) Queue() string {
 	switch {
 	case s.Kafka != nil:
 		return "kafka"

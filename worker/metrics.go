@@ -116,6 +116,7 @@ func lostOf(s *source) tally {
 func collectParts(n func(*prometheus.Desc, int64, ...string), source, route, flusher string, t tally) {
 	n(descParts, t.received, source, route, flusher, "received", "")
 	n(descParts, t.flushed, source, route, flusher, "flushed", "")
+	n(descParts, t.parked, source, route, flusher, "parked", "")
 	for outcome, m := range map[string]map[string]int64{
 		"dead_lettered": t.deadLettered, "skipped": t.skipped, "released": t.released,
 	} {

@@ -69,6 +69,7 @@ func TestSeriesExistBeforeAnythingHappens(t *testing.T) {
 			"oldest_unsettled_seconds{source=kafka,strand=logs[0]}":              0,
 			"strand_lag_messages{source=kafka,strand=logs[0]}":                   0,
 			"parts_total{flusher=,outcome=received,reason=,route=,source=kafka}": 0,
+			"parts_total{flusher=,outcome=parked,reason=,route=,source=kafka}":   0,
 		})
 	})
 }

@@ -68,6 +68,12 @@ func newRoute(cfg *Route, entry func(route string, cfg Entry) *entry) *route {
 	return r
 }
 
+// Matches says whether a key matches.
+func (m Match) Matches(project, logstore, config string) bool {
+	of := patterns(m)
+	return matches(&of, project, logstore, config)
+}
+
 func patterns(m Match) [3]pattern {
 	return [3]pattern{newPattern(m.Project), newPattern(m.Logstore), newPattern(m.Config)}
 }

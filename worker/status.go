@@ -16,7 +16,8 @@ type Status struct {
 	Started    time.Time `json:"started"`
 	Now        time.Time `json:"now"`
 
-	Config *ConfigStatus `json:"config,omitempty"` // of a worker that runs by a file
+	Config     *ConfigStatus     `json:"config,omitempty"`     // of a worker that runs by a file
+	Companions []CompanionStatus `json:"companions,omitempty"` // what is parked; who runs the worker fills it in
 
 	Sources  []SourceStatus  `json:"sources"`
 	Strands  []StrandStatus  `json:"strands"`

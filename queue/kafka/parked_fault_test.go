@@ -142,29 +142,6 @@ func TestAParkedTopicMadeAnew(t *testing.T) {
 	k.stop()
 }
 
-// The topic is another one when the next sweep begins, and nobody saw it go: all of it
-// is served, also what lies below the old position.
-func TestAParkedTopicMadeAnewBetweenSweeps(t *testing.T) {
-	t.Parallel()
-	b, cfg, k, name := parking(t, "parked-between", 1)
-	k.gates["a"] = queue.GateOpen
-	k.park(cfg, "a", 0, 20)
-	k.serve()
-	eventually(t, "all being taken", func() bool { return k.count("a") == 20 })
-	empties(t, b, name)
-	b.DeleteTopic(t, name)
-	b.CreateTopic(t, name, 1, 1, map[string]string{"retention.ms": "-1"})
-	k.park(cfg, "a", 100, 105)
-	k.parked.Look(laneOf("a"))
-	eventually(t, "what is in the new topic being taken", func() bool { return k.count("a") == 25 })
-	empties(t, b, name)
-	k.park(cfg, "a", 105, 140) // beyond where the old one ended
-	k.parked.Look(laneOf("a"))
-	eventually(t, "the rest being taken", func() bool { return k.count("a") == 60 })
-	empties(t, b, name)
-	k.stop()
-}
-
 // Without the right to delete all is served, and said once.
 func TestServingWithoutTheRightToDelete(t *testing.T) {
 	t.Parallel()
