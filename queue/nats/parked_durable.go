@@ -32,9 +32,7 @@ func (p *Parked) openDurable(ctx context.Context, one Consumer, open, spare bool
 		if !open && !spare {
 			return nil, errFull
 		}
-		if err := p.createDurable(ctx, one, open); err != nil {
-			return nil, err
-		}
+		err = p.createDurable(ctx, one, open)
 	case err != nil:
 		return nil, err
 	case open && info.Config.MaxAckPending == 1:

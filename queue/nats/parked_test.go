@@ -11,6 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/queue/nats"
@@ -39,6 +41,8 @@ func (r *parkedRig) durables() (out []*jetstream.ConsumerInfo) {
 func TestAParkedLaneIsProbedAndThenDrained(t *testing.T) {
 	t.Parallel()
 	r := newParkedRig(t, startBroker(t))
+	core, logs := observer.New(zap.WarnLevel)
+	r.log = zap.New(core)
 	of := r.open()
 	r.put(of, laneNo(1), 1500)
 	p := newParkedPod(t)
@@ -82,6 +86,11 @@ func TestAParkedLaneIsProbedAndThenDrained(t *testing.T) {
 	r.eventually("everything is delivered", func() bool { n, _ := p.count(); return n == 1500 })
 	r.eventually("the lane's durable is gone", func() bool { return len(r.durables()) == 0 })
 	stop()
+	for _, l := range logs.FilterMessageSnippet("couldn't serve").All() {
+		if contains(fmt.Sprint(l.ContextMap()["error"]), "not found") {
+			t.Errorf("a lane without a durable is no trouble: %v", l.ContextMap())
+		}
+	}
 	if _, n := p.count(); n != 1500 {
 		t.Errorf("1500 records were delivered %d times", n)
 	}
