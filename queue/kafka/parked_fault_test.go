@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/flushline/flushline/queue"
@@ -140,6 +141,64 @@ func TestAParkedTopicMadeAnew(t *testing.T) {
 	eventually(t, "what is in the new topic being taken", func() bool { return k.count("a") > 0 })
 	empties(t, b, name)
 	k.stop()
+}
+
+// The topic is another one when the next sweep begins, and nobody saw it go: all of it
+// is served, also what lies below the old position.
+func TestAParkedTopicMadeAnewBetweenSweeps(t *testing.T) {
+	t.Parallel()
+	b, cfg, k, name := parking(t, "parked-between", 1)
+	k.gates["a"] = queue.GateOpen
+	k.park(cfg, "a", 0, 20)
+	k.serve()
+	eventually(t, "all being taken", func() bool { return k.count("a") == 20 })
+	empties(t, b, name)
+	b.DeleteTopic(t, name)
+	b.CreateTopic(t, name, 1, 1, map[string]string{"retention.ms": "-1"})
+	k.park(cfg, "a", 100, 105)
+	k.parked.Look(laneOf("a"))
+	eventually(t, "what is in the new topic being taken", func() bool { return k.count("a") == 25 })
+	empties(t, b, name)
+	k.park(cfg, "a", 105, 140) // beyond where the old one ended
+	k.parked.Look(laneOf("a"))
+	eventually(t, "the rest being taken", func() bool { return k.count("a") == 60 })
+	empties(t, b, name)
+	k.stop()
+}
+
+// The topic takes nothing: what would be put again stays where it is, others are served,
+// and it is put again when the topic takes it.
+func TestAFullParkedTopicHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	b := fakeCluster(t, kfake.SeedTopics(1, "logs"))
+	cfg := quick(reading(b.ListenAddrs(), "logs"))
+	k := newKeeper(t, connect(t, cfg), cfg)
+	k.prepare()
+	k.gates["alive"] = queue.GateOpen
+	k.park(cfg, "dead", 0, 30)
+	k.park(cfg, "alive", 30, 60)
+	fault := b.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "logs.g.parked.shop.es", Count: -1})
+	defer fault.Remove()
+	k.serve()
+	eventually(t, "the living lane being taken", func() bool { return k.count("alive") == 30 })
+	parked := func() int64 {
+		lanes, err := k.parked.Lanes(t.Context())
+		if err != nil || len(lanes) != 1 {
+			t.Fatalf("parked: %v, %v", lanes, err)
+		}
+		return lanes[0].Messages
+	}
+	if n := parked(); n != 60 {
+		t.Errorf("%d are parked, want 60: nothing has ended below the dead lane", n)
+	}
+	fault.Remove()
+	eventually(t, "the dead lane having made way", func() bool { return parked() == 30 })
+	k.set("dead", queue.GateOpen)
+	eventually(t, "it being taken", func() bool { return k.count("dead") == 30 })
+	k.stop()
+	if n := k.count("alive"); n != 30 {
+		t.Errorf("%d records of the living lane were taken", n)
+	}
 }
 
 // Without the right to delete all is served, and said once.

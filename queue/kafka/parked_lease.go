@@ -124,7 +124,8 @@ func (s *parkedStrand) sweep(own context.Context, served <-chan struct{}, n int,
 	if err != nil {
 		return sweepEnd{empty: true, next: from}
 	}
-	if log.end <= max(from.position, log.first) && from.position >= log.first {
+	from = s.sameTopic(from, log)
+	if from.position >= log.first && from.position == log.end {
 		s.nothing(log, from.position)
 		s.parked.sweptOnce(s.TopicPartition, sweepVerdict{})
 		return sweepEnd{empty: true, next: from}
@@ -146,6 +147,32 @@ func (s *parkedStrand) sweep(own context.Context, served <-chan struct{}, n int,
 	s.src.enter(in)
 	v.run(ctx)
 	return s.finish(own, ctx, served, v, from)
+}
+
+// sameTopic is where to begin in a topic that may have been made anew since the last
+// sweep, when nobody read it: then it is the earliest record. A log that was cut back
+// counts as another one.
+func (s *parkedStrand) sameTopic(from start, log ends) start {
+	was, id := s.id, s.src.atlas.id(s.Topic)
+	s.id = id
+	if from.position <= log.end && (was == id || was == topicID{} || id == topicID{}) {
+		return from
+	}
+	if from.position < 0 { // so it would begin in any case
+		return from
+	}
+	s.log.Warn("the topic was deleted and made anew, or its log was cut back: it is served from its earliest record",
+		zap.Int64("position", from.position), zap.Int64("log_end", log.end), zap.Stringer("id", id))
+	s.rewind()
+	from.wanted, from.from = wanted{position: -1, start: StartEarliest, former: was}, nil
+	return from
+}
+
+// rewind lets positions be committed below those that were.
+func (s *parkedStrand) rewind() {
+	s.src.storing <- struct{}{} // no commit of what was may follow
+	defer func() { <-s.src.storing }()
+	s.lease.Rewind()
 }
 
 // finish ends a sweep: what is held is forgotten and what has ended is committed.
@@ -177,9 +204,7 @@ func (s *parkedStrand) finish(own, ctx context.Context, served <-chan struct{}, 
 	switch {
 	case again != nil:
 		o.next.wanted, o.next.from = *again, nil
-		s.src.storing <- struct{}{} // no commit of what was may follow
-		s.lease.Rewind()
-		<-s.src.storing
+		s.rewind()
 	case c != nil:
 		heir, low := c.heir()
 		heir.Cluster = s.src.cluster

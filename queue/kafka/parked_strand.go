@@ -27,6 +27,7 @@ type parkedStrand struct {
 	turn   chan struct{} // something happened for the sweep
 	wake   chan struct{} // records lie ready for Fetch
 	looked chan struct{} // a gate has opened
+	id     topicID       // of the topic, when it was last swept
 
 	mu     sync.Mutex
 	room   queue.Room
