@@ -21,6 +21,12 @@
 // acknowledgement, is settled below Fetch. An operator who resets the consumer to
 // flush such messages again has to wait that long, or use a replay.
 //
+// # Parked records
+//
+// A [Parked] is the companion where records wait whose lane is blocked: a work queue
+// stream with a subject, and while it is served a durable, for each lane. [ParkedLanes],
+// [DropParked] and [MoveParked] are for operators.
+//
 // # What is not noticed
 //
 // Messages that expired before they were delivered are counted exactly for a

@@ -37,12 +37,11 @@ const (
 	moveBytes    = 4 << 20
 )
 
-// MoveParked gives what is parked for a lane to another flusher entry, of which only
-// Route and Flusher are read: each record is
-// stored for its new lane and then removed from the old one, oldest first, up to the
-// newest that was there when it began. An interrupted move is finished by another; the
-// records between those two steps are then there twice, and none is lost. moved counts
-// what has left the old lane.
+// MoveParked gives what is parked for a lane to another flusher entry; only Route and
+// Flusher of to are read. Each record is stored for its new lane and then removed from
+// the old one, oldest first, up to the newest that was there when it began. An
+// interrupted move is finished by another; the records between those two steps are then
+// there twice, and none is lost. moved counts what has left the old lane.
 //
 // While pods serve the old lane a record may be delivered there and moved, too: move
 // lanes whose entry is gone or blocked.
