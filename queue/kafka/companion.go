@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/flushline/flushline/queue"
@@ -113,10 +114,12 @@ func (l *Letters) Put(ctx context.Context, ms []queue.Message) []error {
 	})
 }
 
-// topicOf is the topic that a letter came from, or the first one.
+// topicOf is the topic that a letter came from, or the first one. What was parked comes
+// from the topic beside which it lay.
 func (l *Letters) topicOf(m *queue.Message) string {
 	if topic, ok := sourceTopic(m); ok {
-		return topic
+		beside, _, _ := strings.Cut(topic, "."+l.cfg.Group+".parked.")
+		return beside
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -173,12 +173,12 @@ func TestALetterGoesToTheCompanionOfItsTopic(t *testing.T) {
 	ms := []queue.Message{
 		letterFrom("a[0]", []byte("0")), letterFrom("b.c[3]", []byte("1")), letterFrom("a[3]", []byte("2")),
 		{Value: []byte("nobody's")},
-		letterFrom("b.c[0]", []byte("3")),
+		letterFrom("b.c[0]", []byte("3")), letterFrom("b.c.g.parked.shop.es[2]", []byte("was parked")),
 	}
 	if errs := l.Put(t.Context(), ms); errs != nil {
 		t.Fatal(errs[0])
 	}
-	for topic, want := range map[string][]string{"a.g.dlq": {"0", "2", "nobody's"}, "b.c.g.dlq": {"1", "3"}} {
+	for topic, want := range map[string][]string{"a.g.dlq": {"0", "2", "nobody's"}, "b.c.g.dlq": {"1", "3", "was parked"}} {
 		var got []string
 		for _, r := range one(t, stored(t, b.ListenAddrs(), topic)) {
 			got = append(got, string(r.Value))

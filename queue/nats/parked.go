@@ -73,14 +73,22 @@ func OpenParked(ctx context.Context, conn *Conn, cfg *Config, one Consumer, opt 
 	log := opt.Log.With(zap.String("source", opt.Name))
 	p := &Parked{
 		sink: sink, cfg: cfg, one: one, log: log,
-		// Lanes open and close all the time: of each only its troubles are told.
-		source:  &Source{cfg: cfg, opt: opt, conn: conn, log: log.WithOptions(zap.IncreaseLevel(zap.WarnLevel))},
+		source:  &Source{cfg: cfg, opt: opt, conn: conn, log: troubles(log)},
 		backlog: newBacklog(conn, one),
 		look:    make(chan struct{}, 1),
 		stir:    make(chan struct{}, 1),
 	}
 	p.tidier = &tidier{conn: conn, stream: sink.stream, log: log}
 	return p, nil
+}
+
+// troubles is a log for what comes and goes all the time, such as the strands of lanes:
+// of each only its troubles are told.
+func troubles(log *zap.Logger) *zap.Logger {
+	if log.Core().Enabled(zap.InfoLevel) {
+		return log.WithOptions(zap.IncreaseLevel(zap.WarnLevel))
+	}
+	return log // it tells less already
 }
 
 func parkedSink(ctx context.Context, conn *Conn, one Consumer) (*Sink, error) {
