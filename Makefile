@@ -72,7 +72,7 @@ kafka: ## Fetch the Apache Kafka that tests run against, and say which it is
 
 .PHONY: test
 test: kafka ## Run the tests of all packages with the race detector (below ten minutes on two cores)
-	go test -race -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) $$(go list ./... | grep -v '/test/e2e')
+	go test -race -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) $$(go list ./... | grep -vE '/test/(e2e|isolation)')
 
 # Many of these tests compare rates and hold deadlines: nothing runs beside them. Those
 # that wait for a broker's patience run side by side, after the others.
@@ -160,6 +160,12 @@ SOAK_TIME ?= 2h
 .PHONY: soak
 soak: kafka ## Load for SOAK_TIME beside destinations that hang, restarts and reloads; what workers need at rest
 	FLUSHLINE_SOAK=$(SOAK_TIME) go test -race -timeout 0 -count 1 -v -run '^TestSoak$$' ./test/e2e
+
+# Both queues; nothing else should run. ISOLATION_TIME= is the short form, of five minutes.
+ISOLATION_TIME ?= 10m
+.PHONY: isolation
+isolation: kafka ## What dead and slow destinations cost the others, outages of ISOLATION_TIME (about three hours)
+	FLUSHLINE_ISOLATION=$(ISOLATION_TIME) go test -timeout 0 -count 1 -v -run '$(RUN)' ./test/isolation
 
 .PHONY: bench
 bench: ## Measure against the bare loop: ratios of one run, interleaved, medians
