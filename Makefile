@@ -161,7 +161,7 @@ SOAK_TIME ?= 2h
 soak: kafka ## Load for SOAK_TIME beside destinations that hang, restarts and reloads; what workers need at rest
 	FLUSHLINE_SOAK=$(SOAK_TIME) go test -race -timeout 0 -count 1 -v -run '^TestSoak$$' ./test/e2e
 
-# Both queues; nothing else should run. ISOLATION_TIME= is the short form, of five minutes.
+# Both queues; nothing else should run. ISOLATION_TIME= is the short form, of about eight minutes.
 ISOLATION_TIME ?= 10m
 .PHONY: isolation
 isolation: kafka ## What dead and slow destinations cost the others, outages of ISOLATION_TIME (about three hours)

@@ -29,6 +29,10 @@ type queued interface {
 	confirmed(within time.Duration) error // waits until all that was sent is
 }
 
+// retention of the source is shorter than a full outage, which is long enough to fill a
+// disk: what is parked does not need it.
+const retention = 5 * time.Minute
+
 func storeName(n int) string { return fmt.Sprintf("store-%d", n) }
 
 // natsQueue is a stream with one consumer.
@@ -58,6 +62,10 @@ func startNATS(t *testing.T) *natsQueue {
 	fail := func(_ jetstream.JetStream, _ *nats.Msg, err error) { q.failed.Store(&err) }
 	q.js, err = jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(1024), jetstream.WithPublishAsyncErrHandler(fail), jetstream.WithPublishAsyncTimeout(time.Minute))
 	if err != nil {
+		t.Fatal(err)
+	}
+	stream := jetstream.StreamConfig{Name: q.stream, Subjects: []string{"logs.>"}, MaxAge: retention}
+	if _, err := q.js.CreateStream(t.Context(), stream); err != nil {
 		t.Fatal(err)
 	}
 	return q
@@ -103,7 +111,9 @@ const partitions = 6
 func startKafka(t *testing.T) *kafkaQueue {
 	t.Helper()
 	q := &kafkaQueue{cluster: kafkabroker.Shared(t), topic: strings.ReplaceAll(t.Name(), "/", "-")}
-	q.cluster.CreateTopic(t, q.topic, partitions, 0, nil)
+	q.cluster.CreateTopic(t, q.topic, partitions, 0, map[string]string{
+		"retention.ms": fmt.Sprint(retention.Milliseconds()), "segment.bytes": fmt.Sprint(64 << 20),
+	})
 	q.client = q.cluster.Client(t, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(time.Millisecond), kgo.MaxBufferedRecords(1024))
 	t.Cleanup(q.client.Close)
 	return q
