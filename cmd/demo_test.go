@@ -169,8 +169,8 @@ func TestMemoryIsBoundUnlessTheEnvironmentSaysOtherwise(t *testing.T) {
 	if got := boundMemory(func(string) (string, bool) { return "", false }, 1<<30); got != gcPercent {
 		t.Errorf("a worker may go up to %d, want %d", got, gcPercent)
 	}
-	if got := debug.SetMemoryLimit(-1); got != 1<<30+64<<20 {
-		t.Errorf("limit %d, want the budget and 64 MiB", got)
+	if got := debug.SetMemoryLimit(-1); got != 1<<30+memoryHeadroom {
+		t.Errorf("limit %d, want the budget and %d", got, memoryHeadroom)
 	}
 	if got := debug.SetGCPercent(100); got != gcPercent {
 		t.Errorf("GOGC %d, want %d", got, gcPercent)

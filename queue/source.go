@@ -103,6 +103,7 @@ type Status struct {
 	Buffered       int64 `json:"buffered"`        // messages received, not handed out
 	BufferedBytes  int64 `json:"buffered_bytes"`  //
 	RequestedBytes int64 `json:"requested_bytes"` // asked of the broker and not arrived
+	Full           bool  `json:"full,omitempty"`  // Fetch waits, and nothing is asked for before more of what was handed out has ended
 	Redelivered    int64 `json:"redelivered"`     // messages the broker delivered more than once
 
 	// PassedOver counts messages that were never delivered to us, by reason:

@@ -22,6 +22,9 @@ type outbox struct {
 	compose func(*doomed) queue.Message // what is stored for a part
 	bury    func([]doomed)              // ends parts that are stored
 
+	most  int   // parts in one put
+	bytes int64 // and bytes
+
 	mu      sync.Mutex
 	pending []doomed // in order
 	why     string   // the last failure of the sink; empty: it works
@@ -30,14 +33,14 @@ type outbox struct {
 	hurry   chan struct{} // closed when waits have to be short
 }
 
-// At most this much goes into one Put.
+// At most this much goes into one Put of letters.
 const (
 	partsPerPut = 512
 	bytesPerPut = 4 << 20
 )
 
 func newOutbox(w *Worker, sink queue.Sink, what string) *outbox {
-	return &outbox{w: w, sink: sink, what: what, wake: make(chan struct{}, 1), hurry: make(chan struct{})}
+	return &outbox{w: w, sink: sink, what: what, most: partsPerPut, bytes: bytesPerPut, wake: make(chan struct{}, 1), hurry: make(chan struct{})}
 }
 
 // hasten shortens the waits between tries, once, because the process stops.
@@ -93,7 +96,7 @@ func (o *outbox) take() []doomed {
 	var ds []doomed
 	var bytes int64
 	n := 0
-	for ; n < len(o.pending) && len(ds) < partsPerPut && bytes < bytesPerPut; n++ {
+	for ; n < len(o.pending) && len(ds) < o.most && bytes < o.bytes; n++ {
 		if d := o.pending[n]; d.p.open() && d.p.m.hold() { // Put reads the message
 			d.p.m.puts.Add(1)
 			ds = append(ds, d)
@@ -103,6 +106,8 @@ func (o *outbox) take() []doomed {
 	clear(o.pending[:n])
 	if o.pending = o.pending[n:]; len(o.pending) == 0 {
 		o.pending = nil
+	} else {
+		poke(o.wake) // for who puts beside this one
 	}
 	return ds
 }

@@ -18,7 +18,7 @@ const (
 func (w *Worker) relieve(now time.Time) {
 	stalled := map[*strand]*holdup{}
 	for _, s := range w.strandList() {
-		if st := s.look(now); !s.info.Parked && holdsUp(st.State) && now.Sub(st.Since) >= stalledFor {
+		if !s.info.Parked && s.heldUp(now) {
 			stalled[s] = &holdup{}
 		}
 	}
@@ -45,11 +45,18 @@ func (w *Worker) relieve(now time.Time) {
 	}
 }
 
-// holdsUp says that a strand in that state is not fetched because of what it holds.
-func holdsUp(state string) bool {
-	switch state {
-	case strandWindowFull, strandBytesFull, strandBudgetExhausted, queue.StateStalled:
+// heldUp says that a strand was not fetched for a while because of what it holds.
+func (s *strand) heldUp(now time.Time) bool {
+	st := s.look(now)
+	s.mu.Lock()
+	full := s.full
+	s.mu.Unlock()
+	if !full.IsZero() && now.Sub(full) >= stalledFor {
 		return true
+	}
+	switch st.State {
+	case strandWindowFull, strandBytesFull, strandBudgetExhausted, queue.StateStalled:
+		return now.Sub(st.Since) >= stalledFor
 	}
 	return false
 }

@@ -15,10 +15,19 @@ import (
 // take them.
 const ReleasedDeferred = "deferred"
 
+// So much is parked at a time: a destination at half of a queue's speed parks tens of
+// thousands a second, and each put waits for the broker.
+const (
+	partsPerPark = 1024
+	bytesPerPark = 8 << 20
+	parkingPuts  = 4 // under way side by side
+)
+
 // newParker is where parts go that a lane does not take: live ones are parked, and what
 // was parked is deferred.
 func newParker(w *Worker, parked queue.Parked) *outbox {
 	o := newOutbox(w, parked, "parked queue")
+	o.most, o.bytes = partsPerPark, bytesPerPark
 	o.needs = func(d *doomed) bool { return !d.p.m.strand.info.Parked }
 	o.loses = func() bool { return mutant.On(mutant.ParkUnstored) }
 	o.crash = func() { failpoint.Hit(failpoint.ParkPut) }

@@ -312,6 +312,11 @@ func (s *strand) look(now time.Time) StrandStatus {
 	s.source.sums.note(&s.info, &q)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !q.Full {
+		s.full = time.Time{}
+	} else if s.full.IsZero() {
+		s.full = now
+	}
 	st := StrandStatus{
 		Source: s.info.Source, Name: s.info.Name, Incarnation: s.info.Incarnation,
 		State: s.state, Why: s.why,

@@ -60,6 +60,7 @@ type strand struct {
 	shown      string    // the state that people see: the queue's may be in front
 	shownSince time.Time //
 	looked     time.Time // when it was last compared
+	full       time.Time // since when the queue says that it is full; zero: it does not
 }
 
 func (w *Worker) newStrand(q queue.Strand) *strand {

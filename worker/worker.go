@@ -115,7 +115,9 @@ func (w *Worker) Run(ctx context.Context, sources ...queue.Source) error {
 	background.Go(func() { defer w.crash(); w.letters.run(lettersCtx) })
 	background.Go(func() { defer w.crash(); w.sweep(lettersCtx) })
 	if w.parker != nil {
-		background.Go(func() { defer w.crash(); w.parker.run(lettersCtx) })
+		for range parkingPuts {
+			background.Go(func() { defer w.crash(); w.parker.run(lettersCtx) })
+		}
 	}
 
 	errs := make([]error, len(sources))

@@ -41,6 +41,7 @@ func (s *strand) Status() queue.Status {
 	if st.Unsettled > 0 {
 		st.Oldest = s.oldestLocked()
 	}
+	st.Full = s.demand.waiting && len(s.in) == 0 && s.cursor != nil && s.cursor.mark.Span() >= s.src.cfg.Span
 	st.State, st.Cause = s.stateLocked(now)
 	return st
 }

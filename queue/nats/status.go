@@ -118,6 +118,7 @@ func (s *strand) Status() queue.Status {
 		Unsettled:   s.unsettled.Load(),
 		Redelivered: s.redeliverd.Load(),
 		PassedOver:  s.passedOver(n),
+		Full:        s.starved.Load(),
 	}
 	s.mu.Lock()
 	st.Buffered, st.BufferedBytes = int64(len(s.in)), s.inBytes
