@@ -24,7 +24,7 @@ func (l *lane) attempt(r *runner, b *batch, turn bool) bool {
 	if !l.ready(r, b) {
 		return false
 	}
-	l.askAgain = 0
+	l.askAgain.Store(0)
 	for !b.hold() {
 		if !l.keepOpen(b) {
 			return true
@@ -147,7 +147,7 @@ func (l *lane) flightEnded() {
 // that is due before what the lane waits for, or it succeeded, so that new parts may
 // be tried.
 func (l *lane) movesLocked() bool {
-	if l.inst == nil || l.askAgain != 0 { // it waits for Init or for IsReady
+	if l.inst == nil || l.askAgain.Load() != 0 { // it waits for Init or for IsReady
 		return false
 	}
 	switch l.state {

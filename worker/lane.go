@@ -51,12 +51,12 @@ type lane struct {
 	// Of whoever holds the token, here and below.
 	inst     *instance
 	call     *call
-	askAgain time.Duration // until IsReady is asked again
-	slow     atomic.Bool   // runs on a goroutine of its own
-	fresh    atomic.Bool   // no Flush of it has returned yet
-	renew    atomic.Bool   // an instance was spent
-	workTurn bool          // it was woken from the line for work bytes
-	deaf     bool          // a SetUrgent was abandoned: it is not called again
+	askAgain atomic.Int64 // nanoseconds until IsReady is asked again; who parks what the lane holds resets it
+	slow     atomic.Bool  // runs on a goroutine of its own
+	fresh    atomic.Bool  // no Flush of it has returned yet
+	renew    atomic.Bool  // an instance was spent
+	workTurn bool         // it was woken from the line for work bytes
+	deaf     bool         // a SetUrgent was abandoned: it is not called again
 
 	// scheduled is the token: somebody will run the lane or runs it, or it lies on
 	// the wheel or in line for work. Who sets it has to schedule.
@@ -208,7 +208,7 @@ func (l *lane) wakeUp(gen uint32) bool {
 func (l *lane) run(r *runner) {
 	turn := l.workTurn
 	l.workTurn = false
-	for l.ensure(r) && (l.askAgain == 0 || l.readyAgain(r)) {
+	for l.ensure(r) && (l.askAgain.Load() == 0 || l.readyAgain(r)) {
 		b := l.next(r.now())
 		if b == nil {
 			break

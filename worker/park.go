@@ -111,7 +111,8 @@ func (l *lane) parkAllLocked(inHand *batch) {
 		*q = fifo{}
 		l.turnAwayLocked(first)
 	}
-	l.failing, l.probe, l.askAgain, l.notBefore = false, false, 0, time.Time{}
+	l.failing, l.probe, l.notBefore = false, false, time.Time{}
+	l.askAgain.Store(0)
 }
 
 // gaveUpLocked notes a failure of a lane of a route that parks. True: it is blocked,

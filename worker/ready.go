@@ -76,7 +76,7 @@ func (l *lane) answered(r *runner, c *call, began time.Time, ok bool, v *verdict
 	}
 	if v != nil {
 		l.entry.errors[v.class].Add(1)
-		l.speak(v, l.askAgain)
+		l.speak(v, time.Duration(l.askAgain.Load()))
 		return false, true, began, "IsReady: " + v.text
 	}
 	return ok, true, began, notReady
@@ -88,11 +88,9 @@ func (l *lane) unreadyLocked(asked time.Time, why string) {
 		l.idleLocked(asked)
 		return
 	}
-	if l.askAgain = l.askAgain * 3 / 2; l.askAgain < readyFirst {
-		l.askAgain = readyFirst
-	}
-	l.askAgain = min(l.askAgain, readyMost)
-	wait := jitter(l.askAgain)
+	again := min(max(time.Duration(l.askAgain.Load())*3/2, readyFirst), readyMost)
+	l.askAgain.Store(int64(again))
+	wait := jitter(again)
 	if l.w.urgent.Load() {
 		wait = readyUrgent
 	}

@@ -24,7 +24,8 @@ func (l *lane) adopt() bool {
 	old := l.inst
 	l.version = l.entry.newest.Load()
 	l.inst, l.flusher = nil, nil
-	l.opening, l.askAgain, l.notBefore, l.deaf = nil, 0, time.Time{}, false
+	l.opening, l.notBefore, l.deaf = nil, time.Time{}, false
+	l.askAgain.Store(0)
 	for _, b := range l.retry {
 		b.nextTry, b.backoff = time.Time{}, nil
 	}
