@@ -21,14 +21,15 @@ import (
 // broker is a nats-server child with a store of its own. After a restart it has
 // the same port and the same name.
 type broker struct {
-	name string
-	dir  string
-	sync bool
-	tls  *certificate // nil: plain text
-	url  string
-	proc *process
-	nc   *nats.Conn // the test's own connection; reconnects at once
-	js   jetstream.JetStream
+	name    string
+	dir     string
+	sync    bool
+	tls     *certificate // nil: plain text
+	url     string
+	durable string // that workers share
+	proc    *process
+	nc      *nats.Conn // the test's own connection; reconnects at once
+	js      jetstream.JetStream
 }
 
 const (
@@ -43,7 +44,7 @@ func startBroker(t *testing.T, sync bool) *broker {
 
 func startBrokerWith(t *testing.T, b *broker) *broker {
 	t.Helper()
-	b.name, b.dir = "e2e-"+rand.Text(), t.TempDir()
+	b.name, b.dir, b.durable = "e2e-"+rand.Text(), t.TempDir(), durableName
 	b.start(t)
 	var err error
 	b.nc, err = nats.Connect(b.url, append(b.trust(), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond),
@@ -59,12 +60,12 @@ func startBrokerWith(t *testing.T, b *broker) *broker {
 }
 
 func (b *broker) source(string) string {
-	return natsSource(b.url, "")
+	return natsSource(b.url, b.durable, "")
 }
 
 // natsSource is the source of a configuration file, with more keys of it.
-func natsSource(url, more string) string {
-	return fmt.Sprintf("nats: {url: %q, stream: %s, durable: %s, subjects: [logs.>], ack_wait: %s%s}", url, streamName, durableName, ackWait, more)
+func natsSource(url, durable, more string) string {
+	return fmt.Sprintf("nats: {url: %q, stream: %s, durable: %s, subjects: [logs.>], ack_wait: %s%s}", url, streamName, durable, ackWait, more)
 }
 
 func (b *broker) send(_ *testing.T, load *ledger.Load) ledger.Send {
@@ -75,7 +76,7 @@ func (b *broker) letters(t *testing.T) int64 {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	s, err := b.js.Stream(ctx, streamName+"_"+durableName+"_DLQ")
+	s, err := b.js.Stream(ctx, streamName+"_"+b.durable+"_DLQ")
 	if err != nil {
 		t.Fatalf("couldn't ask for the dead letters: %v", err)
 	}
@@ -151,7 +152,7 @@ func (b *broker) consumer(t *testing.T) *jetstream.ConsumerInfo {
 func (b *broker) tryConsumer(ctx context.Context) (*jetstream.ConsumerInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	c, err := b.js.Consumer(ctx, streamName, durableName)
+	c, err := b.js.Consumer(ctx, streamName, b.durable)
 	if err != nil {
 		return nil, err
 	}

@@ -26,7 +26,7 @@ func (b *broker) letterBodies(t *testing.T) (all [][]byte) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	s, err := b.js.Stream(ctx, streamName+"_"+durableName+"_DLQ")
+	s, err := b.js.Stream(ctx, streamName+"_"+b.durable+"_DLQ")
 	if err != nil {
 		t.Fatalf("couldn't ask for the dead letters: %v", err)
 	}

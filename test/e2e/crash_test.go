@@ -68,8 +68,6 @@ const (
 	ofKafka = "NATS stores no offsets: see ack.before and ack.sent"
 	noSweep = "parked records are not swept: they are served lane by lane"
 
-	ofParked = "the matrix parks nothing: see TestParkedCrash of queue/kafka"
-
 	noGroup = "the consumers of a durable share it without rounds"
 )
 
@@ -83,6 +81,10 @@ var (
 		{failpoint.FlushAfter, 20, nil},
 		{failpoint.PartsBetween, 30, nil},
 		{failpoint.LetterPut, 3, nil},
+		{failpoint.ParkPut, 3, nil},
+		{failpoint.ParkServed, 30, nil},
+		{failpoint.ParkedMoved, 1, map[string]string{"nats": noSweep}},
+		{failpoint.ParkedCommitted, 1, map[string]string{"nats": noSweep}},
 		{failpoint.AckBefore, 150, nil},
 		{failpoint.AckSent, 150, map[string]string{"kafka": ofNATS}},
 		{failpoint.CommitBefore, 2, map[string]string{"nats": ofKafka}},
@@ -91,8 +93,6 @@ var (
 		{failpoint.DrainRelease, 1, nil},
 		{failpoint.ReloadSwap, 1, nil},
 		{failpoint.RebalanceBetween, 1, map[string]string{"nats": noGroup}},
-		{failpoint.ParkedMoved, 1, map[string]string{"nats": noSweep, "kafka": ofParked}},
-		{failpoint.ParkedCommitted, 1, map[string]string{"nats": noSweep, "kafka": ofParked}},
 	}
 	jobCrashPoints = []crashPoint{
 		{failpoint.JobPublish, 1, nil},

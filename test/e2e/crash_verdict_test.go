@@ -19,7 +19,7 @@ func (x *crashed) bound() int {
 	if x.goesOn() && !abandoned || x.action == term && !x.cutShort() {
 		return 0
 	}
-	return killRepeats(x.queue)
+	return x.repeats()
 }
 
 // verdict compares what arrived with what was sent, and with what may come twice.
@@ -56,6 +56,10 @@ func keptAll(t *testing.T, all map[string]*ledger.Verdict) (confirmed, lost, dup
 // drained waits until the queue of a live worker knows that everything has ended.
 func (x *crashed) drained(t *testing.T, within time.Duration) {
 	t.Helper()
+	if x.parks() {
+		x.parked().empties(t, within)
+		return
+	}
 	drainedRig(t, x.rig, x.kafka, within)
 }
 

@@ -27,20 +27,22 @@ const (
 type crashed struct {
 	*crashCell
 	*rig
-	kafka *kafka // nil: NATS
-	first *pod   // meets the fault
-	pods  []*pod // that have to be stopped at the end
+	kafka  *kafka // nil: NATS
+	window int
+	first  *pod   // meets the fault
+	pods   []*pod // that have to be stopped at the end
 }
 
 // crashWorker runs a cell of a worker under load.
 func crashWorker(t *testing.T, c *crashCell) {
 	x := newCrashed(t, c)
-	config := x.config(t, "w1", crashWindow)
+	config := x.config(t, "w1", x.window)
 	halt := x.traffic(t, config)
 
 	x.first = x.begin(t, "w1", config)
 	x.provoke(t)
 	c.fired(t, 1)
+	x.slow.recovers()
 	fault, next := time.Now(), x.journal.Tried()
 	x.after(t, config)
 	eventually(t, time.Minute, "logs of after the fault arrive", func() bool { return x.slow.newest.Load() >= next })
@@ -61,8 +63,11 @@ func crashWorker(t *testing.T, c *crashCell) {
 // newCrashed makes the rig of a cell.
 func newCrashed(t *testing.T, c *crashCell) *crashed {
 	t.Helper()
-	x := &crashed{crashCell: c}
+	x := &crashed{crashCell: c, window: crashWindow}
 	x.rig, x.kafka = boundedRig(t, c.queue)
+	if c.parks() {
+		x.blocked, x.window = parksSoon, crashParked
+	}
 	return x
 }
 
@@ -93,6 +98,9 @@ func (x *crashed) traffic(t *testing.T, config string) (halt func()) {
 	t.Helper()
 	x.setup(t, config)
 	load := x.load(30)
+	if x.parks() {
+		load = x.load(3 * crashLanes)
+	}
 	load.Logs, load.Groups = 1, crashBegun
 	if x.Point == failpoint.LetterPut {
 		load.Keys = ledger.Keys(40, "waits", "slow", "both", homeless)
@@ -121,8 +129,12 @@ func (x *crashed) provoke(t *testing.T) {
 	case failpoint.ReloadSwap:
 		x.flows(t)
 		x.timeout = 15*time.Second - x.timeout // of each flusher: 7 s, then 8 s again
-		x.config(t, "w1", crashWindow)
+		x.config(t, "w1", x.window)
 		x.first.signal(syscall.SIGHUP)
+	case failpoint.ParkPut:
+		x.slow.fails(refuses, nil)
+	case failpoint.ParkServed, failpoint.ParkedCommitted, failpoint.ParkedMoved:
+		x.backlog(t)
 	case failpoint.RebalanceBetween:
 		x.kafka.settled(t, 1)
 		x.flows(t)
@@ -133,7 +145,7 @@ func (x *crashed) provoke(t *testing.T) {
 // join starts another worker.
 func (x *crashed) join(t *testing.T) {
 	t.Helper()
-	x.pods = append(x.pods, x.pod(t, "failing", "w2", x.config(t, "w2", crashWindow)))
+	x.pods = append(x.pods, x.pod(t, "failing", "w2", x.config(t, "w2", x.window)))
 }
 
 // after waits for what the action leads to and sees to it that somebody goes on.

@@ -107,13 +107,18 @@ func (k *kafka) letters(t *testing.T) int64 {
 // lag is how many messages of the log lie at or after the committed offsets.
 func (k *kafka) lag(t *testing.T) int64 {
 	t.Helper()
-	committed := k.cluster.Committed(t, k.group, k.topic)
-	starts := k.cluster.Starts(t, k.topic)
+	return k.lagOf(t, k.group, k.topic)
+}
+
+func (k *kafka) lagOf(t *testing.T, group, topic string) int64 {
+	t.Helper()
+	committed := k.cluster.Committed(t, group, topic)
+	starts := k.cluster.Starts(t, topic)
 	var lag int64
-	for p, end := range k.cluster.Ends(t, k.topic) {
+	for p, end := range k.cluster.Ends(t, topic) {
 		at := starts[p]
 		if c, ok := committed[p]; ok {
-			at = c.Offset
+			at = max(at, c.Offset)
 		}
 		lag += end - at
 	}

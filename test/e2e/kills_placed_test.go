@@ -102,7 +102,7 @@ func (s *killSeries) run(t *testing.T) killSum {
 		return s.killInTurn(t)
 	}
 	x := s.crashed(t)
-	config := x.config(t, "w1", crashWindow)
+	config := x.config(t, "w1", x.window)
 	halt := x.traffic(t, config)
 	for n := range s.kills {
 		x.first = x.begin(t, "w1", config)
@@ -130,7 +130,7 @@ func (s *killSeries) crashed(t *testing.T) *crashed {
 func (s *killSeries) killInTurn(t *testing.T) killSum {
 	t.Helper()
 	x := s.crashed(t)
-	configs := map[string]string{"w1": x.config(t, "w1", crashWindow), "w2": x.config(t, "w2", crashWindow)}
+	configs := map[string]string{"w1": x.config(t, "w1", x.window), "w2": x.config(t, "w2", x.window)}
 	halt := x.traffic(t, configs["w1"])
 	one, other := x.begin(t, "w1", configs["w1"]), "w2"
 	var again int
@@ -181,11 +181,12 @@ func (s *killSeries) died(t *testing.T, p *process, n int) {
 // settle lets a last worker do what is left, and judges.
 func (s *killSeries) settle(t *testing.T, x *crashed, config string, kills int) killSum {
 	t.Helper()
+	x.slow.recovers()
 	p := x.pod(t, "failing", "w1", config)
 	x.drained(t, 2*time.Minute)
 	p.status(t)
 	p.terminate(t)
-	x.verdict(t, kills*killRepeats(s.queue))
+	x.verdict(t, kills*x.repeats())
 	return s.sum(x.row)
 }
 

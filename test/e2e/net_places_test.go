@@ -62,9 +62,9 @@ type behind struct {
 
 func (b *behind) source(string) string {
 	if b.tls != nil {
-		return natsSource("tls://"+b.proxy, trusting(b.tls))
+		return natsSource("tls://"+b.proxy, b.durable, trusting(b.tls))
 	}
-	return natsSource("nats://"+b.proxy, "")
+	return natsSource("nats://"+b.proxy, b.durable, "")
 }
 
 // beforeKafka puts it between workers and a broker, which advertises its address.

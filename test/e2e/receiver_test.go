@@ -26,6 +26,7 @@ type receiver struct {
 	more   string        // keys of the flusher entry, each behind a comma
 	delay  time.Duration // before a request is stored
 	run    string
+	outage atomic.Pointer[outage] // nil: it is well
 
 	mu     sync.Mutex
 	file   *os.File
@@ -58,6 +59,10 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	body, err := io.ReadAll(req.Body)
 	if err != nil {
 		http.Error(w, "this request has no end", http.StatusBadRequest) // as servers do
+		return
+	}
+	if o := r.outage.Load(); o != nil && o.meets(r.keyOf(body)) {
+		o.answer(w, req)
 		return
 	}
 	select {

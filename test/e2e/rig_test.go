@@ -35,6 +35,7 @@ type rig struct {
 	drain   time.Duration
 	timeout time.Duration           // of a flush
 	limits  string                  // beside the window
+	blocked string                  // when_blocked of the usual routes, with what belongs to it
 	first   func(pod string) string // routes before the usual ones, if any
 	within  func(group uint64) bool // the groups that have to arrive; nil: all
 	dir     string                  // of what workers write
@@ -65,7 +66,7 @@ func newRig(t *testing.T, sync bool) *rig {
 func rigOn(t *testing.T, q queued) *rig {
 	t.Helper()
 	const run = "r"
-	r := &rig{queued: q, run: run, drain: 10 * time.Second, timeout: 8 * time.Second, first: func(string) string { return "" }, dir: t.TempDir(), path: filepath.Join(t.TempDir(), "journal")}
+	r := &rig{queued: q, run: run, drain: 10 * time.Second, timeout: 8 * time.Second, blocked: "wait", first: func(string) string { return "" }, dir: t.TempDir(), path: filepath.Join(t.TempDir(), "journal")}
 	r.slow, r.both = startReceiver(t, run, slow), startReceiver(t, run, slow/5)
 	var err error
 	if r.journal, err = ledger.OpenJournal(r.path); err != nil {
@@ -88,21 +89,21 @@ func (r *rig) config(t *testing.T, name string, window int) string {
 	return r.write(t, name, window, r.first(name)+fmt.Sprintf(`
   - name: waits
     match: {project: waits}
-    when_blocked: wait
+    when_blocked: %[7]s
     flushers:
       - {type: file, root: %[1]q, path: "waits/%[2]s/{project}/{logstore}.jsonl.gz", batch: {wait: 1s}, flush_timeout: %[5]s}
   - name: slow
     match: {project: slow}
-    when_blocked: wait
+    when_blocked: %[7]s
     flushers:
       - {type: http, url: %[3]q%[6]s, flush_timeout: %[5]s}
   - name: both
     match: {project: both}
-    when_blocked: wait
+    when_blocked: %[7]s
     flushers:
       - {type: file, name: file, root: %[1]q, path: "both/%[2]s/{project}/{logstore}.pb.zst", format: loggroup, flush_timeout: %[5]s}
       - {type: http, name: http, url: %[4]q, flush_timeout: %[5]s}
-`, r.dir, name, r.slow.url, r.both.url, r.timeout, r.slow.more))
+`, r.dir, name, r.slow.url, r.both.url, r.timeout, r.slow.more, r.blocked))
 }
 
 // write makes a configuration file with the given routes.

@@ -1,0 +1,56 @@
+//go:build unix
+
+package e2e
+
+import (
+	"testing"
+
+	"github.com/flushline/flushline/internal/failpoint"
+)
+
+// What a worker may hold of what is parked: the bounds on duplicates follow from it.
+const (
+	crashParked  = 20  // messages of a strand, live or parked
+	crashLanes   = 30  // of the destination that dies: more than partitions
+	crashBacklog = 150 // records that are parked before they are served
+)
+
+// parks says that the point is one of parking.
+func (c *crashCell) parks() bool {
+	switch c.Point {
+	case failpoint.ParkPut, failpoint.ParkServed, failpoint.ParkedMoved, failpoint.ParkedCommitted:
+		return true
+	}
+	return false
+}
+
+func (x *crashed) parked() *parkedRig {
+	return &parkedRig{rig: x.rig, kafka: x.kafka, entries: parkedEntries}
+}
+
+// backlog has records parked, and then served. For the move of a dead lane's records on
+// Kafka every other lane stays dead: a partition with one of each kind has them moved.
+func (x *crashed) backlog(t *testing.T) {
+	t.Helper()
+	x.parked().dies(t, refuses, nil)
+	x.parked().parks(t, crashBacklog)
+	if x.Point == failpoint.ParkedMoved {
+		x.slow.fails(refuses, odd)
+		return
+	}
+	x.slow.recovers()
+}
+
+// repeats is how many messages may come twice after the fault, if the process ends by it
+// or is given up: what it held of live strands, and of parked ones. Those are on NATS one
+// a lane, and on Kafka one a partition, of which more was delivered than was committed,
+// and a put again may be stored twice.
+func (x *crashed) repeats() int {
+	switch {
+	case !x.parks():
+		return killRepeats(x.queue)
+	case x.kafka == nil:
+		return crashWindow + crashLanes*crashParked
+	}
+	return killRepeats(x.queue) + partitions*crashParked + 2*crashCommit
+}
