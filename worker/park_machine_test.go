@@ -6,6 +6,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/flushline/flushline/internal/steps"
 	"github.com/flushline/flushline/queue"
 )
 
@@ -15,12 +16,13 @@ import (
 // last failed and has been healthy for ten seconds.
 func TestParkingMachine(t *testing.T) {
 	t.Parallel()
+	count := steps.Count(t)
 	rapid.Check(t, func(t *rapid.T) {
 		var k parking
 		now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 		var lastTry, lastFailure time.Time
 		delivered := false
-		t.Repeat(map[string]func(*rapid.T){
+		t.Repeat(count.Of(map[string]func(*rapid.T){
 			"time": func(t *rapid.T) {
 				now = now.Add(time.Duration(rapid.IntRange(1, 20_000).Draw(t, "ms")) * time.Millisecond)
 			},
@@ -72,7 +74,7 @@ func TestParkingMachine(t *testing.T) {
 					t.Fatalf("the next try is %s away", k.probeAt.Sub(now))
 				}
 			},
-		})
+		}))
 	})
 }
 

@@ -21,6 +21,8 @@ var machines = []stepMachine{
 	{"retry", "worker", "TestRetries", 3, 1000},
 	{"guard of dead letters", "worker", "TestTheGuard", 1, 50000},
 	{"drain", "worker", "TestDrains", 3, 1000},
+	{"parking", "worker", "TestParkingMachine", 1, 20000},
+	{"sweep of parked records", "queue/kafka", "TestSweepKeepsEveryRecord", 1, 5000},
 	{"reload", "worker", "TestReloadsLoseAndDuplicateNothing", 1, 1000},
 	{"what is held of NATS", "queue/nats", "TestTheBook", 1, 3000},
 	{"pulls of NATS", "queue/nats", "TestPullsBalance", 1, 50000},
