@@ -25,7 +25,7 @@ func newInside(dir string) *inside {
 	if runtime.GOOS == "linux" {
 		host = fmt.Sprintf("127.%d.%d.%d", 64+rand.IntN(64), rand.IntN(256), 1+rand.IntN(254))
 	}
-	return &inside{&broker{dir: dir}, fmt.Sprintf("%s:%d", host, 20_000+rand.IntN(12_000))}
+	return &inside{&broker{dir: dir, durable: durableName}, fmt.Sprintf("%s:%d", host, 20_000+rand.IntN(12_000))}
 }
 
 func (i *inside) source(string) string {
