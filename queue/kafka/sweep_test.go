@@ -256,7 +256,7 @@ func sweepAll(log []int, takes func(int) bool, patience, room int, licensed bool
 		if w.waiting >= room {
 			w.crowd()
 		}
-		_ = w.drops()
+		_ = w.drops() // taken here as the strand takes it; this test looks at the end alone
 	}
 	for !w.over(w.read == len(log)) {
 		if w.read < len(log) && w.reads() {

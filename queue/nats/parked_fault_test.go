@@ -170,9 +170,6 @@ func TestServingSurvivesARestartOfTheServer(t *testing.T) {
 // drained all the same, and no more strands live at once than may.
 func TestManyParkedLanesTakeTurns(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("240 lanes")
-	}
 	r := newParkedRig(t, startBroker(t))
 	of := r.open()
 	p := newParkedPod(t)
