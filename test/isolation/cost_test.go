@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/flushline/flushline/internal/proof"
-	"github.com/flushline/flushline/worker"
 )
 
 // Parking costs CPU: at most three times of what it costs to throw the same groups away.
@@ -59,19 +58,22 @@ func cost(t *testing.T, q queued, n int, routes string) float64 {
 	r.begin(t)
 	eventually(t, 2*time.Minute, "all has ended", func() bool {
 		time.Sleep(200 * time.Millisecond) // a snapshot costs CPU as well
-		return ended(r.status(t)) >= int64(n)
+		return r.ended(t) >= int64(n)
 	})
 	used := r.cpu(t)
 	r.stop(t)
 	return float64(used.Microseconds()) / float64(n)
 }
 
-// ended is how many groups of the source are done with.
-func ended(s *worker.Status) int64 {
-	if len(s.Sources) == 0 {
-		return 0
+// ended is how many groups of the queue are done with; what was parked is a source of its own.
+func (r *rig) ended(t *testing.T) int64 {
+	t.Helper()
+	for _, s := range r.status(t).Sources {
+		if s.Name == r.q.name() {
+			return s.Acknowledged
+		}
 	}
-	return s.Sources[0].Acknowledged
+	return 0
 }
 
 // Ten thousand lanes do what ten do, nearly, and cost little memory while they are idle.
@@ -125,7 +127,7 @@ func spread(t *testing.T, q queued, stores, n int) (rate, weight float64) {
 		}
 		last = max(last, x.came)
 	}, func() bool { return r.book.total() >= n })
-	eventually(t, time.Minute, "nothing is in flight", func() bool { return ended(r.status(t)) >= int64(n) })
+	eventually(t, time.Minute, "nothing is in flight", func() bool { return r.ended(t) >= int64(n) })
 	weight = r.weight(t)
 	r.stop(t)
 	if r.book.twice > 0 {
