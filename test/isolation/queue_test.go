@@ -110,7 +110,7 @@ const partitions = 6
 
 func startKafka(t *testing.T) *kafkaQueue {
 	t.Helper()
-	q := &kafkaQueue{cluster: kafkabroker.Shared(t), topic: strings.ReplaceAll(t.Name(), "/", "-")}
+	q := &kafkaQueue{cluster: kafkabroker.Shared(t), topic: strings.NewReplacer("/", "-", "#", "-").Replace(t.Name())}
 	q.cluster.CreateTopic(t, q.topic, partitions, 0, map[string]string{
 		"retention.ms": fmt.Sprint(retention.Milliseconds()), "segment.bytes": fmt.Sprint(64 << 20),
 	})
