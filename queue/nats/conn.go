@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -33,6 +34,9 @@ type Conn struct {
 
 	dropped atomic.Int64 // messages nats.go threw away; zero or a defect
 	changed *broadcast   // told at each disconnect and reconnect
+
+	publishing sync.Mutex
+	answered   *answers // to what is published; nil before the first
 }
 
 // Connect reaches a server, or fails after c.ConnectTimeout (0: never) or when

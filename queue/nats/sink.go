@@ -34,7 +34,6 @@ const (
 // A Sink may be used from any goroutine.
 type Sink struct {
 	conn    *Conn
-	js      jetstream.JetStream
 	stream  string
 	prefix  string // of subjects, with its final dot; empty: subjects are the caller's
 	maxSize int    // of the stream; 0: no limit of its own
@@ -56,12 +55,7 @@ func newSink(ctx context.Context, conn *Conn, stream, prefix string) (*Sink, err
 	if err != nil {
 		return nil, err
 	}
-	js, err := jetstream.NewWithAPIPrefix(conn.nc, trimDot(conn.prefix),
-		jetstream.WithPublishAsyncMaxPending(1<<16), jetstream.WithPublishAsyncTimeout(ackPatience))
-	if err != nil {
-		return nil, fmt.Errorf("couldn't use the JetStream API at %s: %w", conn.prefix, err)
-	}
-	return &Sink{conn: conn, js: js, stream: stream, prefix: prefix, maxSize: max(int(info.Config.MaxMsgSize), 0)}, nil
+	return &Sink{conn: conn, stream: stream, prefix: prefix, maxSize: max(int(info.Config.MaxMsgSize), 0)}, nil
 }
 
 // Describe implements queue.Sink.
@@ -191,39 +185,41 @@ func burst(open []*put) (n int) {
 // must not come before it.
 func (s *Sink) burst(ctx context.Context, ps []*put) {
 	line := s.conn.line.number()
-	futures := make([]jetstream.PubAckFuture, len(ps))
-	for i, p := range ps {
-		if now := s.conn.line.number(); now != line || now == 0 {
-			p.err = errAway
-			break
+	to, err := s.conn.answers()
+	if err != nil {
+		for _, p := range ps {
+			p.note(err)
 		}
-		f, err := s.js.PublishMsgAsync(p.msg, jetstream.WithExpectStream(s.stream), jetstream.WithRetryAttempts(0))
-		if p.note(err); err != nil && !p.final {
-			break
-		}
-		futures[i] = f
+		return
 	}
-	for i, f := range futures {
-		if f != nil {
-			ps[i].await(ctx, f)
-		} else if !ps[i].final && ps[i].err == nil {
-			ps[i].err = errAway
+	all := to.begin(s.stream, len(ps))
+	var stop error
+	for i, p := range ps {
+		if now := s.conn.line.number(); stop == nil && (now != line || now == 0) {
+			stop = errAway
+		}
+		if stop != nil {
+			all.unsent(i, errAway)
+			continue
+		}
+		p.msg.Reply = all.reply(i)
+		if err := s.conn.nc.PublishMsg(p.msg); err != nil {
+			if p.note(err); !p.final {
+				stop = err
+			}
+			all.unsent(i, err)
+		}
+	}
+	for i, err := range all.await(ctx, s.conn, line) {
+		if p := ps[i]; err != nil {
+			p.note(err)
+		} else {
+			p.err, p.final = nil, true
 		}
 	}
 }
 
 var errAway = errors.New("the server is away, or the connection was lost before it answered")
-
-func (p *put) await(ctx context.Context, f jetstream.PubAckFuture) {
-	select {
-	case <-f.Ok():
-		p.err, p.final = nil, true
-	case err := <-f.Err():
-		p.note(err)
-	case <-ctx.Done():
-		p.note(fmt.Errorf("no answer, it may have been stored: %w", ctx.Err()))
-	}
-}
 
 // note keeps an error and decides whether trying again can help.
 func (p *put) note(err error) {
@@ -253,7 +249,7 @@ func explainPut(err error, subject string) error {
 	switch {
 	case errors.As(err, &api) && full(api):
 		return fmt.Errorf("the stream is full or cannot be written: %w", err)
-	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrNoStreamResponse):
+	case errors.Is(err, nats.ErrNoResponders):
 		return fmt.Errorf("no stream takes the subject %q: the stream does not list it, is missing or has no leader: %w", subject, err)
 	}
 	return err
@@ -274,6 +270,7 @@ func (s *Sink) prepare(m *queue.Message) ([]*nats.Msg, error) {
 	for i := range pieces {
 		out[i] = &nats.Msg{Subject: subject, Data: pieces[i].Value, Header: wireHeader(pieces[i].Headers)}
 		out[i].Header.Set(jetstream.MsgIDHeader, newMsgID())
+		out[i].Header.Set(jetstream.ExpectedStreamHeader, s.stream)
 		if s.tails && i > 0 {
 			id, _ := pieces[i].Header(queue.HeaderPartOf)
 			out[i].Subject = tailSubject(subject, id)

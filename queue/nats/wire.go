@@ -125,5 +125,3 @@ func (s *Sink) wireSize(m *queue.Message) int {
 }
 
 func headerSize(key string, value int) int { return len(key) + value + len(": \r\n") }
-
-func trimDot(s string) string { return strings.TrimSuffix(s, ".") }
