@@ -22,10 +22,11 @@ func (h parkedHost) Gate(id queue.Lane) queue.Gate {
 	if w.urgent.Load() {
 		return queue.GateShut
 	}
-	w.mu.Lock()
-	l := w.lanes[laneID{e, protocol.Key{Project: id.Project, Logstore: id.Logstore, Config: id.Config}}]
-	w.mu.Unlock()
-	if l == nil {
+	l, kept := w.parkingOf(laneID{e, protocol.Key{Project: id.Project, Logstore: id.Logstore, Config: id.Config}})
+	switch {
+	case kept != nil:
+		return kept.gate(time.Now())
+	case l == nil:
 		return queue.GateProbe
 	}
 	if l.guard.tripped.Load() || e.guard.tripped.Load() || w.pauseOf(func(p *pause) bool { return p.holdsLane(l) }) != nil {
@@ -34,6 +35,13 @@ func (h parkedHost) Gate(id queue.Lane) queue.Gate {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.park.gate(time.Now())
+}
+
+// parkingOf is a lane, or how one parked that was stopped for being idle.
+func (w *Worker) parkingOf(id laneID) (*lane, *parking) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.lanes[id], w.parkings[id] // which is not written to
 }
 
 // entry finds one of a route, by route/flusher; nil if there is none, or if it leaves.

@@ -336,11 +336,12 @@ func (s *strand) offer(ctx context.Context) {
 	}
 	run := make([]*lane, 0, len(s.touched))
 	for _, sl := range s.touched {
+		surplus := false
 		for {
 			if sl.lane == nil {
 				s.w.runners.schedule(run) // what runs may free the lane we need
 				run = run[:0]
-				if sl.lane = s.findLane(ctx, sl); sl.lane == nil {
+				if sl.lane, surplus = s.findLane(ctx, sl); sl.lane == nil {
 					break // the strand ends; finish releases the parts
 				}
 			}
@@ -353,6 +354,9 @@ func (s *strand) offer(ctx context.Context) {
 			}
 			sl.lane = nil
 		}
+		if surplus {
+			sl.lane = nil // there may be room for it when more comes
+		}
 		sl.first, sl.last, sl.n, sl.bytes = nil, nil, 0, 0
 	}
 	clear(s.touched)
@@ -362,22 +366,25 @@ func (s *strand) offer(ctx context.Context) {
 }
 
 // findLane waits until the lane exists: at `limits.lanes` that takes an idle one
-// to stop.
-func (s *strand) findLane(ctx context.Context, sl *slot) *lane {
+// to stop. A route that parks does so in the end with what has no lane (surplus).
+func (s *strand) findLane(ctx context.Context, sl *slot) (l *lane, surplus bool) {
 	if l := s.w.lane(sl.entry, sl.key); l != nil {
-		return l
+		return l, false
 	}
 	ctx, cancel := s.untilDrained(ctx)
 	defer cancel()
 	for {
 		if l := s.w.lane(sl.entry, sl.key); l != nil {
-			return l
+			return l, false
+		}
+		if s.passesBy(sl, time.Now()) {
+			return s.w.surplusLane(sl.entry, sl.key), true
 		}
 		s.setState(strandLanesExhausted, "`limits.lanes` lanes hold parts; a new key has to wait")
 		select {
 		case <-ctx.Done():
-			return nil
-		case <-time.After(100 * time.Millisecond):
+			return nil, false
+		case <-time.After(lanesAgain):
 		}
 	}
 }

@@ -64,6 +64,7 @@ type lane struct {
 	waiting   bool // on the wheel, and may be woken before its time
 	closed    bool // the batch that forms may not wait to become fuller
 	gone      bool // stopped for being idle: look the lane up again
+	surplus   bool // beyond `limits.lanes`: it has no instance, and parks what comes
 	oddWhy    bool // why is not notReady
 	state     laneState
 	waitGen   uint32 // which wait
@@ -125,9 +126,11 @@ func (l *lane) offer(first, last *part, n int, bytes int64) (ok, run bool) {
 	}
 	s := first.m.strand
 	l.of(s.source.index).received += int64(n)
-	if l.entry.parkAfter.Load() == 0 {
+	parks := l.entry.parkAfter.Load() != 0
+	if !parks {
 		l.park.off()
-	} else if !l.admitLocked(s, first, n, bytes) {
+	}
+	if l.surplus || parks && !l.admitLocked(s, first, n, bytes) {
 		l.turnAwayLocked(first)
 		if l.state == idle {
 			l.since = first.m.received // it is in use, and not to be stopped for being idle

@@ -12,19 +12,30 @@ import (
 
 // lane finds or makes a lane. Nil: `limits.lanes` lanes exist and none is idle.
 func (w *Worker) lane(e *entry, key protocol.Key) *lane {
-	w.mu.Lock()
 	id := laneID{e, key}
-	if l := w.lanes[id]; l != nil {
+	now := time.Now()
+	w.mu.Lock()
+	l := w.lanes[id]
+	if l != nil && !w.surplus[l] {
 		w.mu.Unlock()
 		return l
 	}
 	var stopped []*lane
-	if len(w.lanes) >= w.cfg.Limits.Lanes {
-		stopped = w.evictLocked(max(1, w.cfg.Limits.Lanes/20), time.Now())
+	if w.fullLocked() && now.Sub(w.noneIdle) >= lanesAgain {
+		stopped = w.evictLocked(max(1, w.cfg.Limits.Lanes/20), now)
+		l = w.lanes[id] // a surplus one may have been among them
 	}
-	var l *lane
-	if len(w.lanes) < w.cfg.Limits.Lanes {
-		l = newLane(w, e, key, time.Now())
+	switch {
+	case w.fullLocked():
+		if len(stopped) == 0 {
+			w.noneIdle = now
+		}
+		l = nil
+	case l != nil:
+		w.adoptLocked(l)
+	default:
+		l = newLane(w, e, key, now)
+		l.park = w.recallLocked(id, now)
 		w.lanes[id] = l
 		e.follow(l)
 	}
@@ -33,15 +44,30 @@ func (w *Worker) lane(e *entry, key protocol.Key) *lane {
 	return l
 }
 
+// lanesAgain is how soon idle lanes are looked for again when there were none: that asks
+// each of them.
+const lanesAgain = 100 * time.Millisecond
+
+// fullLocked says that as many lanes have, or may have, an instance as may have one.
+func (w *Worker) fullLocked() bool { return len(w.lanes)-len(w.surplus) >= w.cfg.Limits.Lanes }
+
 // evictLocked stops up to n lanes that have been idle since before a time, the
-// longest idle first: one scan makes room for many.
-func (w *Worker) evictLocked(n int, before time.Time) []*lane {
+// longest idle first: one scan makes room for many. Surplus lanes without parts go
+// beside them.
+func (w *Worker) evictLocked(n int, before time.Time) (out []*lane) {
 	type candidate struct {
 		l     *lane
 		since time.Time
 	}
 	var idlers []candidate
-	for _, l := range w.lanes {
+	for id, l := range w.lanes {
+		if w.surplus[l] {
+			if l.retire() {
+				delete(w.lanes, id)
+				delete(w.surplus, l)
+			}
+			continue
+		}
 		l.mu.Lock()
 		if l.evictableLocked() && l.since.Before(before) {
 			idlers = append(idlers, candidate{l, l.since})
@@ -49,10 +75,11 @@ func (w *Worker) evictLocked(n int, before time.Time) []*lane {
 		l.mu.Unlock()
 	}
 	slices.SortFunc(idlers, func(a, b candidate) int { return a.since.Compare(b.since) })
-	var out []*lane
 	for _, c := range idlers[:min(n, len(idlers))] {
 		if c.l.retire() {
-			delete(w.lanes, laneID{c.l.entry, c.l.key})
+			id := laneID{c.l.entry, c.l.key}
+			delete(w.lanes, id)
+			w.rememberLocked(id, &c.l.park)
 			out = append(out, c.l)
 		}
 	}

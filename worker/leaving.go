@@ -130,6 +130,7 @@ func (w *Worker) retireLeavingLocked() []*lane {
 	for id, l := range w.lanes {
 		if id.entry.isLeaving() && l.retire() {
 			delete(w.lanes, id)
+			delete(w.surplus, l)
 			lanes = append(lanes, l)
 		}
 	}
@@ -164,4 +165,5 @@ func (w *Worker) departLocked(e *entry) {
 		w.departed[i].merge(&e.retired[i])
 	}
 	w.kinds.forget(e)
+	w.forgetLocked(e)
 }

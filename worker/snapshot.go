@@ -209,7 +209,7 @@ func (l *lane) statusLocked(live []*part) LaneStatus {
 // shownLocked is the state that people see.
 func (l *lane) shownLocked() string {
 	switch {
-	case l.park.phase == blocked:
+	case l.park.phase == blocked || l.surplus:
 		return LaneParking
 	case l.state == idle && len(l.dying) > 0:
 		return LaneLettering
@@ -221,6 +221,8 @@ func (l *lane) shownLocked() string {
 func (l *lane) parkStatusLocked() *ParkStatus {
 	ps := &ParkStatus{Phase: phases[l.park.phase]}
 	switch {
+	case l.surplus:
+		ps.Phase, ps.Since = ParkNoLane, l.park.since
 	case l.park.phase != flowing:
 		ps.Since = l.park.since
 	case l.park.cap > 0:

@@ -127,7 +127,7 @@ type LaneStatus struct {
 
 // ParkStatus is why a lane parks.
 type ParkStatus struct {
-	Phase     string    `json:"phase"`               // blocked, recovering, overflow
+	Phase     string    `json:"phase"`               // blocked, recovering, overflow, no_lane
 	Since     time.Time `json:"since,omitzero"`      // of a phase that is not overflow
 	NextProbe time.Time `json:"next_probe,omitzero"` // blocked: no try before
 	Parked    int64     `json:"parked"`              // parts, by this process since it knows the lane
@@ -139,6 +139,7 @@ const (
 	ParkBlocked    = "blocked"    // its destination takes nothing: all but a try now and then is parked
 	ParkRecovering = "recovering" // a try succeeded, 10 s ago at most: one failure blocks it again
 	ParkOverflow   = "overflow"   // it is slower than what comes, and parks what its strand could not hold
+	ParkNoLane     = "no_lane"    // `limits.lanes` lanes are busy: it has no instance, and parks all that comes
 )
 
 // The states of a lane.

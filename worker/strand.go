@@ -49,6 +49,7 @@ type strand struct {
 	served   map[laneID]*slot // of a strand of parked records
 	unwanted []*part          // staged like those in touched, to be skipped
 	largest  int64            // bytes of the largest message seen
+	passedBy time.Time        // when parts without a lane last did not wait for one
 
 	mu       sync.Mutex
 	fetching context.Context // of Fetch; a pause ends it

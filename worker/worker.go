@@ -58,6 +58,9 @@ type Worker struct {
 
 	mu       sync.Mutex
 	lanes    map[laneID]*lane
+	surplus  map[*lane]bool      // those of them beyond `limits.lanes`
+	parkings map[laneID]*parking // of lanes that were stopped for being idle
+	noneIdle time.Time           // when idle lanes were last looked for, and there were none
 	sources  []*source
 	strands  []*strand
 	departed []tally // by source: what entries had counted that are gone
@@ -72,7 +75,7 @@ type laneID struct {
 // New builds a worker; it starts nothing. Errors name the route, flusher or rule.
 func New(cfg Config) (*Worker, error) {
 	cfg.setDefaults()
-	w := &Worker{cfg: cfg, lanes: map[laneID]*lane{}, hurry: make(chan struct{}), started: time.Now()}
+	w := &Worker{cfg: cfg, lanes: map[laneID]*lane{}, surplus: map[*lane]bool{}, parkings: map[laneID]*parking{}, hurry: make(chan struct{}), started: time.Now()}
 	w.setState("starting")
 	w.drainFor.Store(int64(cfg.Drain))
 	w.stopAfter.Store(int64(cfg.DeadLetter.StopAfter))
