@@ -116,11 +116,11 @@ type Status struct {
 const (
 	StateConsuming           = "consuming"
 	StateJoining             = "joining"               // before the first successful exchange with the broker
-	StateBrokerAway          = "broker_away"           // no connection; retrying
+	StateBrokerAway          = "broker_away"           // no connection, or nobody confirms what has to be before it is read; retrying
 	StateAckPendingExhausted = "ack_pending_exhausted" // NATS: MaxAckPending is full through others' fault
 	StateMissing             = "missing"               // stream or consumer is not there; retrying
 	StateTopicMissing        = "topic_missing"         // Kafka: the topic is not there; retrying
-	StateStalled             = "stalled"               // there is lag, Fetch waits and nothing comes; the cause says why
+	StateStalled             = "stalled"               // there is lag, or nobody asked for long whether there is, Fetch waits and nothing comes; the cause says why
 	StateRefused             = "refused"               // the broker denies it (rights, group, settings); retrying
 	StateMisconfigured       = "misconfigured"         // the broker's settings would lose or stall data
 	StateEnded               = "ended"

@@ -207,10 +207,16 @@ func (s *strand) view(l *leader, now time.Time) view {
 		return v
 	}
 	if s.cursor.mark.Span() >= s.src.cfg.Span {
-		if now.Sub(s.moved) > paused {
+		if s.starved = now.Sub(s.moved) > paused; s.starved {
 			return view{again: patient}
 		}
 		return view{again: starvedAgain}
+	}
+	if s.starved { // a pause like any other, but nobody comes back to Fetch behind it
+		s.starved = false
+		if s.resumeLocked(now); s.barredLocked() {
+			return view{}
+		}
 	}
 	v.asks = true
 	return v

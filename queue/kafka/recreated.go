@@ -50,6 +50,14 @@ func (s *strand) resumeLocked(now time.Time) {
 	s.seen = now
 }
 
+// suspicionLocked is why the topic may be another one, and why that is not known yet.
+func (s *strand) suspicionLocked() string {
+	if s.unknown == nil {
+		return s.suspect
+	}
+	return because(s.suspect+"; couldn't find out whether it was made anew", s.unknown)
+}
+
 // barredLocked says whether the log may not be the one that the position is about.
 func (s *strand) barredLocked() bool { return s.suspect != "" || !s.unsure.IsZero() }
 
@@ -101,6 +109,7 @@ func (s *Source) check(ctx context.Context, st *strand) {
 	if err == nil && !other && st.doubts != doubts {
 		err = errDoubtedAgain
 	}
+	st.unknown = err
 	if err == nil && !other && st.again == nil {
 		st.suspect = ""
 		st.trouble.clear()

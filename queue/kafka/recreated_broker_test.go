@@ -3,7 +3,6 @@ package kafka_test
 import (
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,40 +11,60 @@ import (
 	"github.com/twmb/franz-go/pkg/kversion"
 
 	"github.com/flushline/flushline/queue"
+	"github.com/flushline/flushline/queue/kafka"
 	"github.com/flushline/flushline/test/kafkabroker"
 )
+
+// resting is a pod whose strand of partition 0 does not come back to Fetch: it holds
+// message 20 until goOn, and has not been read for so long that its topic has to be
+// confirmed.
+type resting struct {
+	*pod
+	got  seen
+	goOn func()
+}
+
+func rest(t *testing.T, q *testQueue) *resting {
+	t.Helper()
+	r := &resting{}
+	gate := make(chan struct{})
+	var open sync.Once
+	r.goOn = func() { open.Do(func() { close(gate) }) }
+	t.Cleanup(r.goOn)
+	r.pod = startPod(t, q.cfg, func(strand string, d *queue.Delivery) {
+		if string(d.Message().Value) == "0/00020" {
+			<-gate
+		}
+		r.got.take(strand, d)
+	})
+	q.produce(0, 0, 20)
+	q.committedBecomes(0, 20)
+	q.produce(0, 20, 21)
+	eventually(t, "the pause", func() bool { return r.rested(q) })
+	return r
+}
+
+func (r *resting) rested(q *testQueue) bool {
+	r.mu.Lock()
+	s := r.strands[strandOf(q, 0)]
+	r.mu.Unlock()
+	return s != nil && s.Status().Position == 20 && kafka.Rested(s)
+}
 
 // replaced reads 20 messages, pauses on one more, has the topic made anew by replace
 // meanwhile, with 30 messages, and says why the strand of the old one ended. All 30
 // must come.
 func replaced(t *testing.T, q *testQueue, replace func(anew func())) string {
 	t.Helper()
-	var got seen
-	gate := make(chan struct{})
-	var open sync.Once
-	goOn := func() { open.Do(func() { close(gate) }) }
-	t.Cleanup(goOn)
-	var stuck atomic.Bool
-	p := startPod(t, q.cfg, func(strand string, d *queue.Delivery) {
-		if string(d.Message().Value) == "0/00020" {
-			stuck.Store(true)
-			<-gate // who does not come back to Fetch is paused
-		}
-		got.take(strand, d)
-	})
-	q.produce(0, 0, 20)
-	q.committedBecomes(0, 20)
-	q.produce(0, 20, 21)
-	eventually(t, "the pause", stuck.Load)
-	time.Sleep(1500 * time.Millisecond) // of which the answer under way takes half a second
+	p := rest(t, q)
 	replace(func() {
 		q.deleteTopic()
 		eventually(t, "the topic can be made again", func() bool { return q.tryCreate(1) == nil })
 		q.produce(0, 100, 130)
 	})
-	goOn()
+	p.goOn()
 	// Brokers that said the id a moment before are believed, until they say it again.
-	eventually(t, "21 messages of the old topic and 30 of the new", func() bool { return len(got.distinct()) == 51 })
+	eventually(t, "21 messages of the old topic and 30 of the new", func() bool { return len(p.got.distinct()) == 51 })
 	q.committedBecomes(0, 30)
 	p.mu.Lock()
 	ends := p.ended[strandOf(q, 0)]
@@ -66,13 +85,7 @@ func TestTopicMadeAnewUnseen(t *testing.T) {
 	q.cfg.Commit.Every = 10 * time.Millisecond
 	why := replaced(t, q, func(anew func()) {
 		held := make(chan struct{})
-		f.ControlKey(int16(kmsg.Metadata), func(r kmsg.Request) (kmsg.Response, error, bool) {
-			f.KeepControl()
-			if r.GetVersion() == 11 { // ours
-				f.SleepControl(func() { <-held })
-			}
-			return nil, nil, false
-		})
+		holdMetadata(f, held)
 		anew()
 		close(held)
 	})
@@ -114,4 +127,40 @@ func TestTopicMadeAnewOnAnOldBroker(t *testing.T) {
 		t.Errorf("%d messages came, want 20 of the old topic and 30 of the new: %v", n, got.distinct())
 	}
 	p.stop()
+}
+
+// Behind a pause a strand waits for brokers that do not say what its topic is. Its
+// status says so, and it is read as soon as they do.
+func TestTopicThatNobodyConfirms(t *testing.T) {
+	t.Parallel()
+	f := fake(t)
+	q := openQueue(t, f.ListenAddrs())
+	p := rest(t, q)
+	held := make(chan struct{})
+	holdMetadata(f, held)
+	q.produce(0, 21, 30)
+	eventually(t, "the pause, and no answer since", func() bool { return p.rested(q) })
+	p.goOn()
+	eventually(t, "a status that says what it waits for", func() bool {
+		st, ok := p.status(strandOf(q, 0))
+		return ok && st.State == queue.StateBrokerAway && strings.Contains(st.Cause, "the topic is the one it was")
+	})
+	close(held)
+	eventually(t, "all messages", func() bool { return len(p.got.distinct()) == 30 })
+	eventually(t, "a status without trouble", func() bool {
+		st, ok := p.status(strandOf(q, 0))
+		return ok && st.State == queue.StateConsuming
+	})
+	p.stop()
+}
+
+// holdMetadata has a broker keep what we ask it for until held is closed.
+func holdMetadata(f *kfake.Cluster, held <-chan struct{}) {
+	f.ControlKey(int16(kmsg.Metadata), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		f.KeepControl()
+		if r.GetVersion() == 11 { // ours
+			f.SleepControl(func() { <-held })
+		}
+		return nil, nil, false
+	})
 }

@@ -78,8 +78,9 @@ type Source struct {
 	settled map[string]bool              // topics of which the group had committed offsets then
 
 	kicked   chan struct{}
-	wanted   atomic.Bool // somebody wants metadata
-	troubled atomic.Bool // the last metadata left trouble
+	wanted   atomic.Bool           // somebody wants metadata
+	troubled atomic.Bool           // the last metadata left trouble
+	silence  atomic.Pointer[error] // why the last question for metadata had no answer; nil: it had one
 
 	role role
 
@@ -153,6 +154,17 @@ func (s *Source) Totals() queue.Totals {
 		return queue.Totals{}
 	}
 	return queue.Totals{Rebalances: m.Status().Rebalances}
+}
+
+// unwell is what keeps the member from being well; nil: nothing does.
+func (s *Source) unwell() error {
+	s.mu.Lock()
+	m := s.member
+	s.mu.Unlock()
+	if m == nil {
+		return nil
+	}
+	return m.Status().Err
 }
 
 // Run implements queue.Source: it joins the group and serves what it is given. It

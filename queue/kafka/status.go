@@ -13,6 +13,10 @@ import (
 // before it is called stalled.
 const stallAfter = 30 * time.Second
 
+// confirmAfter is how long a strand may wait to hear that it may be read before that
+// is a state: mostly it takes one request.
+const confirmAfter = 3 * time.Second
+
 // Status implements queue.Strand.
 func (s *strand) Status() queue.Status {
 	now := time.Now()
@@ -61,14 +65,17 @@ func (s *strand) stateLocked(now time.Time) (state, cause string) {
 	case s.closed:
 		return queue.StateEnded, ""
 	case s.suspect != "" && now.Sub(s.doubtedAt) > blip:
-		return queue.StateTopicMissing, s.suspect
+		return queue.StateTopicMissing, s.suspicionLocked()
 	case s.trouble.state != "" && s.trouble.state != queue.StateConsuming && s.trouble.since.Before(now.Add(-blip)):
 		return s.trouble.state, s.trouble.cause
 	case s.next < 0:
 		return queue.StateJoining, "looks for the position to read from"
-	case s.stalledLocked(now):
-		return queue.StateStalled, fmt.Sprintf("%d messages are in the log and nothing came for %v: %s",
-			s.ends.end-s.next, now.Sub(s.moved).Truncate(time.Second), s.whyLocked(now))
+	}
+	if why := s.unconfirmedLocked(now); why != "" {
+		return queue.StateBrokerAway, why
+	}
+	if why := s.stallLocked(now); why != "" {
+		return queue.StateStalled, why
 	}
 	return queue.StateConsuming, ""
 }
@@ -77,10 +84,46 @@ func (s *strand) stateLocked(now time.Time) (state, cause string) {
 // none.
 const blip = time.Second
 
-// stalledLocked is the watchdog: there is something to read, the worker waits for
-// it, and it does not come.
-func (s *strand) stalledLocked(now time.Time) bool {
-	return s.demand.waiting && len(s.in) == 0 && s.next >= 0 && s.ends.end > s.next && now.Sub(s.moved) > stallAfter
+// unconfirmedLocked is whose word is missing before the strand is read, if it has been
+// for longer than a moment.
+func (s *strand) unconfirmedLocked(now time.Time) string {
+	if !s.doubtful() {
+		s.disowned = time.Time{}
+	} else if s.disowned.IsZero() {
+		s.disowned = now
+	}
+	switch {
+	case !s.disowned.IsZero() && now.Sub(s.disowned) > confirmAfter:
+		return because(fmt.Sprintf("the process did nothing for longer than the session time; it is read again when the group's coordinator has said that it is still ours, and it has not for %v",
+			now.Sub(s.disowned).Truncate(time.Second)), s.src.unwell())
+	case !s.unsure.IsZero() && now.Sub(s.unsure) > confirmAfter:
+		return because(fmt.Sprintf("after a pause it is read again when a broker has said that the topic is the one it was, and none has for %v",
+			now.Sub(s.unsure).Truncate(time.Second)), s.src.unanswered())
+	}
+	return ""
+}
+
+// because adds what is known of a reason.
+func because(what string, err error) string {
+	if err == nil {
+		return what
+	}
+	return what + ": " + advised(err).Error()
+}
+
+// stallLocked is the watchdog: the worker waits, and either there is something to read
+// that does not come, or nobody has asked for long whether there is.
+func (s *strand) stallLocked(now time.Time) string {
+	unmoved, unasked := now.Sub(s.moved), now.Sub(s.seen)
+	switch {
+	case !s.demand.waiting || len(s.in) > 0 || s.next < 0:
+		return ""
+	case s.ends.end > s.next && unmoved > stallAfter:
+		return fmt.Sprintf("%d messages are in the log and nothing came for %v: %s", s.ends.end-s.next, unmoved.Truncate(time.Second), s.whyLocked(now))
+	case s.asked == nil && unasked > stallAfter: // a request that is out ends soon, if only as trouble
+		return fmt.Sprintf("for %v no broker was asked whether there is more: %s", unasked.Truncate(time.Second), s.whyLocked(now))
+	}
+	return ""
 }
 
 // whyLocked is the most likely reason of a stall.
@@ -90,8 +133,6 @@ func (s *strand) whyLocked(now time.Time) string {
 		return s.trouble.cause
 	case s.leader == nil:
 		return errNoLeader.Error()
-	case !s.unsure.IsZero():
-		return "after its pause no broker has said yet that the topic is the one it was"
 	case s.cursor.mark.Span() >= s.src.cfg.Span:
 		return fmt.Sprintf("the oldest unended message, at %d, is %d messages behind the newest: as many as span allows", s.cursor.mark.Low(), s.cursor.mark.Span())
 	case s.asked != nil:

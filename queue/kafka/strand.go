@@ -62,8 +62,11 @@ type strand struct {
 	doubtedAt time.Time
 	doubts    int       // how many there were: a check clears only those before it
 	checking  bool      // a suspicion is being looked into
+	unknown   error     // why the last look into it did not end it
 	id        topicID   // of the topic that it reads; zero: not known yet
 	unsure    time.Time // since when it is not read before brokers confirmed the id; zero: it may be
+	disowned  time.Time // since when its lease was seen to be doubtful; zero: it is not
+	starved   bool      // its span was used up for a while
 	shown     string    // the state that was logged last
 }
 

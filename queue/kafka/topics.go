@@ -72,9 +72,20 @@ func (s *Source) refresh(ctx context.Context) error {
 	c, err := s.client.Metadata(asking, s.atlas.ask())
 	if err != nil {
 		s.log.Debug("metadata", zap.Error(err))
-		return fmt.Errorf("couldn't ask who leads what: %w", err)
+		err = fmt.Errorf("couldn't ask who leads what: %w", err)
+		s.silence.Store(&err)
+		return err
 	}
+	s.silence.Store(nil)
 	s.follow(c, asked)
+	return nil
+}
+
+// unanswered is why the last question who leads what had no answer; nil: it had one.
+func (s *Source) unanswered() error {
+	if err := s.silence.Load(); err != nil {
+		return *err
+	}
 	return nil
 }
 
