@@ -62,6 +62,7 @@ func (s *parkedStrand) sweeps(own context.Context, served <-chan struct{}) {
 		wanted: wanted{position: s.lease.Committed, start: StartEarliest}, patience: s.parked.patience,
 		from: &inheritance{Cluster: s.src.cluster, Partition: s.TopicPartition, Committed: s.lease.Committed, Metadata: s.lease.Metadata},
 	}
+	x := newResting(s)
 	for n, fruitless := 0, 0; own.Err() == nil; n++ {
 		began := time.Now()
 		o := s.sweep(own, served, n, next)
@@ -80,25 +81,27 @@ func (s *parkedStrand) sweeps(own context.Context, served <-chan struct{}) {
 			pause = min(firstPause<<min(fruitless, 10), longestPause)
 			fruitless++
 		}
-		s.rest(own, began, pause-rand.N(pause/4))
+		x.firsts, x.upTo, x.ticks = o.firsts, o.upTo, 0
+		if x.rest(own, began, pause-rand.N(pause/4), &next) {
+			fruitless = 0
+		}
 	}
 	<-served
-	events, _ := s.heard() // of a sweep whose topic went away
-	for _, e := range events {
-		if e.what == parkedRefused {
-			e.record.forget()
-		}
+	s.take(true)
+	x.hear() // also of a sweep whose topic went away
+	if x.keep(&next) {
+		s.commit(own, next)
 	}
 }
 
-// rest waits until the next sweep.
-func (s *parkedStrand) rest(own context.Context, began time.Time, pause time.Duration) {
-	if waitFor(own, pause, s.looked) != nil {
-		return
-	}
-	if soon := leastPause - time.Since(began); soon > 0 {
-		_ = waitFor(own, soon, nil) // its end is seen by whoever sweeps
-	}
+// commit stores where the next sweep would begin, when there is none: what ended behind
+// the last one.
+func (s *parkedStrand) commit(own context.Context, next start) {
+	in := s.src.newStrand(s.lease, next.wanted, 0, func(string) {})
+	in.from = next.from
+	in.beginAt(next.position)
+	in.close()
+	s.src.finish(own, in)
 }
 
 // start is where and how a sweep begins.
@@ -116,6 +119,9 @@ type sweepEnd struct {
 	lost  bool // the topic is another one
 	moved bool // records were put again
 	next  start
+
+	firsts map[queue.Lane]*parkedFirst // lanes that took nothing
+	upTo   int64                       // records below were read
 }
 
 // sweep serves what lies in the partition now.
@@ -139,8 +145,8 @@ func (s *parkedStrand) sweep(own context.Context, served <-chan struct{}, n int,
 	}
 	v := &serving{
 		at: s, strand: in, end: log.end, log: s.log, chunks: map[int64]*queue.Delivery{},
-		known: map[queue.Lane]*sweepLane[*parkedRecord]{},
-		plan:  newSweep[*parkedRecord](from.patience, from.licensed),
+		known: map[queue.Lane]*sweepLane[*parkedRecord]{}, firsts: map[queue.Lane]*parkedFirst{}, upTo: max(from.position, log.first),
+		plan: newSweep[*parkedRecord](from.patience, from.licensed),
 	}
 	v.joiner.MaxBytes = s.src.opt.MaxDecompressed
 	s.begin(v)
@@ -192,7 +198,7 @@ func (s *parkedStrand) finish(own, ctx context.Context, served <-chan struct{}, 
 	v.strand.close()
 	s.src.leave(v.strand)
 	s.src.finish(ctx, v.strand)
-	o := sweepEnd{sweepVerdict: v.plan.verdict(), lost: lost, moved: v.moved > 0, next: from}
+	o := sweepEnd{sweepVerdict: v.plan.verdict(), lost: lost, moved: v.moved > 0, next: from, firsts: v.firsts, upTo: v.upTo}
 	o.next.licensed = o.licensed
 	o.next.patience = s.parked.patience
 	if o.impatient && !o.delivered {

@@ -21,6 +21,7 @@ type parkedRecord struct {
 	serving *serving
 	lane    *sweepLane[*parkedRecord]
 	pieces  []*queue.Delivery
+	places  parkedPlaces
 	message queue.Message
 	origin  queue.Origin
 	tries   int
@@ -37,6 +38,7 @@ func (r *parkedRecord) end() {
 
 // forget leaves the record where it is, for another sweep, and gives its bytes back.
 func (r *parkedRecord) forget() {
+	r.serving.missed(r)
 	r.release()
 	r.serving.at.host.Give(r.cost)
 	r.cost = 0

@@ -34,6 +34,7 @@ type keeper struct {
 	gates   map[string]queue.Gate // by lane's project; GateShut without one
 	dead    map[string]bool       // of projects whose gate is not shut and that take nothing all the same
 	slow    map[string]bool       // of projects whose records are held, neither taken nor refused
+	lateAck bool                  // they are taken when the strand ends
 	holding []*queue.Delivery
 	took    []queue.Message
 	tries   map[string]int // records handed out, by project
@@ -142,12 +143,15 @@ func (k *keeper) Serve(ctx context.Context, s queue.Strand) error {
 		}
 		if ctx.Err() != nil {
 			k.mu.Lock()
-			holding := k.holding
+			holding, settle := k.holding, (*queue.Delivery).Release
+			if k.lateAck {
+				settle = (*queue.Delivery).Ack
+			}
 			k.holding = nil
 			delete(k.strands, s.Info().Name)
 			k.mu.Unlock()
 			for _, d := range holding {
-				d.Release()
+				settle(d)
 				d.Free()
 			}
 			return nil

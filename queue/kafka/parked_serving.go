@@ -20,8 +20,10 @@ type serving struct {
 	log    *zap.Logger
 
 	known  map[queue.Lane]*sweepLane[*parkedRecord]
-	past   bool  // a record beyond the end has come
-	cost   int64 // of what waits
+	firsts map[queue.Lane]*parkedFirst // of lanes that took nothing
+	upTo   int64                       // records below have come
+	past   bool                        // a record beyond the end has come
+	cost   int64                       // of what waits
 	joiner queue.Joiner
 	chunks map[int64]*queue.Delivery // of messages that are not whole yet, by position
 
@@ -127,6 +129,8 @@ func (v *serving) take(d *queue.Delivery) {
 		d.Free()
 		return
 	}
+	v.upTo = m.Position + 1
+	places := parkedPlaces{first: m.Position}
 	pieces := []*queue.Delivery{d}
 	_, chunk := m.Header(queue.HeaderPartOf)
 	if chunk {
@@ -142,14 +146,14 @@ func (v *serving) take(d *queue.Delivery) {
 	case whole == nil:
 		return
 	case chunk:
-		pieces = v.together(whole.Positions)
+		pieces, places = v.together(whole.Positions), placesOf(whole.Positions)
 	}
 	if text, ok := whole.Header(queue.HeaderOrigin); ok {
 		if o, ok := queue.ParseOrigin(text); ok {
 			origin = o
 		}
 	}
-	v.arrive(&parkedRecord{serving: v, pieces: pieces, message: whole.Message, origin: origin})
+	v.arrive(&parkedRecord{serving: v, pieces: pieces, places: places, message: whole.Message, origin: origin})
 }
 
 // together takes the chunks of one message.
