@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/flushline/flushline/internal/clock"
 	"github.com/flushline/flushline/protocol"
 )
 
@@ -241,49 +240,4 @@ func (w *Worker) laneList() []*lane {
 		lanes = append(lanes, l)
 	}
 	return lanes
-}
-
-// pressure says that a pool is four fifths used.
-func (w *Worker) pressure() bool {
-	return w.held.free.Load() < w.held.limit/5 || w.work.free.Load() < w.work.limit/5
-}
-
-// closeBatches closes the largest waiting batches while a pool is nearly used up:
-// they hold what everybody waits for. At most ten times a second.
-func (w *Worker) closeBatches() {
-	if !w.pressure() {
-		return
-	}
-	now := clock.Now()
-	last := w.pressed.Load()
-	if now-last < int64(100*time.Millisecond) || !w.pressed.CompareAndSwap(last, now) {
-		return
-	}
-	type candidate struct {
-		l     *lane
-		bytes int64
-	}
-	var waiting []candidate
-	var total int64
-	for _, l := range w.laneList() {
-		l.mu.Lock()
-		if l.waiting && l.state == batching {
-			waiting = append(waiting, candidate{l, l.live.bytes})
-			total += l.live.bytes
-		}
-		l.mu.Unlock()
-	}
-	slices.SortFunc(waiting, func(a, b candidate) int { return int(b.bytes - a.bytes) })
-	var run []*lane
-	for closed := int64(0); len(waiting) > 0 && closed <= total/2; waiting = waiting[1:] {
-		l := waiting[0].l
-		l.mu.Lock()
-		if l.waiting && l.state == batching {
-			l.waiting, l.closed = false, true
-			run = append(run, l)
-			closed += waiting[0].bytes
-		}
-		l.mu.Unlock()
-	}
-	w.runners.schedule(run)
 }

@@ -1,10 +1,6 @@
 package worker
 
-import (
-	"time"
-
-	"github.com/flushline/flushline/queue"
-)
+import "time"
 
 const (
 	stalledFor  = time.Second // of a strand, until lanes that hold it up are made to park
@@ -12,9 +8,10 @@ const (
 	capOverhead = 512         // bytes that a part counts beside its own: small ones fill a window, too
 )
 
-// relieve has the lanes park what keeps a strand from being fetched: the one with the
-// most of it, and the one with its oldest part, if they are slower than what comes.
-// They go on flushing at full rate.
+// relieve lets a strand be fetched again that is held up. Batches that wait to become
+// fuller are closed. Of the other lanes, if their routes park, the one with the most of
+// the strand and the one with its oldest part park it, if they are slower than what
+// comes; they go on flushing at full rate.
 func (w *Worker) relieve(now time.Time) {
 	stalled := map[*strand]*holdup{}
 	for _, s := range w.strandList() {
@@ -25,9 +22,10 @@ func (w *Worker) relieve(now time.Time) {
 	if len(stalled) == 0 {
 		return
 	}
+	w.closeBatchesOf(stalled)
 	for _, l := range w.parkingLanes() {
 		l.mu.Lock()
-		if p := l.live.head; p != nil && now.Sub(p.m.received) >= max(stalledFor, 2*time.Duration(l.took.Load())) {
+		if p := l.live.head; p != nil && l.state != batching && now.Sub(p.m.received) >= max(stalledFor, 2*time.Duration(l.took.Load())) {
 			if h := stalled[p.m.strand]; h != nil {
 				h.see(l, l.live.bytes+int64(l.live.n)*capOverhead, p.m.received)
 			}
@@ -55,7 +53,7 @@ func (s *strand) heldUp(now time.Time) bool {
 		return true
 	}
 	switch st.State {
-	case strandWindowFull, strandBytesFull, strandBudgetExhausted, queue.StateStalled:
+	case strandWindowFull, strandBytesFull, strandBudgetExhausted:
 		return now.Sub(st.Since) >= stalledFor
 	}
 	return false

@@ -206,6 +206,9 @@ func TestTheStateOfAStrandSaysWhatIsWrong(t *testing.T) {
 			}
 		}
 		is(queue.StateStalled, "the others are behind")
+		if s.Status().Full {
+			t.Error("a closed gate counts as a strand that holds all it may")
+		}
 		gate.Open()
 		is(queue.StateBrokerAway, "connection refused")
 		set(errors.New("checksum"))

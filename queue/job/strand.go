@@ -37,6 +37,7 @@ type strand struct {
 	closed   bool
 	trouble  trouble // why nothing comes
 	held     string  // why nothing is handed out that came
+	behind   bool    // it is, for so much was handed out that no checkpoint has
 	consumer Consumer
 	position int64 // the newest handed out; -1: none
 
@@ -130,7 +131,7 @@ func (s *strand) collect(room queue.Room) (out []*queue.Delivery, wait *hold, er
 	wait = s.src.cfg.Gate.shut()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.held = ""
+	s.held, s.behind = "", false
 	switch {
 	case len(s.in) == 0 && s.over != nil:
 		return nil, nil, s.over
@@ -144,7 +145,7 @@ func (s *strand) collect(room queue.Room) (out []*queue.Delivery, wait *hold, er
 	}
 	n := s.src.reserve(s.fitLocked(room))
 	if n == 0 {
-		s.held = s.src.behind()
+		s.behind = true
 		return nil, nil, nil
 	}
 	if gate := s.src.cfg.Gate; gate != nil {
@@ -245,6 +246,8 @@ func (s *strand) Status() queue.Status {
 		st.State = queue.StateEnded
 	case s.trouble.state != "":
 		st.State, st.Cause = s.trouble.state, s.trouble.cause
+	case s.behind:
+		st.State, st.Cause, st.Full = queue.StateStalled, s.src.behind(), s.src.saving.Load() == nil
 	case s.held != "":
 		st.State, st.Cause = queue.StateStalled, s.held
 	}
