@@ -112,29 +112,42 @@ func (k *kafka) lag(t *testing.T) int64 {
 
 func (k *kafka) lagOf(t *testing.T, group, topic string) int64 {
 	t.Helper()
+	var lag int64
+	for _, n := range k.lags(t, group, topic) {
+		lag += n
+	}
+	return lag
+}
+
+// lags is the lag of each partition.
+func (k *kafka) lags(t *testing.T, group, topic string) []int64 {
+	t.Helper()
 	committed := k.cluster.Committed(t, group, topic)
 	starts := k.cluster.Starts(t, topic)
-	var lag int64
+	var lags []int64
 	for p, end := range k.cluster.Ends(t, topic) {
 		at := starts[p]
 		if c, ok := committed[p]; ok {
 			at = max(at, c.Offset)
 		}
-		lag += end - at
+		lags = append(lags, end-at)
 	}
-	return lag
+	return lags
 }
 
-// drained waits until every committed offset is the end of its log.
+// drained waits until every committed offset is the end of its log. Who waited in vain
+// has to see whether nothing moved or only too little.
 func (k *kafka) drained(t *testing.T, within time.Duration) {
 	t.Helper()
-	var lag int64
-	for deadline := time.Now().Add(within); ; time.Sleep(100 * time.Millisecond) {
-		if lag = k.lag(t); lag == 0 {
-			return
+	begin := time.Now()
+	first, moved := k.lag(t), begin
+	for last := first; last > 0; time.Sleep(100 * time.Millisecond) {
+		if lag := k.lag(t); lag != last {
+			last, moved = lag, time.Now()
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%d messages are not committed after %s: %+v", lag, within, k.cluster.Committed(t, k.group, k.topic))
+		if time.Since(begin) > within {
+			t.Fatalf("%d of %d messages are not committed after %s, the last was %s ago: %+v",
+				last, first, within, time.Since(moved).Round(100*time.Millisecond), k.cluster.Committed(t, k.group, k.topic))
 		}
 	}
 }

@@ -5,6 +5,7 @@ package e2e
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"testing"
 	"time"
 
@@ -93,10 +94,24 @@ func (p *netPlace) suffers(t *testing.T, list func() []netFault, each int) {
 		}
 	}
 	stop()
-	drainedRig(t, p.rig, p.kafka, time.Minute)
+	drainedRig(t, p.rig, p.kafka, p.patience(t))
 	w.status(t)
 	w.terminate(t)
 	p.verdict(t, each)
+}
+
+// patience is how long what waits may take: a minute, and on Kafka, where a partition
+// gets a span at a time and each span has groups that wait a second for their batch, twice
+// that second for each span of the partition that is furthest behind. How many those are
+// depends on how long all faults lasted, which is longer on a busy machine.
+func (p *netPlace) patience(t *testing.T) time.Duration {
+	t.Helper()
+	if p.kafka == nil {
+		return time.Minute
+	}
+	furthest := slices.Max(p.kafka.lags(t, p.kafka.group, p.kafka.topic))
+	t.Logf("%s: the partition that is furthest behind has %d messages to go", p.name, furthest)
+	return time.Minute + time.Duration(furthest)*2*time.Second/time.Duration(p.kafka.span)
 }
 
 // starts has a worker and load beside it.
