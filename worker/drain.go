@@ -190,7 +190,9 @@ func (s *strand) releaseParts(m *message, reason queue.Reason, lanes map[*lane]s
 		if ok && p.counted && !mutant.On(mutant.UncountRelease) {
 			b.of(s.source.index).add(released, reason.String())
 		}
-		b.forgetDyingLocked()
+		if ok {
+			b.overLocked(p)
+		}
 		b.mu.Unlock()
 		if ok {
 			m.open.Add(-1)

@@ -443,7 +443,7 @@ func (s *strand) lose(lost []doomed) {
 	b.of(s.source.index).received += int64(len(lost))
 	for _, d := range lost {
 		d.p.counted = true
-		b.dying = append(b.dying, d.p)
+		b.doomLocked(d.p)
 	}
 	b.mu.Unlock()
 	s.w.letters.add(lost)

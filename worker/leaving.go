@@ -53,7 +53,7 @@ func (l *lane) expel() []doomed {
 	doom := func(p *part, attempts int) {
 		if p.open() {
 			ds = append(ds, doomed{p, ReasonUnknownTarget, errRemoved, attempts})
-			l.dying = append(l.dying, p)
+			l.doomLocked(p)
 		}
 	}
 	for _, q := range [2]*fifo{&l.live, &l.served} {

@@ -20,7 +20,7 @@ const (
 
 // strandStates exist at zero.
 var strandStates = [...]string{
-	strandFetching, strandWindowFull, strandBudgetExhausted, strandBytesFull, strandLanesExhausted, strandStopped, strandDraining, strandPaused,
+	strandFetching, strandWindowFull, strandBudgetExhausted, strandBytesFull, strandLanesExhausted, strandParkingBehind, strandStopped, strandDraining, strandPaused,
 	queue.StateJoining, queue.StateBrokerAway, queue.StateAckPendingExhausted, queue.StateMissing, queue.StateTopicMissing,
 	queue.StateStalled, queue.StateRefused, queue.StateMisconfigured, queue.StateEnded,
 }

@@ -167,25 +167,12 @@ func buryAll(ds []doomed, how func(*doomed) (outcome, string)) {
 				ended = append(ended, ds[i].p)
 			}
 		}
-		b.forgetDyingLocked()
 		b.mu.Unlock()
 		for _, p := range ended {
 			p.m.partEnded(1)
 		}
 		ds = ds[n:]
 	}
-}
-
-func (b *books) forgetDyingLocked() {
-	n := 0
-	for _, p := range b.dying {
-		if p.open() {
-			b.dying[n] = p
-			n++
-		}
-	}
-	clear(b.dying[n:])
-	b.dying = b.dying[:n]
 }
 
 // note keeps the state of the sink and logs when it changes.

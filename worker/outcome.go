@@ -131,7 +131,7 @@ func (l *lane) partly(b *batch, v *verdict) {
 	l.landLocked(b)
 	good = l.endAllLocked(good)
 	for _, d := range bad {
-		l.dying = append(l.dying, d.p)
+		l.doomLocked(d.p)
 	}
 	if len(keep.parts) == 0 {
 		l.answeredLocked()
@@ -171,7 +171,7 @@ func (l *lane) doomBatch(b *batch, reason string, v *verdict) {
 	l.mu.Lock()
 	l.landLocked(b)
 	l.answeredLocked()
-	l.dying = append(l.dying, d.p)
+	l.doomLocked(d.p)
 	l.mu.Unlock()
 	b.recycle()
 	l.w.letters.add([]doomed{d})

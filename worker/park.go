@@ -72,7 +72,11 @@ func (l *lane) turnAwayLocked(first *part) {
 		p.next = nil
 		if p.open() {
 			ds = append(ds, doomed{p: p})
-			l.dying = append(l.dying, p)
+			l.doomLocked(p)
+			if !p.m.strand.info.Parked {
+				p.turned = true
+				p.m.strand.turn(p.turnCost())
+			}
 		}
 		p = next
 	}

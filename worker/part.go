@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,6 +47,8 @@ type part struct {
 	ended atomic.Bool
 	// counted says that its books know it: it was received.
 	counted bool
+	doomed  bool   // its books list it as dying
+	turned  bool   // it is on its way to be parked
 	how     ending // it ended; only of strands that are accounted for
 	next    *part  // in a lane's queue
 }
@@ -56,7 +59,33 @@ type part struct {
 type books struct {
 	mu    sync.Mutex
 	tally []tally // by source index
-	dying []*part // on their way to the dead letters
+	dying []*part // on their way to a companion queue, and fewer that have ended
+	died  int     // of dying: ended
+}
+
+// doomLocked lists a part that a companion queue is to take, unless it was released.
+func (b *books) doomLocked(p *part) {
+	if !p.open() {
+		return
+	}
+	p.doomed = true
+	b.dying = append(b.dying, p)
+}
+
+// overLocked is called when a part has ended. Those of dying are forgotten once they are
+// half of it: a lane parks thousands, and each put ends some.
+func (b *books) overLocked(p *part) {
+	if p.turned {
+		p.m.strand.turn(-p.turnCost())
+	}
+	if !p.doomed {
+		return
+	}
+	if b.died++; 2*b.died < len(b.dying) {
+		return
+	}
+	b.dying = slices.DeleteFunc(b.dying, func(p *part) bool { return !p.open() })
+	b.died = 0
 }
 
 // tally counts parts that came and ended.
@@ -134,6 +163,7 @@ func (b *books) endLocked(p *part, o outcome, reason string) bool {
 	if p.m.strand.info.Accounted {
 		p.how = endingOf(o, reason)
 	}
+	b.overLocked(p)
 	return true
 }
 

@@ -33,6 +33,7 @@ type strand struct {
 
 	held      atomic.Int64  // messages not settled
 	heldBytes atomic.Int64  // bytes of messages whose memory is in use
+	turning   atomic.Int64  // bytes of parts that wait to be parked, see turnCost
 	wake      chan struct{} // poked when something was settled or freed, while waiting
 	waiting   atomic.Bool
 	halted    atomic.Pointer[string] // why it must not go on
@@ -128,6 +129,7 @@ const (
 	strandBudgetExhausted = "budget_exhausted"
 	strandBytesFull       = "share_of_budget_used"
 	strandLanesExhausted  = "lanes_exhausted"
+	strandParkingBehind   = "parking_behind"
 	strandStopped         = "stopped"
 	strandDraining        = "draining"
 	strandPaused          = "paused"
@@ -154,6 +156,9 @@ func (s *strand) room() (queue.Room, string, string) {
 	left := window - s.held.Load()
 	if left <= 0 {
 		return queue.Room{}, strandWindowFull, "as many messages are unended as `limits.window` allows"
+	}
+	if s.behind() {
+		return queue.Room{}, strandParkingBehind, "what blocked lanes do not take comes faster than it is parked"
 	}
 	st := s.q.Status()
 	free := s.w.held.free.Load()

@@ -45,6 +45,7 @@ type Worker struct {
 	unfinished atomic.Bool  // a Flush ran at the deadline
 	abandoned  atomic.Int32
 	late       atomic.Int64
+	turning    atomic.Int64 // of all strands
 	pressed    atomic.Int64 // when batches were last closed early
 
 	started time.Time

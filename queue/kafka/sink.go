@@ -135,11 +135,19 @@ type piece struct {
 
 func recordOf(m *queue.Message) wire.Record {
 	r := wire.Record{Key: m.Key, Value: m.Value}
-	if len(m.Headers) > 0 {
-		r.Headers = make([]wire.Header, len(m.Headers))
+	if len(m.Headers) == 0 {
+		return r
 	}
+	r.Headers = make([]wire.Header, len(m.Headers))
+	bytes := 0
+	for i := range m.Headers {
+		bytes += len(m.Headers[i].Value)
+	}
+	values := make([]byte, 0, bytes) // of all of them, one after the other
 	for i, h := range m.Headers {
-		r.Headers[i] = wire.Header{Key: h.Key, Value: []byte(h.Value)}
+		from := len(values)
+		values = append(values, h.Value...)
+		r.Headers[i] = wire.Header{Key: h.Key, Value: values[from:len(values):len(values)]}
 	}
 	return r
 }
@@ -147,8 +155,10 @@ func recordOf(m *queue.Message) wire.Record {
 // batchSize is a message as the only one of its batch: brokers bound batches, not
 // messages.
 func batchSize(m *queue.Message) int {
-	r := recordOf(m)
-	return wire.BatchOverhead + r.Size()
+	r := wire.Record{Key: m.Key, Value: m.Value}
+	return wire.BatchOverhead + r.SizeWith(len(m.Headers), func(i int) (key, value int) {
+		return len(m.Headers[i].Key), len(m.Headers[i].Value)
+	})
 }
 
 // assign cuts each message to size and says where its pieces go. Those of one
@@ -165,6 +175,9 @@ func (s *Sink) assign(facts *topicFacts, ms []queue.Message, errs []error) map[i
 		to := shared
 		if key := s.hashed(&ms[i]); key != nil {
 			to = facts.partition(key)
+		}
+		if all[to] == nil {
+			all[to] = make([]piece, 0, min(len(ms)-i, 256))
 		}
 		for k := range pieces {
 			all[to] = append(all[to], piece{of: i, record: recordOf(&pieces[k])})

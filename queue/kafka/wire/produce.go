@@ -136,13 +136,12 @@ func (b *Batch) encode(now time.Time) ([]byte, error) {
 		first = b.Records[0].millis(now)
 		last = first
 	}
-	var body []byte
+	size := 0
 	for i := range b.Records {
-		r := &b.Records[i]
-		last = max(last, r.millis(now))
-		body = r.append(body, i, r.millis(now)-first)
+		size += b.Records[i].Size()
+		last = max(last, b.Records[i].millis(now))
 	}
-	e := encoder{b: make([]byte, 0, batchRecords+len(body))}
+	e := encoder{b: make([]byte, 0, batchRecords+size)}
 	e.int64(0)  // base offset: the leader's to say
 	e.int32(0)  // length
 	e.int32(-1) // leader epoch
@@ -156,20 +155,29 @@ func (b *Batch) encode(now time.Time) ([]byte, error) {
 	e.int16(-1) // its epoch
 	e.int32(-1) // its sequence
 	e.count(len(b.Records))
-	body, err := compressed(b.Compression, body)
-	if err != nil {
-		return nil, fmt.Errorf("couldn't compress %d records with %s: %w", len(b.Records), b.Compression, err)
+	if b.Compression == compress.None {
+		e.b = b.append(e.b, now, first)
+	} else {
+		body, err := compressed(b.Compression, b.append(make([]byte, 0, size), now, first))
+		if err != nil {
+			return nil, fmt.Errorf("couldn't compress %d records with %s: %w", len(b.Records), b.Compression, err)
+		}
+		e.b = append(e.b, body...)
 	}
-	e.b = append(e.b, body...)
 	binary.BigEndian.PutUint32(e.b[batchLength:], uint32(len(e.b)-batchLength-4))
 	binary.BigEndian.PutUint32(e.b[batchCRC:], crc32.Checksum(e.b[batchAttrs:], castagnoli))
 	return e.b, nil
 }
 
-func compressed(c compress.Compression, body []byte) ([]byte, error) {
-	if c == compress.None {
-		return body, nil
+// append writes the records; first is the timestamp that theirs count from.
+func (b *Batch) append(to []byte, now time.Time, first int64) []byte {
+	for i := range b.Records {
+		to = b.Records[i].append(to, i, b.Records[i].millis(now)-first)
 	}
+	return to
+}
+
+func compressed(c compress.Compression, body []byte) ([]byte, error) {
 	codec := c.Codec()
 	if codec == nil {
 		return nil, fmt.Errorf("there is no such codec")
@@ -221,6 +229,16 @@ func (r *Record) size(n int, delta int64) int {
 
 // Size is how many bytes the record adds to a Batch at most, uncompressed.
 func (r *Record) Size() int { return r.size(1<<31-1, 1<<40) + binary.MaxVarintLen32 }
+
+// SizeWith is Size with n more headers, whose keys and values are this long.
+func (r *Record) SizeWith(n int, header func(i int) (key, value int)) int {
+	size := r.Size() - varint(int64(len(r.Headers))) + varint(int64(len(r.Headers)+n))
+	for i := range n {
+		key, value := header(i)
+		size += varint(int64(key)) + key + varint(int64(value)) + value
+	}
+	return size
+}
 
 // BatchOverhead is what a Batch needs beside the bytes of its records.
 const BatchOverhead = batchRecords
