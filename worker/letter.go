@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/flushline/flushline/internal/failpoint"
 	"github.com/flushline/flushline/internal/mutant"
@@ -95,8 +94,8 @@ func (ls *letters) purge() {
 const errorText = 1 << 10
 
 // letter is the message that keeps a doomed part, and what happened.
-func (w *Worker) letter(d *doomed) queue.Message {
-	m := w.record(d.p)
+func (w *Worker) letter(d *doomed, to *addressee) queue.Message {
+	m := w.record(d.p, to)
 	add := func(key, value string) {
 		if value != "" {
 			m.Headers = append(m.Headers, queue.Header{Key: key, Value: clean(value)})
@@ -125,14 +124,6 @@ func ownHeader(key string, p *part) bool {
 	return false
 }
 
-// letterSubject is the lane of a part; empty for what has none.
-func letterSubject(p *part) string {
-	if p.lane == nil {
-		return ""
-	}
-	return p.lane.id().String()
-}
-
 // id names the lane to queues.
 func (l *lane) id() queue.Lane {
 	return queue.Lane{
@@ -141,26 +132,9 @@ func (l *lane) id() queue.Lane {
 	}
 }
 
-// clean keeps line breaks and other control characters out of headers.
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, s)
-}
-
 func truncate(s string, n int) string {
 	if len(s) <= n {
 		return s
 	}
 	return strings.ToValidUTF8(s[:n-3], "") + "..."
-}
-
-func (m *message) firstSeen() string {
-	if s, ok := m.d.Message().Header(queue.HeaderFirstSeen); ok {
-		return s
-	}
-	return m.received.UTC().Format(time.RFC3339Nano)
 }

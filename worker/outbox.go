@@ -15,12 +15,12 @@ import (
 type outbox struct {
 	w       *Worker
 	sink    queue.Sink
-	what    string                      // for people
-	loses   func() bool                 // a defect: what is refused counts as stored
-	crash   func()                      // a failpoint behind a put
-	needs   func(*doomed) bool          // false: it is stored there already
-	compose func(*doomed) queue.Message // what is stored for a part
-	bury    func([]doomed)              // ends parts that are stored
+	what    string                                  // for people
+	loses   func() bool                             // a defect: what is refused counts as stored
+	crash   func()                                  // a failpoint behind a put
+	needs   func(*doomed) bool                      // false: it is stored there already
+	compose func(*doomed, *addressee) queue.Message // what is stored for a part
+	bury    func([]doomed)                          // ends parts that are stored
 
 	most  int   // parts in one put
 	bytes int64 // and bytes
@@ -122,10 +122,11 @@ func (o *outbox) back(ds []doomed) {
 // and one of the errors.
 func (o *outbox) put(ctx context.Context, ds []doomed) (failed []doomed, err error) {
 	ms := make([]queue.Message, 0, len(ds))
+	to := addressee{deployment: o.w.cfg.Deployment}
 	at := make([]int, len(ds)) // of ms, from 1; 0: it is there already
 	for i := range ds {
 		if o.needs(&ds[i]) {
-			ms = append(ms, o.compose(&ds[i]))
+			ms = append(ms, o.compose(&ds[i], &to))
 			at[i] = len(ms)
 		}
 	}

@@ -3,9 +3,10 @@ package worker
 import "time"
 
 const (
-	stalledFor  = time.Second // of a strand, until lanes that hold it up are made to park
-	capLeast    = 64 << 10    // bytes that a lane may always queue
-	capOverhead = 512         // bytes that a part counts beside its own: small ones fill a window, too
+	stalledFor  = time.Second     // of a strand, until lanes that hold it up are made to park
+	queuedFor   = time.Second / 2 // that such a lane may need for what it queues
+	capLeast    = 64 << 10        // bytes that a lane may always queue
+	capOverhead = 512             // bytes that a part counts beside its own: small ones fill a window, too
 )
 
 // relieve lets a strand be fetched again that is held up. Batches that wait to become
@@ -36,9 +37,9 @@ func (w *Worker) relieve(now time.Time) {
 		if h.most == nil {
 			continue
 		}
-		h.most.overflow()
+		h.most.overflow(now)
 		if h.first != h.most {
-			h.first.overflow()
+			h.first.overflow(now)
 		}
 	}
 }
@@ -75,18 +76,20 @@ func (h *holdup) see(l *lane, bytes int64, oldest time.Time) {
 	}
 }
 
-// overflow halves what the lane may queue and parks the oldest beyond it.
-func (l *lane) overflow() {
+// overflow lets the lane queue what it has flushed in a while, half of what it has at
+// most, and parks the oldest beyond it. What it has took as long as its oldest part waits.
+func (l *lane) overflow(now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.gone || l.park.phase == blocked {
+	if l.gone || l.park.phase == blocked || l.live.head == nil {
 		return
 	}
 	was := l.live.bytes + int64(l.live.n)*capOverhead
 	if l.park.cap > 0 {
 		was = min(was, l.park.cap)
 	}
-	l.park.cap, l.park.roomy = max(capLeast, was/2), time.Time{}
+	share := min(0.5, float64(queuedFor)/float64(max(now.Sub(l.live.head.m.received), 1)))
+	l.park.cap, l.park.roomy = max(capLeast, int64(share*float64(was))), time.Time{}
 	var first, last *part
 	for l.live.head != nil && l.live.bytes+int64(l.live.n)*capOverhead > l.park.cap {
 		p := l.live.pop()

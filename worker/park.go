@@ -1,13 +1,11 @@
 package worker
 
 import (
-	"strconv"
 	"time"
 
 	"github.com/flushline/flushline/internal/clock"
 	"github.com/flushline/flushline/internal/failpoint"
 	"github.com/flushline/flushline/internal/mutant"
-	"github.com/flushline/flushline/protocol"
 	"github.com/flushline/flushline/queue"
 )
 
@@ -47,8 +45,8 @@ func buryParked(ds []doomed) {
 
 // parkedRecord is the message that keeps a part: its bytes untouched, the original
 // headers, and what its lane is.
-func (w *Worker) parkedRecord(d *doomed) queue.Message {
-	m := w.record(d.p)
+func (w *Worker) parkedRecord(d *doomed, to *addressee) queue.Message {
+	m := w.record(d.p, to)
 	m.Headers = append(m.Headers, queue.Header{Key: queue.HeaderSource, Value: d.p.place()})
 	return m
 }
@@ -215,60 +213,4 @@ func (l *lane) look(now time.Time) {
 	}
 	l.park.block(now)
 	l.parkAllLocked(nil)
-}
-
-// record is a part as a message that can be put on any queue: its bytes untouched, the
-// original headers, the key as resolved, and where it comes from.
-func (w *Worker) record(p *part) queue.Message {
-	src := p.m.d.Message()
-	m := queue.Message{Value: src.Value, Key: src.Key, Subject: letterSubject(p), Headers: make([]queue.Header, 0, len(src.Headers)+12)}
-	for _, h := range src.Headers {
-		if !ownHeader(h.Key, p) {
-			m.Headers = append(m.Headers, h)
-		}
-	}
-	add := func(key, value string) {
-		if value != "" {
-			m.Headers = append(m.Headers, queue.Header{Key: key, Value: clean(value)})
-		}
-	}
-	keep := func(key string) {
-		v, _ := src.Header(key)
-		add(key, v)
-	}
-	switch { // stored is what pass one made of it, whatever it was received as
-	case p.group != nil:
-		m.Value = p.group.Data
-		add(protocol.HeaderContentType, protocol.TypeLogGroup)
-	case p.m.readable():
-		add(protocol.HeaderContentType, p.m.format.ContentType())
-	}
-	if p.m.readable() {
-		add(protocol.HeaderContentEncoding, protocol.EncodingNone.String())
-	}
-	if p.lane != nil {
-		add(protocol.HeaderProject, p.lane.key.Project)
-		add(protocol.HeaderLogstore, p.lane.key.Logstore)
-		add(protocol.HeaderConfig, p.lane.key.Config)
-		add(queue.HeaderTo, w.cfg.Deployment+"/"+p.lane.entry.name())
-	} else {
-		keep(queue.HeaderTo)
-	}
-	add(queue.HeaderVersion, "1")
-	add(queue.HeaderOrigin, p.m.d.Origin().String())
-	if p.group != nil {
-		add(queue.HeaderGroups, strconv.FormatUint(uint64(p.index), 10))
-	} else {
-		keep(queue.HeaderGroups)
-	}
-	keep(queue.HeaderHops)
-	keep(queue.HeaderMoves)
-	add(queue.HeaderFirstSeen, p.m.firstSeen())
-	return m
-}
-
-// place is the source, the strand and the position of a part's message.
-func (p *part) place() string {
-	s := p.m.strand
-	return s.info.Source + " " + s.info.Name + " " + strconv.FormatInt(p.m.d.Message().Position, 10)
 }

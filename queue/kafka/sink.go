@@ -134,31 +134,14 @@ type piece struct {
 }
 
 func recordOf(m *queue.Message) wire.Record {
-	r := wire.Record{Key: m.Key, Value: m.Value}
-	if len(m.Headers) == 0 {
-		return r
-	}
-	r.Headers = make([]wire.Header, len(m.Headers))
-	bytes := 0
-	for i := range m.Headers {
-		bytes += len(m.Headers[i].Value)
-	}
-	values := make([]byte, 0, bytes) // of all of them, one after the other
-	for i, h := range m.Headers {
-		from := len(values)
-		values = append(values, h.Value...)
-		r.Headers[i] = wire.Header{Key: h.Key, Value: values[from:len(values):len(values)]}
-	}
-	return r
+	return wire.Record{Key: m.Key, Value: m.Value, Headers: m.Headers}
 }
 
 // batchSize is a message as the only one of its batch: brokers bound batches, not
 // messages.
 func batchSize(m *queue.Message) int {
-	r := wire.Record{Key: m.Key, Value: m.Value}
-	return wire.BatchOverhead + r.SizeWith(len(m.Headers), func(i int) (key, value int) {
-		return len(m.Headers[i].Key), len(m.Headers[i].Value)
-	})
+	r := recordOf(m)
+	return wire.BatchOverhead + r.Size()
 }
 
 // assign cuts each message to size and says where its pieces go. Those of one
@@ -167,10 +150,13 @@ func (s *Sink) assign(facts *topicFacts, ms []queue.Message, errs []error) map[i
 	all := map[int32][]piece{}
 	shared := s.next(facts)
 	for i := range ms {
-		pieces, err := s.cut(&ms[i], facts)
-		if err != nil {
-			errs[i] = s.failed(err)
-			continue
+		pieces := ms[i : i+1]
+		if batchSize(&ms[i]) > facts.limit {
+			var err error
+			if pieces, err = s.cut(&ms[i], facts); err != nil {
+				errs[i] = s.failed(err)
+				continue
+			}
 		}
 		to := shared
 		if key := s.hashed(&ms[i]); key != nil {
@@ -193,15 +179,12 @@ func (s *Sink) hashed(m *queue.Message) []byte {
 	return s.by(m)
 }
 
+// cut makes pieces of a message that is too large.
 func (s *Sink) cut(m *queue.Message, facts *topicFacts) ([]queue.Message, error) {
-	stored := queue.Message{Value: m.Value, Key: m.Key, Headers: m.Headers}
-	if s.cuts {
-		return queue.Split(stored, facts.limit, batchSize)
+	if !s.cuts {
+		return nil, &tooLargeError{bytes: batchSize(m), topic: s.topic, facts: facts}
 	}
-	if n := batchSize(&stored); n > facts.limit {
-		return nil, &tooLargeError{bytes: n, topic: s.topic, facts: facts}
-	}
-	return []queue.Message{stored}, nil
+	return queue.Split(queue.Message{Value: m.Value, Key: m.Key, Headers: m.Headers}, facts.limit, batchSize)
 }
 
 // tooLargeError is about one message that no retry makes smaller.

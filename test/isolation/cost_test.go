@@ -57,7 +57,7 @@ func cost(t *testing.T, q queued, n int, routes string) float64 {
 	l.fill(t, n)
 	r.begin(t)
 	eventually(t, 2*time.Minute, "all has ended", func() bool {
-		time.Sleep(200 * time.Millisecond) // a snapshot costs CPU as well
+		time.Sleep(time.Second) // a snapshot of thousands of parts costs CPU as well
 		return r.ended(t) >= int64(n)
 	})
 	used := r.cpu(t)

@@ -153,10 +153,7 @@ func (c *cluster) produce(ctx context.Context, p int32, m *queue.Message) (int64
 	c.writing <- struct{}{}
 	defer func() { <-c.writing }()
 	next := c.PartitionInfo(kafkaTopic, p).HighWatermark
-	r := kwire.Record{Key: m.Key, Value: m.Value}
-	for _, h := range m.Headers {
-		r.Headers = append(r.Headers, kwire.Header{Key: h.Key, Value: []byte(h.Value)})
-	}
+	r := kwire.Record{Key: m.Key, Value: m.Value, Headers: m.Headers}
 	at := kwire.TopicPartition{Topic: kafkaTopic, Partition: p}
 	for {
 		call, cancel := context.WithTimeout(ctx, 5*time.Second)

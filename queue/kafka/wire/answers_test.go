@@ -16,6 +16,7 @@ import (
 	"github.com/segmentio/kafka-go/compress"
 
 	"github.com/flushline/flushline/option"
+	"github.com/flushline/flushline/queue"
 )
 
 // said is a client whose broker answers every call with body.
@@ -345,7 +346,7 @@ func TestFetchAnswerIsReadInPlace(t *testing.T) {
 // in TestLogIsWrittenAndReadBack and by real brokers; here its sizes.
 func TestSizeOfARecordIsWhatItTakes(t *testing.T) {
 	t.Parallel()
-	r := Record{Key: []byte("key"), Value: make([]byte, 1000), Headers: []Header{{"h", nil}, {"i", []byte("v")}}}
+	r := Record{Key: []byte("key"), Value: make([]byte, 1000), Headers: []queue.Header{{Key: "h"}, {Key: "i", Value: "v"}}}
 	b := Batch{TopicPartition: somewhere, Records: []Record{r, r, r}}
 	set, err := b.encode(time.Now())
 	if err != nil {

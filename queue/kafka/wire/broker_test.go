@@ -17,6 +17,7 @@ import (
 
 	"github.com/segmentio/kafka-go"
 
+	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/queue/kafka/wire"
 	"github.com/flushline/flushline/test/kafkabroker"
 )
@@ -213,14 +214,14 @@ func stored(t *testing.T, b *kafkabroker.Cluster, c *wire.Client) {
 	var want []string
 	for i, codec := range []compress.Compression{compress.None, compress.Gzip, compress.Snappy, compress.Lz4, compress.Zstd} {
 		batch := wire.Batch{TopicPartition: p, Compression: codec, Records: []wire.Record{
-			{Key: []byte("k"), Value: bytes.Repeat([]byte{byte(i)}, 5000), Time: when, Headers: []wire.Header{{Key: "h", Value: []byte("v")}, {Key: "null"}}},
+			{Key: []byte("k"), Value: bytes.Repeat([]byte{byte(i)}, 5000), Time: when, Headers: []queue.Header{{Key: "h", Value: "v"}, {Key: "empty"}}},
 			{Value: []byte{}, Time: when.Add(-time.Second)},
 		}}
 		got := must(c.Produce(ctx, b.Addr(), []wire.Batch{batch}))(t)
 		if got[p].Err != nil || got[p].Offset != int64(2*i) {
 			t.Fatalf("%s: %+v", codec, got[p])
 		}
-		want = append(want, fmt.Sprintf("k %d 1700000000123 h=v null=<nil>", 5000), "<nil> 0 1699999999123")
+		want = append(want, fmt.Sprintf("k %d 1700000000123 h=v empty=", 5000), "<nil> 0 1699999999123")
 	}
 	reader := b.Client(t, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{p.Topic: {0: kgo.NewOffset().AtStart()}}))
 	defer reader.Close()

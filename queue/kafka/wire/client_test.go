@@ -17,6 +17,7 @@ import (
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kfake"
 
+	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/queue/kafka/wire"
 )
 
@@ -90,7 +91,7 @@ func TestLogIsWrittenAndReadBack(t *testing.T) {
 	when := time.UnixMilli(1700000000000)
 	stored := must(c.Produce(ctx, addr, []wire.Batch{{TopicPartition: p, Records: []wire.Record{
 		{Key: []byte("k"), Value: []byte("one"), Time: when},
-		{Value: []byte("two"), Time: when.Add(time.Second), Headers: []wire.Header{{Key: "h", Value: []byte("v")}}},
+		{Value: []byte("two"), Time: when.Add(time.Second), Headers: []queue.Header{{Key: "h", Value: "v"}}},
 	}}}))(t)
 	if diff := cmp.Diff(map[wire.TopicPartition]wire.Stored{p: {Offset: 0}}, stored); diff != "" {
 		t.Fatal(diff)

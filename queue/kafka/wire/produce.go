@@ -6,24 +6,21 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"time"
 
 	"github.com/segmentio/kafka-go/compress"
 	"golang.org/x/sync/semaphore"
+
+	"github.com/flushline/flushline/queue"
 )
 
 // Record is one record to store. A nil Key or Value is stored as null; a zero Time
 // is the time of encoding.
 type Record struct {
 	Key, Value []byte
-	Headers    []Header
+	Headers    []queue.Header
 	Time       time.Time
-}
-
-// Header is one header of a Record.
-type Header struct {
-	Key   string
-	Value []byte
 }
 
 // Batch is the records for one partition. They are stored together or not at all.
@@ -72,10 +69,15 @@ type recordSet struct {
 
 func (c *Client) produce(ctx context.Context, addr string, q *call, sets []*recordSet) (map[TopicPartition]Stored, error) {
 	stored := map[TopicPartition]Stored{}
+	size := 0
+	for _, s := range sets {
+		size += len(s.bytes) + len(s.Topic) + 16
+	}
 	q.body = func(e *encoder) {
 		e.nullable("") // no transaction
 		e.int16(-1)    // all in-sync replicas
 		e.int32(millis(left(ctx)))
+		e.b = slices.Grow(e.b, size)
 		eachTopic(e, sets, func(s **recordSet) string { return (*s).Topic }, func(e *encoder, s **recordSet) {
 			e.int32((*s).Partition)
 			e.bytes((*s).bytes)
@@ -213,7 +215,8 @@ func (r *Record) append(b []byte, n int, delta int64) []byte {
 		h := &r.Headers[i]
 		b = binary.AppendVarint(b, int64(len(h.Key)))
 		b = append(b, h.Key...)
-		b = appendBytes(b, h.Value)
+		b = binary.AppendVarint(b, int64(len(h.Value)))
+		b = append(b, h.Value...)
 	}
 	return b
 }
@@ -222,23 +225,13 @@ func (r *Record) size(n int, delta int64) int {
 	size := 1 + varint(delta) + varint(int64(n)) + bytesSize(r.Key) + bytesSize(r.Value) + varint(int64(len(r.Headers)))
 	for i := range r.Headers {
 		h := &r.Headers[i]
-		size += varint(int64(len(h.Key))) + len(h.Key) + bytesSize(h.Value)
+		size += varint(int64(len(h.Key))) + len(h.Key) + varint(int64(len(h.Value))) + len(h.Value)
 	}
 	return size
 }
 
 // Size is how many bytes the record adds to a Batch at most, uncompressed.
 func (r *Record) Size() int { return r.size(1<<31-1, 1<<40) + binary.MaxVarintLen32 }
-
-// SizeWith is Size with n more headers, whose keys and values are this long.
-func (r *Record) SizeWith(n int, header func(i int) (key, value int)) int {
-	size := r.Size() - varint(int64(len(r.Headers))) + varint(int64(len(r.Headers)+n))
-	for i := range n {
-		key, value := header(i)
-		size += varint(int64(key)) + key + varint(int64(value)) + value
-	}
-	return size
-}
 
 // BatchOverhead is what a Batch needs beside the bytes of its records.
 const BatchOverhead = batchRecords
