@@ -198,12 +198,23 @@ func (l *parkedLane) Info() queue.Info {
 
 // Fetch implements queue.Strand.
 func (l *parkedLane) Fetch(ctx context.Context, room queue.Room) ([]*queue.Delivery, error) {
+	paid := int64(0)
+	defer func() { l.host.Give(paid) }()
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if ds := l.handOut(room); len(ds) > 0 {
+		ds, lacks := l.handOut(ctx, room, &paid)
+		if len(ds) > 0 {
 			return ds, nil
+		}
+		if lacks > 0 {
+			n, err := l.host.Take(ctx, lacks, lacks)
+			if err != nil {
+				return nil, err
+			}
+			paid += n
+			continue
 		}
 		select {
 		case <-ctx.Done():
@@ -212,17 +223,19 @@ func (l *parkedLane) Fetch(ctx context.Context, room queue.Room) ([]*queue.Deliv
 	}
 }
 
-func (l *parkedLane) handOut(room queue.Room) (ds []*queue.Delivery) {
+// handOut hands out what the budget has room for, beside what is paid. lacks is what the
+// first record wants more.
+func (l *parkedLane) handOut(ctx context.Context, room queue.Room, paid *int64) (ds []*queue.Delivery, lacks int64) {
 	l.p.mu.Lock()
 	defer l.p.mu.Unlock()
 	most := room.Messages
 	switch {
 	case time.Now().Before(l.rest):
-		return nil
+		return nil, 0
 	case l.gate == queue.GateProbe:
 		most = 1 - l.out
 	case l.gate != queue.GateOpen:
-		return nil
+		return nil, 0
 	}
 	var bytes int64
 	for _, e := range l.log {
@@ -232,19 +245,27 @@ func (l *parkedLane) handOut(room queue.Room) (ds []*queue.Delivery) {
 		if e.out {
 			continue
 		}
+		held := e.msg.Size() + 1<<10
+		if *paid < held {
+			if n, err := l.host.Take(ctx, 0, held-*paid); err == nil {
+				*paid += n
+			}
+		}
+		if *paid < held {
+			return ds, held - *paid
+		}
 		e.out = true
 		e.attempt++
-		held := e.msg.Size() + 1<<10
 		bytes += held
+		*paid -= held
 		l.out++
-		l.host.Charge(held)
 		r := &parkedRecord{lane: l, entry: e}
 		text, _ := e.msg.Header(queue.HeaderOrigin)
 		origin, _ := queue.ParseOrigin(text)
 		r.Init(e.msg, origin, e.attempt, held, r, l.host.Give)
 		ds = append(ds, &r.Delivery)
 	}
-	return ds
+	return ds, 0
 }
 
 // Status implements queue.Strand.

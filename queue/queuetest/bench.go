@@ -58,8 +58,9 @@ func value(name string, size int) []byte {
 	return v
 }
 
-func name(d *queue.Delivery) string {
-	v := d.Message().Value
+func name(d *queue.Delivery) string { return nameIn(d.Message().Value) }
+
+func nameIn(v []byte) string {
 	if i := slices.Index(v, ':'); i >= 0 {
 		return string(v[:i])
 	}
