@@ -33,16 +33,16 @@ var errRemoved = errors.New("a reload removed this flusher, with `removed: dead_
 func (l *lane) expelled() bool {
 	switch l.entry.leaving.Load() {
 	case expelling:
-		l.w.letters.add(l.expel())
+		l.w.letters.add(l.expel(false))
 	case shelving:
-		l.w.parker.add(l.expel())
+		l.w.parker.add(l.expel(true))
 	default:
 		return false
 	}
 	return true
 }
 
-func (l *lane) expel() []doomed {
+func (l *lane) expel(parking bool) []doomed {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.gone {
@@ -51,10 +51,15 @@ func (l *lane) expel() []doomed {
 	}
 	var ds []doomed
 	doom := func(p *part, attempts int) {
-		if p.open() {
-			ds = append(ds, doomed{p, ReasonUnknownTarget, errRemoved, attempts})
+		switch {
+		case !p.open():
+			return
+		case parking:
+			l.shelveLocked(p)
+		default:
 			l.doomLocked(p)
 		}
+		ds = append(ds, doomed{p, ReasonUnknownTarget, errRemoved, attempts})
 	}
 	for _, q := range [2]*fifo{&l.live, &l.served} {
 		for q.head != nil {

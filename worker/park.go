@@ -70,15 +70,20 @@ func (l *lane) turnAwayLocked(first *part) {
 		p.next = nil
 		if p.open() {
 			ds = append(ds, doomed{p: p})
-			l.doomLocked(p)
-			if !p.m.strand.info.Parked {
-				p.turned = true
-				p.m.strand.turn(p.turnCost())
-			}
+			l.shelveLocked(p)
 		}
 		p = next
 	}
 	l.w.parker.add(ds)
+}
+
+// shelveLocked lists an open part as one that is on its way to be parked.
+func (l *lane) shelveLocked(p *part) {
+	l.doomLocked(p)
+	p.turned = true
+	if !p.m.strand.info.Parked {
+		p.m.strand.turn(p.turnCost())
+	}
 }
 
 // admitLocked says whether a lane of a route that parks takes what comes.

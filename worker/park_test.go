@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -227,10 +228,17 @@ func TestWhatARemovedEntryHoldsIsParked(t *testing.T) {
 		time.Sleep(time.Second)
 		route := routeOf("b", worker.Match{}, entryOf("x", b))
 		route.Park = true
+		parked.FailNext(-1, errDown)
 		if _, err := r.w.Reload(worker.Table{Routes: []worker.Route{route}, Removed: worker.RemovedPark}); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(5 * time.Second)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if l, ok := r.laneOf("ls0"); !ok || l.State != worker.LaneParking || !strings.Contains(l.Why, errDown.Error()) {
+			t.Errorf("while nothing can be parked the lane is shown as %+v", l)
+		}
+		parked.FailNext(0, nil)
+		time.Sleep(time.Minute)
 		synctest.Wait()
 		if n, waits := r.q.Acked(), parked.Waiting(); n != 20 || waits != 20 {
 			t.Fatalf("%d messages are acknowledged and %d parked, want 20 and 20", n, waits)

@@ -75,7 +75,7 @@ func (b *books) doomLocked(p *part) {
 // overLocked is called when a part has ended. Those of dying are forgotten once they are
 // half of it: a lane parks thousands, and each put ends some.
 func (b *books) overLocked(p *part) {
-	if p.turned {
+	if p.turned && !p.m.strand.info.Parked {
 		p.m.strand.turn(-p.turnCost())
 	}
 	if !p.doomed {

@@ -184,8 +184,12 @@ func (l *lane) statusLocked(live []*part) LaneStatus {
 		ls.Why += "; the last Flush failed: " + l.lastError
 	}
 	ls.Park = l.parkStatusLocked()
-	if ls.State = l.shownLocked(); ls.State == LaneParking {
+	switch ls.State = l.shownLocked(); {
+	case ls.State != LaneParking:
+	case l.park.phase == blocked || l.surplus:
 		ls.Why, ls.Since = l.lastError, l.park.since
+	default:
+		ls.Why = l.w.parker.failure()
 	}
 	for _, p := range live {
 		ls.Bytes += p.bytes()
@@ -211,8 +215,16 @@ func (l *lane) shownLocked() string {
 	switch {
 	case l.park.phase == blocked || l.surplus:
 		return LaneParking
-	case l.state == idle && len(l.dying) > 0:
-		return LaneLettering
+	case l.state == idle:
+		for _, p := range l.dying {
+			switch {
+			case !p.open():
+			case p.turned:
+				return LaneParking
+			default:
+				return LaneLettering
+			}
+		}
 	}
 	return l.state.String()
 }

@@ -158,7 +158,7 @@ const (
 	LaneLettering     = "dead_lettering"            // waits for the dead letter queue
 	LanePaused        = "paused"                    // by `flushline pause`
 	LaneRateLimited   = "rate_limited"              // its entry has a rate
-	LaneParking       = "parking"                   // blocked: what comes is parked
+	LaneParking       = "parking"                   // blocked, or what it holds waits for the parked queue
 )
 
 // PoolStatus is one byte pool.
