@@ -3,17 +3,23 @@
 package e2e
 
 import (
+	"os"
 	"testing"
 
 	"github.com/flushline/flushline/internal/failpoint"
+	"github.com/flushline/flushline/internal/ledger"
 )
 
 // What a worker may hold of what is parked: the bounds on duplicates follow from it.
 const (
 	crashParked  = 20  // messages of a strand, live or parked
-	crashLanes   = 30  // of the destination that dies: more than partitions
-	crashBacklog = 150 // records that are parked before they are served
+	crashBacklog = 400 // records that are parked before they are served
 )
+
+// crashLanes is how many lanes the destination that dies has. On NATS each has a strand of
+// its own: so few that more is parked than they may hold. On Kafka there are more than
+// partitions.
+var crashLanes = map[string]int{"nats": 10, "kafka": 30}
 
 // parks says that the point is one of parking.
 func (c *crashCell) parks() bool {
@@ -22,6 +28,18 @@ func (c *crashCell) parks() bool {
 		return true
 	}
 	return false
+}
+
+// lanes is traffic that a window of crashParked lets through: none of it waits in a batch,
+// and what lies there already is gone through before the destination is well again.
+func (x *crashed) lanes(t *testing.T) (load ledger.Load, begun int) {
+	t.Helper()
+	if err := os.Mkdir(x.dir+"/waits", 0o700); err != nil { // nothing is written there
+		t.Fatal(err)
+	}
+	load = x.load(0)
+	load.Keys = ledger.Keys(2*crashLanes[x.queue], "slow", "both")
+	return load, 2 * x.repeats()
 }
 
 func (x *crashed) parked() *parkedRig {
@@ -50,7 +68,7 @@ func (x *crashed) repeats() int {
 	case !x.parks():
 		return killRepeats(x.queue)
 	case x.kafka == nil:
-		return crashWindow + crashLanes*crashParked
+		return crashParked + crashLanes[x.queue]*crashParked
 	}
 	return killRepeats(x.queue) + partitions*crashParked + 2*crashCommit
 }

@@ -97,11 +97,11 @@ func killRepeats(queue string) int {
 func (x *crashed) traffic(t *testing.T, config string) (halt func()) {
 	t.Helper()
 	x.setup(t, config)
-	load := x.load(30)
+	load, begun := x.load(30), crashBegun
 	if x.parks() {
-		load = x.load(3 * crashLanes)
+		load, begun = x.lanes(t)
 	}
-	load.Logs, load.Groups = 1, crashBegun
+	load.Logs, load.Groups = 1, begun
 	if x.Point == failpoint.LetterPut {
 		load.Keys = ledger.Keys(40, "waits", "slow", "both", homeless)
 	}
