@@ -30,8 +30,7 @@ func (c *crashCell) parks() bool {
 	return false
 }
 
-// lanes is traffic that a window of crashParked lets through: none of it waits in a batch,
-// and what lies there already is gone through before the destination is well again.
+// lanes is traffic that a window of crashParked lets through: none of it waits in a batch.
 func (x *crashed) lanes(t *testing.T) (load ledger.Load, begun int) {
 	t.Helper()
 	if err := os.Mkdir(x.dir+"/waits", 0o700); err != nil { // nothing is written there

@@ -10,36 +10,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// companionFull has the companion take nothing for a while: nothing is acknowledged that
-// it did not take. A topic is never full: what fills is the disk of its broker, and that
-// ends the broker.
-func companionFull(t *testing.T, p *parkedRig) {
-	const window = 100
-	config := p.config(t, "w1", window)
-	p.setup(t, config)
-	load := p.few()
-	load.Rate = 300
-	stop := p.producing(t, load)
-	w := p.pod(t, "flushline", "w1", config)
-	p.dies(t, refuses, nil)
-	p.parks(t, 50)
-	p.broker.limit(t, 50)
-	eventually(t, time.Minute, "the worker holds what it cannot park", func() bool { return w.held(t) >= window })
-	at := p.left(t)
-	p.broker.limit(t, -1)
-	p.parks(t, at+window)
-	p.recovers(t, stop)
-	w.status(t)
-	w.terminate(t)
-	p.once(t)
-}
-
-// limit sets how many messages the companion may hold; -1: any number.
-func (b *broker) limit(t *testing.T, messages int64) {
-	t.Helper()
-	b.change(t, b.companion(), func(c *jetstream.StreamConfig) { c.MaxMsgs = messages })
-}
-
 func (b *broker) change(t *testing.T, stream string, how func(*jetstream.StreamConfig)) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)

@@ -135,10 +135,11 @@ func (p *parkedRig) dies(t *testing.T, how string, of ledger.Of) {
 	p.parks(t, 1)
 }
 
-// parks waits until so many records are parked.
+// parks waits until so many records are parked, of traffic that has 20 a second or more.
 func (p *parkedRig) parks(t *testing.T, n int64) {
 	t.Helper()
-	eventually(t, time.Minute, "records are parked", func() bool { return p.left(t) >= n })
+	within := time.Minute + time.Duration(n)*time.Second/20
+	eventually(t, within, "records are parked", func() bool { return p.left(t) >= n })
 }
 
 // empties waits until everything has ended at the source and at its companion.
