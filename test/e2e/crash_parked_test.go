@@ -12,8 +12,9 @@ import (
 
 // What a worker may hold of what is parked: the bounds on duplicates follow from it.
 const (
-	crashParked  = 20  // messages of a strand, live or parked
+	crashParked  = 20  // messages of a strand, live or parked; on Kafka also of a partition
 	crashBacklog = 400 // records that are parked before they are served
+	crashOften   = 100 // messages that end before offsets are committed
 )
 
 // crashLanes is how many lanes the destination that dies has. On NATS each has a strand of
@@ -31,14 +32,14 @@ func (c *crashCell) parks() bool {
 }
 
 // lanes is traffic that a window of crashParked lets through: none of it waits in a batch.
-func (x *crashed) lanes(t *testing.T) (load ledger.Load, begun int) {
+func (x *crashed) lanes(t *testing.T) ledger.Load {
 	t.Helper()
 	if err := os.Mkdir(x.dir+"/waits", 0o700); err != nil { // nothing is written there
 		t.Fatal(err)
 	}
-	load = x.load(0)
+	load := x.load(0)
 	load.Keys = ledger.Keys(2*crashLanes[x.queue], "slow", "both")
-	return load, 2 * x.repeats()
+	return load
 }
 
 func (x *crashed) parked() *parkedRig {
@@ -69,5 +70,5 @@ func (x *crashed) repeats() int {
 	case x.kafka == nil:
 		return crashParked + crashLanes[x.queue]*crashParked
 	}
-	return killRepeats(x.queue) + partitions*crashParked + 2*crashCommit
+	return 2 * (partitions*crashParked + 2*crashOften)
 }

@@ -107,7 +107,8 @@ var crashSubset = []string{
 	"nats/fetch.after/kill", "nats/flush.before/term", "nats/flush.after/kill", "nats/parts.between/stop",
 	"nats/letter.put/kill", "nats/ack.sent/kill", "nats/drain.release/kill", "nats/flush.before/panic",
 	"kafka/intake.after/term", "kafka/commit.before/sleep", "kafka/flush.after/kill", "kafka/commit.before/stop", "kafka/commit.sent/kill",
-	"kafka/rebalance.between/kill", "files/job.checkpoint.after/kill", "files/job.checkpoint.before/error",
+	"kafka/rebalance.between/kill", "nats/park.put/kill", "nats/park.served/kill", "kafka/park.put/kill", "kafka/park.served/kill",
+	"files/job.checkpoint.after/kill", "files/job.checkpoint.before/error",
 }
 
 // The program is killed, told to end, or frozen past its broker's patience at every

@@ -16,11 +16,10 @@ import (
 
 // What a worker of the matrix may hold: the bounds on duplicates follow from it.
 const (
-	crashWindow = 200  // messages of a strand
-	crashSpan   = 60   // messages of a partition
-	crashCommit = 300  // messages that end before offsets are committed
-	crashBegun  = 2500 // groups that wait already: many more than the bounds
-	crashRate   = 300  // groups a second, beside
+	crashWindow = 200 // messages of a strand
+	crashSpan   = 60  // messages of a partition
+	crashCommit = 300 // messages that end before offsets are committed
+	crashRate   = 300 // groups a second, beside
 )
 
 // crashed is a cell of a worker on its way.
@@ -65,8 +64,12 @@ func newCrashed(t *testing.T, c *crashCell) *crashed {
 	t.Helper()
 	x := &crashed{crashCell: c, window: crashWindow}
 	x.rig, x.kafka = boundedRig(t, c.queue)
-	if c.parks() {
-		x.blocked, x.window = parksSoon, crashParked
+	if !c.parks() {
+		return x
+	}
+	x.blocked, x.window = parksSoon, crashParked
+	if x.kafka != nil {
+		x.kafka.span, x.kafka.commit = crashParked, fmt.Sprintf("{messages: %d}", crashOften)
 	}
 	return x
 }
@@ -97,11 +100,11 @@ func killRepeats(queue string) int {
 func (x *crashed) traffic(t *testing.T, config string) (halt func()) {
 	t.Helper()
 	x.setup(t, config)
-	load, begun := x.load(30), crashBegun
+	load := x.load(30)
 	if x.parks() {
-		load, begun = x.lanes(t)
+		load = x.lanes(t)
 	}
-	load.Logs, load.Groups = 1, begun
+	load.Logs, load.Groups = 1, 2*x.repeats() // wait already: more than may come twice
 	if x.Point == failpoint.LetterPut {
 		load.Keys = ledger.Keys(40, "waits", "slow", "both", homeless)
 	}

@@ -83,10 +83,11 @@ func (k *kafka) send(*testing.T, *ledger.Load) ledger.Send {
 }
 
 // record spreads groups over all partitions, so that every lane has messages of
-// each.
+// each: keys come in turn, too, so each round begins one partition later.
 func (k *kafka) record(key protocol.Key, body []byte) *kgo.Record {
+	n := k.next.Add(1)
 	return &kgo.Record{
-		Topic: k.topic, Partition: k.next.Add(1) % partitions, Value: body,
+		Topic: k.topic, Partition: (n + n/partitions) % partitions, Value: body,
 		Headers: []kgo.RecordHeader{
 			{Key: protocol.HeaderProject, Value: []byte(key.Project)},
 			{Key: protocol.HeaderLogstore, Value: []byte(key.Logstore)},

@@ -3,33 +3,33 @@
 package e2e
 
 import (
-	"fmt"
 	"os"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/flushline/flushline/queue"
 )
 
-// routeRenamed has a route change its name while records are parked for it: by a
-// restart on Kafka and by a reload on NATS, and at full size by both on both. The
+// renamed has a route change its name while records are parked for it, by a restart on
+// Kafka and by a reload on NATS; at full size its flusher does then, the other way. The
 // records stay, the log says so, and `flushline parked move` has them delivered.
-func routeRenamed(t *testing.T, p *parkedRig) {
+func renamed(t *testing.T, p *parkedRig) {
 	p.limits = "}\nremoved: park\nreload: {watch: false"
 	config := p.config(t, "w1", 500)
 	p.setup(t, config)
 	w := p.pod(t, "flushline", "w1", config)
 	load := p.few()
 	load.Rate = 200
-	old := "slow"
+	old := queue.Lane{Route: "slow", Flusher: "http"}
 	for round := range size(1, 2) {
 		stop := p.producing(t, load)
 		p.dies(t, refuses, nil)
 		p.parks(t, 200)
 		stop()
-		name := fmt.Sprintf("store%d", round)
-		renameRoute(t, config, old, name)
-		p.entries = append(p.entries, name+".http")
+		now := rename(t, config, old, round)
+		p.entries = append(p.entries, now.Route+"."+now.Flusher)
 		if (p.kafka == nil) == (round == 0) {
 			w.signal(syscall.SIGHUP)
 			eventually(t, time.Minute, "the reload", func() bool { return w.status(t).Config.Reloads > 0 })
@@ -40,7 +40,7 @@ func routeRenamed(t *testing.T, p *parkedRig) {
 		}
 		drainedRig(t, p.rig, p.kafka, time.Minute)
 		p.slow.recovers()
-		eventually(t, time.Minute, "the log says that the route is unknown", func() bool {
+		eventually(t, time.Minute, "the log says that nobody has that name", func() bool {
 			return strings.Contains(w.Log(), "this configuration does not have")
 		})
 		at := p.leftFor(t, old)
@@ -51,46 +51,54 @@ func routeRenamed(t *testing.T, p *parkedRig) {
 		beside.Groups = 300
 		p.produce(t, beside)
 		drainedRig(t, p.rig, p.kafka, time.Minute)
-		if now := p.leftFor(t, old); now != at {
-			t.Errorf("%d records were parked for the old name, now %d are", at, now)
+		if n := p.leftFor(t, old); n != at {
+			t.Errorf("%d records were parked for the old name, now %d are", at, n)
 		}
 		if p.kafka != nil { // what a group serves cannot be moved beside it
 			w.terminate(t)
 		}
-		t.Log(flushline(t, "parked", "move", "-c", config, "--route", old, "--to", name+"/http"))
+		t.Log(flushline(t, "parked", "move", "-c", config, "--route", old.Route, "--flusher", old.Flusher, "--to", now.Route+"/"+now.Flusher))
 		if p.kafka != nil {
 			w = p.pod(t, "flushline", "w1", config)
 		}
 		p.empties(t, 90*time.Second)
-		old = name
+		old = now
 	}
 	w.status(t)
 	w.terminate(t)
 	p.once(t)
 }
 
-// leftFor is how many records are parked for a route; of the others there is nothing.
-func (p *parkedRig) leftFor(t *testing.T, route string) int64 {
+// leftFor is how many records are parked for a flusher of a route.
+func (p *parkedRig) leftFor(t *testing.T, of queue.Lane) int64 {
 	t.Helper()
+	entry := of.Route + "." + of.Flusher
 	if p.kafka == nil {
-		return p.broker.parked(t, route)
+		return p.broker.parked(t, entry)
 	}
-	return p.kafka.lagOf(t, p.kafka.group+".parked", p.kafka.parkedTopic(route+".http"))
+	return p.kafka.lagOf(t, p.kafka.group+".parked", p.kafka.parkedTopic(entry))
 }
 
-func renameRoute(t *testing.T, config, old, name string) {
+// rename gives the route another name in the first round, and its flusher in the second.
+func rename(t *testing.T, config string, old queue.Lane, round int) queue.Lane {
 	t.Helper()
+	now, from, to := old, "- name: "+old.Route+"\n", "- name: store\n"
+	if now.Route = "store"; round > 0 {
+		from, to = "- {type: http, url:", "- {type: http, name: web, url:" // the first of them
+		now.Flusher = "web"
+	}
 	text, err := os.ReadFile(config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	changed := strings.Replace(string(text), "- name: "+old+"\n", "- name: "+name+"\n", 1)
+	changed := strings.Replace(string(text), from, to, 1)
 	if changed == string(text) {
-		t.Fatalf("there is no route %s in\n%s", old, text)
+		t.Fatalf("there is no %q in\n%s", from, text)
 	}
 	if err := os.WriteFile(config, []byte(changed), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return now
 }
 
 // twoDeployments has two of them read the same messages, each with destinations of its
@@ -113,7 +121,7 @@ func twoDeployments(t *testing.T, p *parkedRig) {
 		p.produce(t, load)
 		drainedRig(t, dead.rig, dead.kafka, time.Minute)
 		drainedRig(t, well.rig, well.kafka, time.Minute)
-		if n := dead.leftFor(t, "slow"); n != int64(load.Groups)/3 {
+		if n := dead.leftFor(t, queue.Lane{Route: "slow", Flusher: "http"}); n != int64(load.Groups)/3 {
 			t.Errorf("%d records are parked for the dead destination, want a third of %d", n, load.Groups)
 		}
 		eventually(t, time.Minute, "nothing of the other deployment is parked", func() bool { return well.left(t) == 0 })

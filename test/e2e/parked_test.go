@@ -18,7 +18,7 @@ import (
 func TestParking(t *testing.T) {
 	t.Parallel()
 	all := &parkingRun{run: proof.Begin("parking",
-		"A destination is dead and what waits for it is parked, while queues, workers, names and companions change: nothing is lost, and no record comes twice.",
+		"A destination is dead and what waits for it is parked, while queues, workers, names and companions change: nothing is lost, and no record comes twice but of those that were just being parked when a topic filled.",
 		size("make faults", "make e2e-long RUN=TestParking"))}
 	t.Cleanup(func() { all.end(t) })
 	slots := make(chan struct{}, 4) // each has workers, and most have a broker
@@ -51,7 +51,7 @@ var parkingFaults = []struct {
 	{"one dead flusher of a fan-out", deadFlusherOfAFanOut, "kafka"},
 	{"the companion is full", companionFull, ""},
 	{"the companion is deleted and made again", companionDeleted, "nats"},
-	{"a route is renamed", routeRenamed, "nats"},
+	{"a route or flusher is renamed", renamed, "nats"},
 	{"a message of exactly the limit", messageOfTheLimit, "nats"},
 	{"an outage longer than the retention of the source", outlivesRetention, "nats"},
 	{"two deployments on one source", twoDeployments, ""},
@@ -64,7 +64,7 @@ type parkingRun struct {
 	mu              sync.Mutex
 	run             *proof.Run
 	confirmed, lost int
-	twice           int
+	twice, mayTwice int
 	slowest         time.Duration
 }
 
@@ -79,7 +79,7 @@ func (r *parkingRun) end(t *testing.T) {
 	defer r.mu.Unlock()
 	r.run.AtLeast("logs that were confirmed, each at each of its destinations", float64(r.confirmed), 1, "logs")
 	r.run.AtMost("lost", float64(r.lost), 0, "logs")
-	r.run.AtMost("came twice", float64(r.twice), 0, "logs")
+	r.run.AtMost("came twice", float64(r.twice), float64(r.mayTwice), "logs")
 	r.run.AtMost("the longest that a healthy destination waited for a log meanwhile", r.slowest.Seconds(), beside.Seconds(), "s")
 	r.run.End(t)
 }
@@ -99,14 +99,28 @@ func project(name string) ledger.Of { return func(k protocol.Key) bool { return 
 // once judges all destinations: everything has arrived, and nothing twice.
 func (p *parkedRig) once(t *testing.T) {
 	t.Helper()
-	for name, v := range p.verdicts(t) {
-		if !v.Once() {
-			t.Errorf("%s did not get what it should", name)
-		}
+	p.nearlyOnce(t, 0)
+}
+
+// nearlyOnce is once, but that so many logs may have come twice.
+func (p *parkedRig) nearlyOnce(t *testing.T, twice int) {
+	t.Helper()
+	all := p.verdicts(t)
+	if _, _, n := keptAll(t, all); n > twice {
+		t.Errorf("%d logs came twice, at most %d may", n, twice)
+	}
+	for _, v := range all {
 		p.all.count(v)
 	}
+	p.all.may(twice)
 	p.noDeadLetters(t)
 	p.balanced(t)
+}
+
+func (r *parkingRun) may(twice int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mayTwice += twice
 }
 
 func (r *parkingRun) count(v *ledger.Verdict) {
