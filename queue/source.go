@@ -89,7 +89,7 @@ type Info struct {
 // Positions are offsets or sequences; -1 means unknown.
 type Status struct {
 	State string `json:"state"`           // one of the State constants
-	Cause string `json:"cause,omitempty"` // why, in words, when State is not consuming
+	Cause string `json:"cause,omitempty"` // why, in words, when State is not consuming, or Full
 
 	Position  int64     `json:"position"`  // the newest message handed out
 	Committed int64     `json:"committed"` // all up to here are acknowledged at the broker

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -66,6 +67,8 @@ type load struct {
 	name  string
 	bytes int64
 	parts int
+
+	oldest time.Time // when its oldest part came
 }
 
 func (w *Worker) snapshot() *snapshot {
@@ -151,6 +154,9 @@ func (sn *snapshot) visit(l *lane) {
 		}
 		ld.bytes += p.bytes()
 		ld.parts++
+		if ld.oldest.IsZero() || p.m.received.Before(ld.oldest) {
+			ld.oldest = p.m.received
+		}
 	}
 	for s, ld := range per {
 		sn.load[s] = append(sn.load[s], *ld)
@@ -311,7 +317,12 @@ func (s *strand) status(sn *snapshot) StrandStatus {
 	st := s.look(time.Now())
 	if st.State != strandFetching && st.State != st.Queue.State {
 		loads := sn.load[s]
-		slices.SortFunc(loads, func(a, b load) int { return int(b.bytes - a.bytes) })
+		slices.SortFunc(loads, func(a, b load) int {
+			if st.Queue.Full { // it may be the oldest message alone that keeps the rest
+				return a.oldest.Compare(b.oldest)
+			}
+			return int(b.bytes - a.bytes)
+		})
 		for _, ld := range loads[:min(len(loads), blockers)] {
 			st.BlockedBy = append(st.BlockedBy, ld.name)
 		}
@@ -342,8 +353,11 @@ func (s *strand) look(now time.Time) StrandStatus {
 		} else if noLetters != "" && st.Held > 0 {
 			st.Why = "the dead letter queue fails, so what belongs there is not acknowledged: " + noLetters
 		}
-		if q.State != "" && q.State != queue.StateConsuming {
+		switch {
+		case q.State != "" && q.State != queue.StateConsuming:
 			st.State, st.Why = q.State, q.Cause
+		case !s.full.IsZero() && now.Sub(s.full) >= stalledFor:
+			st.State, st.Why = strandWindowFull, cmp.Or(q.Cause, "as many messages are unended as the source may hand out")
 		}
 	}
 	st.Since = s.sinceLocked(st.State, now)

@@ -86,7 +86,7 @@ type StrandStatus struct {
 	State       string       `json:"state"` // fetching, window_full, budget_exhausted, draining, stopped, or the source's own
 	Why         string       `json:"why,omitempty"`
 	Since       time.Time    `json:"since"`
-	BlockedBy   []string     `json:"blocked_by,omitempty"` // lanes that hold its window or bytes, the largest first
+	BlockedBy   []string     `json:"blocked_by,omitempty"` // lanes that hold its window or bytes, the largest first, or its source's, the oldest first
 	Held        int64        `json:"held"`                 // messages
 	HeldBytes   int64        `json:"held_bytes"`
 	Queue       queue.Status `json:"queue"`

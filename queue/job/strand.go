@@ -247,7 +247,9 @@ func (s *strand) Status() queue.Status {
 	case s.trouble.state != "":
 		st.State, st.Cause = s.trouble.state, s.trouble.cause
 	case s.behind:
-		st.State, st.Cause, st.Full = queue.StateStalled, s.src.behind(), s.src.saving.Load() == nil
+		if st.Cause, st.Full = s.src.behind(), s.src.saving.Load() == nil; !st.Full {
+			st.State = queue.StateStalled
+		}
 	case s.held != "":
 		st.State, st.Cause = queue.StateStalled, s.held
 	}

@@ -45,7 +45,7 @@ func (s *strand) Status() queue.Status {
 	if st.Unsettled > 0 {
 		st.Oldest = s.oldestLocked()
 	}
-	st.Full = s.demand.waiting && len(s.in) == 0 && s.cursor != nil && s.cursor.mark.Span() >= s.src.cfg.Span
+	st.Full = s.fullLocked()
 	st.State, st.Cause = s.stateLocked(now)
 	return st
 }
@@ -61,6 +61,10 @@ func (s *strand) committedLocked() standing {
 
 // stateLocked names the state the strand is in.
 func (s *strand) stateLocked(now time.Time) (state, cause string) {
+	full := s.fullLocked()
+	if full {
+		s.full = now
+	}
 	switch {
 	case s.closed:
 		return queue.StateEnded, ""
@@ -74,10 +78,19 @@ func (s *strand) stateLocked(now time.Time) (state, cause string) {
 	if why := s.unconfirmedLocked(now); why != "" {
 		return queue.StateBrokerAway, why
 	}
+	if full { // a pause of ours, for as long as somebody needs for that message
+		return queue.StateConsuming, fmt.Sprintf("the oldest unended message, at %d, is %d messages behind the newest: as many as span allows",
+			s.cursor.mark.Low(), s.cursor.mark.Span())
+	}
 	if why := s.stallLocked(now); why != "" {
 		return queue.StateStalled, why
 	}
 	return queue.StateConsuming, ""
+}
+
+// fullLocked says that the worker waits, and that the span is used up.
+func (s *strand) fullLocked() bool {
+	return s.demand.waiting && len(s.in) == 0 && s.cursor != nil && s.cursor.mark.Span() >= s.src.cfg.Span
 }
 
 // blip is how long trouble may last before it is a state: a leader that moves is
@@ -115,6 +128,9 @@ func because(what string, err error) string {
 // that does not come, or nobody has asked for long whether there is.
 func (s *strand) stallLocked(now time.Time) string {
 	unmoved, unasked := now.Sub(s.moved), now.Sub(s.seen)
+	if !s.full.IsZero() {
+		unmoved, unasked = min(unmoved, now.Sub(s.full)), min(unasked, now.Sub(s.full))
+	}
 	switch {
 	case !s.demand.waiting || len(s.in) > 0 || s.next < 0:
 		return ""
@@ -133,8 +149,6 @@ func (s *strand) whyLocked(now time.Time) string {
 		return s.trouble.cause
 	case s.leader == nil:
 		return errNoLeader.Error()
-	case s.cursor.mark.Span() >= s.src.cfg.Span:
-		return fmt.Sprintf("the oldest unended message, at %d, is %d messages behind the newest: as many as span allows", s.cursor.mark.Low(), s.cursor.mark.Span())
 	case s.asked != nil:
 		return "broker " + s.leader.address() + " does not answer"
 	}

@@ -67,6 +67,7 @@ type strand struct {
 	unsure    time.Time // since when it is not read before brokers confirmed the id; zero: it may be
 	disowned  time.Time // since when its lease was seen to be doubtful; zero: it is not
 	starved   bool      // its span was used up for a while
+	full      time.Time // when that was last seen while Fetch waits; zero: never
 	shown     string    // the state that was logged last
 }
 

@@ -80,16 +80,40 @@ func TestUnaskedStrandIsShown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newStand(t)
+		b.caughtUp()
+		b.strand.collect(queue.Room{Messages: 7, Bytes: 1 << 20})
+		b.leader.noteTaking(time.Now())
+		time.Sleep(stallAfter)
+		b.shows("at first", queue.StateConsuming)
+		time.Sleep(time.Second)
+		b.shows("without bytes to ask for", queue.StateStalled, "for 31s no broker was asked", "limits.in_flight since 31s")
+	})
+}
+
+// One whose span is used up is paused by us. It is full, says where the message is that
+// keeps it, and is not stalled, however long that takes.
+func TestUsedUpSpanIsShown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newStand(t)
 		b.strand.src.cfg.Span = 2
 		b.caughtUp()
 		b.strand.collect(queue.Room{Messages: 7, Bytes: 1 << 20})
 		if b.strand.view(b.leader, time.Now()).asks {
 			t.Fatal("it is asked for although its span is used up")
 		}
-		time.Sleep(stallAfter)
-		b.shows("at first", queue.StateConsuming)
-		time.Sleep(time.Second)
-		b.shows("starved", queue.StateStalled, "for 31s no broker was asked", "the oldest unended message, at 10")
+		for range 2 {
+			b.shows("with a used-up span", queue.StateConsuming, "the oldest unended message, at 10, is 2 messages behind")
+			if !b.strand.Status().Full {
+				t.Error("it is not full")
+			}
+			time.Sleep(time.Hour)
+		}
+		b.strand.Status()
+		b.strand.cursor.mark.End(0)
+		if st := b.strand.Status(); st.Full || st.State != queue.StateConsuming || st.Cause != "" {
+			t.Errorf("with room in its span the strand is %+v", st)
+		}
 	})
 }
 
