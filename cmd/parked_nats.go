@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -64,13 +65,22 @@ func (n *natsQueue) depot(ctx context.Context, log *zap.Logger) (depot, error) {
 }
 
 func (e *embeddedQueue) depot(ctx context.Context, log *zap.Logger) (depot, error) {
-	return e.outside().depot(ctx, log)
+	d, err := e.outside().depot(ctx, log)
+	if err != nil {
+		return nil, fmt.Errorf("%w: the embedded queue in %s is asked while its worker runs: start it with `flushline run -c FILE`", err, e.cfg.Source.Embedded.Dir)
+	}
+	return d, nil
 }
 
-// outside reaches the server of a running worker.
+// outside reaches the server of a running worker. One that does not run is not waited
+// for.
 func (e *embeddedQueue) outside() *natsQueue {
-	return &natsQueue{cfg: e.cfg, client: embeddedClient(e.cfg.Source.Embedded)}
+	client := embeddedClient(e.cfg.Source.Embedded)
+	client.ConnectTimeout = workerPatience
+	return &natsQueue{cfg: e.cfg, client: client}
 }
+
+const workerPatience = 5 * time.Second
 
 func (s *natsDepot) byKey() bool { return true }
 

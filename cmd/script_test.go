@@ -34,7 +34,7 @@ type withKafka struct{ m *testing.M }
 func (k withKafka) Run() int { return leak.Check(kafkabroker.Main(k.m)) }
 
 // Each script of testdata is one story as its user meets it. $NATS is a JetStream
-// server of its own without any stream, $ADMIN and $METRICS are free addresses, and
+// server of its own without any stream, $ADMIN, $METRICS and $QUEUE are free addresses, and
 // $SILENCE is a URL that never answers.
 func TestStories(t *testing.T) {
 	t.Parallel()
@@ -64,7 +64,7 @@ func stories(dir string, queue func(*testscript.Env) error) testscript.Params {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
-			for _, name := range []string{"ADMIN", "METRICS"} {
+			for _, name := range []string{"ADMIN", "METRICS", "QUEUE"} {
 				address, err := freeAddress()
 				if err != nil {
 					return err
@@ -80,6 +80,7 @@ func stories(dir string, queue func(*testscript.Env) error) testscript.Params {
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"ages":      ages,
 			"answers":   answers,
 			"await":     await,
 			"collect":   collect,

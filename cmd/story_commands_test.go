@@ -63,6 +63,28 @@ func stored(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Fatalf("%s has %s messages, want %s", args[1], last, args[0])
 }
 
+// ages STREAM AGE: has a stream of the story's server delete its messages at an age.
+func ages(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: ages STREAM AGE")
+	}
+	age, err := time.ParseDuration(args[1])
+	ts.Check(err)
+	nc, err := nats.Connect(ts.Getenv("NATS"))
+	ts.Check(err)
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	ts.Check(err)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	stream, err := js.Stream(ctx, args[0])
+	ts.Check(err)
+	cfg := stream.CachedInfo().Config
+	cfg.MaxAge = age
+	_, err = js.UpdateStream(ctx, cfg)
+	ts.Check(err)
+}
+
 // terminate sends SIGTERM to the process started last in the background.
 func terminate(ts *testscript.TestScript, neg bool, args []string) {
 	running := ts.BackgroundCmds()

@@ -31,6 +31,9 @@ func TestShownConfigurationsAreRight(t *testing.T) {
 	for _, w := range workloads(t) {
 		all["that of "+w.id] = shown(t, &w)
 	}
+	if cfg := all["that of Deployment/flushline"]; cfg == nil || !cfg.Parks() {
+		t.Error("the deployment's configuration shows no route that parks")
+	}
 	for name, cfg := range all {
 		if cfg.Drain.Timeout != drain {
 			t.Errorf("%s configuration drains in %s, the manifests count on %s", name, cfg.Drain.Timeout, drain)
