@@ -1,6 +1,7 @@
 package kafka_test
 
 import (
+	"math"
 	"strings"
 	"sync"
 	"testing"
@@ -85,7 +86,7 @@ func TestTopicMadeAnewUnseen(t *testing.T) {
 	q.cfg.Commit.Every = 10 * time.Millisecond
 	why := replaced(t, q, func(anew func()) {
 		held := make(chan struct{})
-		holdMetadata(f, held)
+		holdMetadata(f, held, everyQuestion)
 		anew()
 		close(held)
 	})
@@ -137,7 +138,7 @@ func TestTopicThatNobodyConfirms(t *testing.T) {
 	q := openQueue(t, f.ListenAddrs())
 	p := rest(t, q)
 	held := make(chan struct{})
-	holdMetadata(f, held)
+	holdMetadata(f, held, everyQuestion)
 	q.produce(0, 21, 30)
 	eventually(t, "the pause, and no answer since", func() bool { return p.rested(q) })
 	p.goOn()
@@ -154,11 +155,32 @@ func TestTopicThatNobodyConfirms(t *testing.T) {
 	p.stop()
 }
 
-// holdMetadata has a broker keep what we ask it for until held is closed.
-func holdMetadata(f *kfake.Cluster, held <-chan struct{}) {
+// A connection that hangs for good holds the strand up only until the question on it is
+// given up: the next one goes another way.
+func TestTopicAskedForOnADeadConnection(t *testing.T) {
+	t.Parallel()
+	f := fake(t)
+	q := openQueue(t, f.ListenAddrs())
+	p := rest(t, q)
+	held := make(chan struct{})
+	t.Cleanup(func() { close(held) }) // before the broker is closed
+	holdMetadata(f, held, 1)
+	q.produce(0, 21, 30)
+	eventually(t, "the pause, and no answer since", func() bool { return p.rested(q) })
+	p.goOn()
+	eventually(t, "all messages", func() bool { return len(p.got.distinct()) == 30 })
+	p.stop()
+}
+
+// everyQuestion is as many as are asked.
+const everyQuestion = math.MaxInt
+
+// holdMetadata has a broker keep the next questions that we ask it until held is closed.
+func holdMetadata(f *kfake.Cluster, held <-chan struct{}, questions int) {
 	f.ControlKey(int16(kmsg.Metadata), func(r kmsg.Request) (kmsg.Response, error, bool) {
 		f.KeepControl()
-		if r.GetVersion() == 11 { // ours
+		if r.GetVersion() == 11 && questions > 0 { // ours; one call at a time
+			questions--
 			f.SleepControl(func() { <-held })
 		}
 		return nil, nil, false
