@@ -55,12 +55,12 @@ func testOutage(t *testing.T, q queued) {
 	x.mood(t, x.well(), five...)
 	x.load.begin(most / 2)
 	for range rounds {
-		x.control(t)
-		x.dead(t, oneDead, one)
-		x.control(t)
-		x.dead(t, fiveDead, five)
-		x.control(t)
-		x.slow(t)
+		x.step(t, "one dead", func(t *testing.T) { x.dead(t, oneDead, one) })
+		x.step(t, "five dead", func(t *testing.T) { x.dead(t, fiveDead, five) })
+		x.step(t, "one slow", x.slow)
+	}
+	if t.Failed() || len(x.quiet) == 0 {
+		return
 	}
 	x.control(t)
 	x.load.end(t)
@@ -69,6 +69,18 @@ func testOutage(t *testing.T, q queued) {
 	record.Value("groups a second at most", most, "")
 	x.judge(t, record)
 	show(t, record)
+}
+
+// step is a test of its own, so that -run can choose it. All are well before it.
+func (x *trial) step(t *testing.T, name string, run func(*testing.T)) {
+	t.Helper()
+	if t.Failed() {
+		return
+	}
+	t.Run(name, func(t *testing.T) {
+		x.control(t)
+		run(t)
+	})
 }
 
 func (x *trial) well() string { return fmt.Sprint(faster * x.lane) }

@@ -21,6 +21,9 @@ func (x *trial) judge(t *testing.T, record *proof.Run) {
 	}{
 		{oneDead, one, 95}, {fiveDead, five, 90}, {oneSlow, one, 95},
 	} {
+		if len(x.beside[c.what]) == 0 {
+			continue // -run chose others
+		}
 		well := beside(c.ill)
 		quiet := median(each(x.quiet, func(w *window) float64 { return w.rate(well) }))
 		ill := median(each(x.beside[c.what], func(w *window) float64 { return w.rate(well) }))
@@ -35,8 +38,20 @@ func (x *trial) judge(t *testing.T, record *proof.Run) {
 		record.Value("p99 latency of the others, "+c.what, with, "ms")
 	}
 	record.Value("p99 latency while all are well", median(each(x.quiet, (*window).p99)), "ms")
+	x.judgeDrains(record)
+	record.AtMost("memory of the worker at most", float64(x.peak.Load()>>20), mostMiB, "MiB")
+	record.AtMost("groups lost", float64(x.load.total()-x.book.total()), 0, "")
+	record.AtMost("groups that came twice, of a worker that was never killed", float64(x.book.twice), 0, "")
+	record.Value("groups", float64(x.load.total()), "")
+}
+
+// judgeDrains writes down how what was parked came.
+func (x *trial) judgeDrains(record *proof.Run) {
 	// Five lanes at half their destinations' speed are more than this machine's maximum.
 	single := slices.DeleteFunc(slices.Clone(x.drains), func(d drain) bool { return d.lanes > 1 })
+	if len(single) == 0 {
+		return
+	}
 	drains := func(f func(drain) float64) float64 { return median(each(single, f)) }
 	record.AtLeast("a parked backlog's speed after the outage, of its destination's", 100*drains(func(d drain) float64 { return d.speed }), 50, "%")
 	record.AtLeast("live traffic of the lane beside it, of what was offered", 100*drains(func(d drain) float64 { return d.live }), 95, "%")
@@ -48,10 +63,6 @@ func (x *trial) judge(t *testing.T, record *proof.Run) {
 			record.Value("groups a second of five parked backlogs together, beside live traffic", d.speed*float64(d.lanes)*faster*x.lane, "")
 		}
 	}
-	record.AtMost("memory of the worker at most", float64(x.peak.Load()>>20), mostMiB, "MiB")
-	record.AtMost("groups lost", float64(x.load.total()-x.book.total()), 0, "")
-	record.AtMost("groups that came twice, of a worker that was never killed", float64(x.book.twice), 0, "")
-	record.Value("groups", float64(x.load.total()), "")
 }
 
 func each[T any](of []T, f func(T) float64) []float64 {
