@@ -164,7 +164,7 @@ soak: kafka ## Load for SOAK_TIME beside destinations that hang, restarts and re
 # Both queues; nothing else should run. ISOLATION_TIME= is the short form, of about eight minutes.
 ISOLATION_TIME ?= 10m
 .PHONY: isolation
-isolation: kafka ## What dead and slow destinations cost the others, outages of ISOLATION_TIME (about three hours)
+isolation: kafka ## What dead and slow destinations cost the others, outages of ISOLATION_TIME (about two hours)
 	FLUSHLINE_ISOLATION=$(ISOLATION_TIME) go test -timeout 0 -count 1 -v -run '$(RUN)' ./test/isolation
 
 .PHONY: bench
