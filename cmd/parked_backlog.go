@@ -98,7 +98,8 @@ func summedUp(source string, lanes []queue.Backlog) *worker.CompanionStatus {
 }
 
 var descParked = prometheus.NewDesc("flushline_parked_messages",
-	"Records that are parked beside a source, as its broker counted them a few seconds ago. All pods of a deployment see the same ones.", []string{"source"}, nil)
+	"Records that are parked beside a source, as its broker counted them a few seconds ago. All pods of a deployment see the same ones. "+
+		"Kafka counts positions of its logs: a record that was cut to the topic's limit counts as its pieces, and one that has ended counts until all before it have.", []string{"source"}, nil)
 
 // collect exposes the number while it is known.
 func (b *parkedBacklog) collect(out chan<- prometheus.Metric) {

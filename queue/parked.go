@@ -60,8 +60,8 @@ func (g Gate) String() string {
 // Backlog is what is parked for one lane, or in one partition.
 type Backlog struct {
 	Lane     Lane
-	Place    string // subject, or topic and partition
-	Messages int64
+	Place    string    // subject, or topic and partition
+	Messages int64     // records; on Kafka positions of the log, of which a record that was cut has several
 	Bytes    int64     // 0: unknown
 	Oldest   time.Time // when the oldest was parked; zero: unknown
 }

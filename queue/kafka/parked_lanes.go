@@ -11,8 +11,10 @@ import (
 )
 
 // Lanes implements queue.Parked: an entry for each partition in which something is
-// parked, with how many records are left (chunks count by themselves) and when the
-// oldest was parked. Companions of entries that the configuration no longer has are
+// parked, with how many records are left and when the oldest was parked. A log counts
+// positions, and nothing short of reading it says which of them are pieces of one record
+// (of one above the topic's limit, which is the source's and 64 KiB), or have ended above
+// the group's offset, which sweeps move: each of them counts. Companions of entries that the configuration no longer has are
 // among them. It changes nothing.
 func (p *Parked) Lanes(ctx context.Context) ([]queue.Backlog, error) {
 	var all []queue.Backlog
