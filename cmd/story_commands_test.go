@@ -37,18 +37,26 @@ func startSilence(env *testscript.Env) (string, error) {
 	return "http://" + ln.Addr().String() + "/", nil
 }
 
+// jetStream is that of the story's server, for as long as one command may take.
+func jetStream(ts *testscript.TestScript) (ctx context.Context, js jetstream.JetStream, end func()) {
+	nc, err := nats.Connect(ts.Getenv("NATS"))
+	ts.Check(err)
+	js, err = jetstream.New(nc)
+	ts.Check(err)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	return ctx, js, func() {
+		cancel()
+		nc.Close()
+	}
+}
+
 // stored N STREAM: waits until a stream of the story's server holds N messages.
 func stored(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: stored N STREAM")
 	}
-	nc, err := nats.Connect(ts.Getenv("NATS"))
-	ts.Check(err)
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	ts.Check(err)
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
+	ctx, js, end := jetStream(ts)
+	defer end()
 	last := "no answer"
 	for ; ctx.Err() == nil; time.Sleep(50 * time.Millisecond) {
 		stream, err := js.Stream(ctx, args[1])
@@ -70,13 +78,8 @@ func ages(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	age, err := time.ParseDuration(args[1])
 	ts.Check(err)
-	nc, err := nats.Connect(ts.Getenv("NATS"))
-	ts.Check(err)
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	ts.Check(err)
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
+	ctx, js, end := jetStream(ts)
+	defer end()
 	stream, err := js.Stream(ctx, args[0])
 	ts.Check(err)
 	cfg := stream.CachedInfo().Config

@@ -27,6 +27,33 @@ func parkRig(t *testing.T, cfg worker.Config, a, b *checker.Script) (*rig, *memo
 	return start(t, memory.Config{}, cfg), parked
 }
 
+// allArrives waits until nothing is parked any more and so many groups came to the
+// destination, then stops the worker.
+func (r *rig) allArrives(parked *memory.Parked, s *checker.Script, want int, within time.Duration) {
+	r.t.Helper()
+	time.Sleep(within)
+	synctest.Wait()
+	if n := parked.Waiting(); n != 0 {
+		r.t.Fatalf("%d records are parked still; status %+v", n, r.w.Status())
+	}
+	if got := len(s.Count()); got != want {
+		r.t.Errorf("%d groups arrived, want %d", got, want)
+	}
+	r.mustStop()
+	r.drained()
+	clean(r.t, s)
+}
+
+// isParked waits for what the worker does by itself and expects so many acknowledgements
+// and parked records.
+func (r *rig) isParked(parked *memory.Parked, acked int64, waiting int) {
+	r.t.Helper()
+	synctest.Wait()
+	if n, waits := r.q.Acked(), parked.Waiting(); n != acked || waits != waiting {
+		r.t.Fatalf("%d messages are acknowledged and %d parked, want %d and %d", n, waits, acked, waiting)
+	}
+}
+
 func (r *rig) laneOf(logstore string) (worker.LaneStatus, bool) {
 	for _, l := range r.w.Status().Lanes {
 		if l.Logstore == logstore {
@@ -63,10 +90,7 @@ func TestADeadDestinationParksAndEverythingArrivesWhenItIsBack(t *testing.T) {
 					t.Fatalf("%d messages are acknowledged, want the hundred of the healthy lane", n)
 				}
 				time.Sleep(30 * time.Second) // a Flush is abandoned behind 21 s
-				synctest.Wait()
-				if n, waits := r.q.Acked(), parked.Waiting(); n != 200 || waits != 100 {
-					t.Fatalf("%d messages are acknowledged and %d parked, want 200 and 100", n, waits)
-				}
+				r.isParked(parked, 200, 100)
 				if l, ok := r.laneOf("ls0"); !ok || l.State != worker.LaneParking || l.Park == nil || l.Park.Phase != worker.ParkBlocked || l.Why == "" {
 					t.Errorf("the lane is shown as %+v", l)
 				}
@@ -79,17 +103,7 @@ func TestADeadDestinationParksAndEverythingArrivesWhenItIsBack(t *testing.T) {
 					t.Errorf("%d of 800 messages are acknowledged: a try holds one at most", n)
 				}
 				back()
-				time.Sleep(3 * time.Minute)
-				synctest.Wait()
-				if n := parked.Waiting(); n != 0 {
-					t.Fatalf("%d records are parked still; status %+v", n, r.w.Status())
-				}
-				if got := len(a.Count()); got != 400 {
-					t.Errorf("%d groups arrived, want 400", got)
-				}
-				r.mustStop()
-				r.drained()
-				clean(t, a)
+				r.allArrives(parked, a, 400, 3*time.Minute)
 			})
 		})
 	}
@@ -144,13 +158,7 @@ func TestARecoveringLaneIsBlockedByOneFailure(t *testing.T) {
 			t.Errorf("%d messages are acknowledged, want 15: a failure parks at once", n)
 		}
 		back()
-		time.Sleep(3 * time.Minute)
-		synctest.Wait()
-		if n := parked.Waiting(); n != 0 {
-			t.Errorf("%d records are parked still", n)
-		}
-		r.mustStop()
-		r.drained()
+		r.allArrives(parked, a, 15, 3*time.Minute)
 	})
 }
 
@@ -207,13 +215,7 @@ func TestASlowLaneParksItsOverflow(t *testing.T) {
 			t.Errorf("the slow lane flushed %d, want nearly 6000: full rate", got)
 		}
 		a.SetDelay(0)
-		time.Sleep(2 * time.Minute)
-		synctest.Wait()
-		if n := parked.Waiting(); n != 0 {
-			t.Errorf("%d records are parked still", n)
-		}
-		r.mustStop()
-		r.drained()
+		r.allArrives(parked, a, 12_000, 2*time.Minute)
 	})
 }
 
@@ -239,10 +241,7 @@ func TestWhatARemovedEntryHoldsIsParked(t *testing.T) {
 		}
 		parked.FailNext(0, nil)
 		time.Sleep(time.Minute)
-		synctest.Wait()
-		if n, waits := r.q.Acked(), parked.Waiting(); n != 20 || waits != 20 {
-			t.Fatalf("%d messages are acknowledged and %d parked, want 20 and 20", n, waits)
-		}
+		r.isParked(parked, 20, 20)
 		time.Sleep(time.Minute) // nobody takes them meanwhile
 		a.SetReady(true)
 		first := routeOf("a", worker.Match{Logstore: "ls0"}, entryOf("x", a))
@@ -250,13 +249,7 @@ func TestWhatARemovedEntryHoldsIsParked(t *testing.T) {
 		if _, err := r.w.Reload(worker.Table{Routes: []worker.Route{first, route}}); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Minute)
-		synctest.Wait()
-		if got := len(a.Count()); got != 20 || parked.Waiting() != 0 {
-			t.Errorf("%d groups arrived and %d are parked, want 20 and none", got, parked.Waiting())
-		}
-		r.mustStop()
-		r.drained()
+		r.allArrives(parked, a, 20, time.Minute)
 	})
 }
 
@@ -303,17 +296,11 @@ func TestARouteThatStopsParkingIsServed(t *testing.T) {
 		}
 		r.publish(20, 1)
 		time.Sleep(time.Minute)
-		synctest.Wait()
-		if n, waits := r.q.Acked(), parked.Waiting(); n != 20 || waits != 20 {
-			t.Fatalf("%d messages are acknowledged and %d parked, want 20 and 20: it waits now", n, waits)
-		}
+		r.isParked(parked, 20, 20) // it waits now
 		back()
-		time.Sleep(2 * time.Minute)
-		synctest.Wait()
-		if n, waits, got := r.q.Acked(), parked.Waiting(), len(a.Count()); n != 40 || waits != 0 || got != 40 {
-			t.Fatalf("%d messages are acknowledged, %d parked, %d arrived; want 40, none, 40", n, waits, got)
+		r.allArrives(parked, a, 40, 2*time.Minute)
+		if n := r.q.Acked(); n != 40 {
+			t.Errorf("%d messages are acknowledged, want 40", n)
 		}
-		r.mustStop()
-		r.drained()
 	})
 }

@@ -39,13 +39,7 @@ func TestABlockedLaneThatWasIdleIsStillBlocked(t *testing.T) {
 			t.Error("the lane was never stopped: the test shows nothing")
 		}
 		back()
-		time.Sleep(3 * time.Minute)
-		synctest.Wait()
-		if n, got := parked.Waiting(), len(a.Count()); n != 0 || got != 620 {
-			t.Errorf("%d records are parked still and %d groups arrived, want none and 620", n, got)
-		}
-		r.mustStop()
-		r.drained()
+		r.allArrives(parked, a, 620, 3*time.Minute)
 	})
 }
 

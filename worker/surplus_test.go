@@ -47,10 +47,7 @@ func TestWhatHasNoLaneIsParkedInTheEnd(t *testing.T) {
 			t.Errorf("meanwhile the strand is %s, want lanes_exhausted", s.State)
 		}
 		time.Sleep(500 * time.Millisecond)
-		synctest.Wait()
-		if n, waits := r.q.Acked(), parked.Waiting(); n != 40 || waits != 40 {
-			t.Fatalf("%d messages are acknowledged and %d parked, want 40 and 40", n, waits)
-		}
+		r.isParked(parked, 40, 40)
 		began := time.Now()
 		for i := range 100 { // each for a key of its own: none waits, now that some did
 			r.q.Publish(keyed("p", fmt.Sprint("other", i), encode(t, group(fmt.Sprint("b", i)))))
@@ -64,14 +61,7 @@ func TestWhatHasNoLaneIsParkedInTheEnd(t *testing.T) {
 			t.Errorf("%d instances were begun beyond limits.lanes", n)
 		}
 		back()
-		time.Sleep(5 * time.Minute)
-		synctest.Wait()
-		if n, got := parked.Waiting(), len(b.Count()); n != 0 || got != 140 {
-			t.Errorf("%d records are parked still and %d groups arrived, want none and 140", n, got)
-		}
-		r.mustStop()
-		r.drained()
-		clean(t, b)
+		r.allArrives(parked, b, 140, 5*time.Minute)
 	})
 }
 
