@@ -10,7 +10,7 @@ type promise struct {
 // promises are those of README.md and docs/DESIGN.md, section 1.
 var promises = []promise{
 	{
-		"at least once", "A message is acknowledged only when each of its parts was flushed, is durably in the dead letter queue, or was skipped for a counted reason. Whatever ends a worker, and whenever: no record is lost.",
+		"at least once", "A message is acknowledged only when each of its parts was flushed, is durably parked or in the dead letter queue, or was skipped for a counted reason. Whatever ends a worker, and whenever: no record is lost.",
 		[]string{"kills-random", "kills-placed", "crash", "sim-nats", "sim-kafka", "mutants"},
 		[]string{"test/e2e.TestKillsRandom", "worker.TestChaos"},
 	},
@@ -43,6 +43,11 @@ var promises = []promise{
 		"another takes over", "After kill -9 of a worker its messages flow again: on NATS after the ack wait, on Kafka after session timeout, heartbeat and a second.",
 		[]string{"worker-kill-recovery"},
 		nil,
+	},
+	{
+		"one dead destination costs only itself", "A destination that takes nothing costs its own lanes only: with `when_blocked: park` for as long as it lasts, and what is for it is delivered when it is back, whatever happens to workers, brokers and companions meanwhile.",
+		[]string{"parking", "crash"},
+		[]string{"test/e2e.TestParking"},
 	},
 	{
 		"full disks", "A disk that is full holds up what has to be written to it, says so, and goes on when there is space. No record is torn.",
