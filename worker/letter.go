@@ -104,7 +104,6 @@ func (w *Worker) letter(d *doomed, to *addressee) queue.Message {
 	add(queue.HeaderReason, d.reason)
 	add(queue.HeaderError, truncate(d.err.Error(), errorText))
 	add(queue.HeaderAttempts, strconv.Itoa(d.attempts))
-	add(queue.HeaderSource, d.p.place())
 	add(queue.HeaderWorker, w.cfg.Version+" "+w.cfg.Host)
 	return m
 }

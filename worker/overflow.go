@@ -12,28 +12,29 @@ const (
 // relieve lets a strand be fetched again that is held up. Batches that wait to become
 // fuller are closed. Of the other lanes, if their routes park, the one with the most of
 // the strand and the one with its oldest part park it, if they are slower than what
-// comes; they go on flushing at full rate.
+// comes; they go on flushing at full rate. Lanes whose destination takes nothing do so
+// before the strand has stalled.
 func (w *Worker) relieve(now time.Time) {
-	stalled := map[*strand]*holdup{}
+	crowded := map[*strand]*holdup{}
 	for _, s := range w.strandList() {
-		if !s.info.Parked && s.heldUp(now) {
-			stalled[s] = &holdup{}
+		if h := (&holdup{}); !s.info.Parked && s.crowded(now, h) {
+			crowded[s] = h
 		}
 	}
-	if len(stalled) == 0 {
+	if len(crowded) == 0 {
 		return
 	}
-	w.closeBatchesOf(stalled)
+	w.closeBatchesOf(crowded)
 	for _, l := range w.parkingLanes() {
 		l.mu.Lock()
 		if p := l.live.head; p != nil && l.state != batching && now.Sub(p.m.received) >= max(stalledFor, 2*time.Duration(l.took.Load())) {
-			if h := stalled[p.m.strand]; h != nil {
+			if h := crowded[p.m.strand]; h != nil && (h.stalled || l.troubledLocked(now, stalledFor)) {
 				h.see(l, l.live.bytes+int64(l.live.n)*capOverhead, p.m.received)
 			}
 		}
 		l.mu.Unlock()
 	}
-	for _, h := range stalled {
+	for _, h := range crowded {
 		if h.most == nil {
 			continue
 		}
@@ -44,24 +45,24 @@ func (w *Worker) relieve(now time.Time) {
 	}
 }
 
-// heldUp says that a strand was not fetched for a while because of what it holds.
-func (s *strand) heldUp(now time.Time) bool {
+// crowded says that a strand is not fetched because of what it holds, or soon will not
+// be; h says whether it was not for a while.
+func (s *strand) crowded(now time.Time, h *holdup) bool {
 	st := s.look(now)
 	s.mu.Lock()
 	full := s.full
 	s.mu.Unlock()
-	if !full.IsZero() && now.Sub(full) >= stalledFor {
-		return true
+	if st.State == strandWindowFull || st.State == strandBytesFull || st.State == strandBudgetExhausted {
+		h.stalled = now.Sub(st.Since) >= stalledFor
+		full = st.Since
 	}
-	switch st.State {
-	case strandWindowFull, strandBytesFull, strandBudgetExhausted:
-		return now.Sub(st.Since) >= stalledFor
-	}
-	return false
+	h.stalled = h.stalled || !full.IsZero() && now.Sub(full) >= stalledFor
+	return !full.IsZero() || st.Held >= int64(s.w.cfg.Limits.Window)*3/4
 }
 
 // holdup is which lanes hold up one strand.
 type holdup struct {
+	stalled     bool // it was not fetched for a while
 	most, first *lane
 	bytes       int64
 	oldest      time.Time

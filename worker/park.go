@@ -29,7 +29,8 @@ func newParker(w *Worker, parked queue.Parked) *outbox {
 	o.needs = func(d *doomed) bool { return !d.p.m.strand.info.Parked }
 	o.loses = func() bool { return mutant.On(mutant.ParkUnstored) }
 	o.crash = func() { failpoint.Hit(failpoint.ParkPut) }
-	o.compose, o.bury = w.parkedRecord, buryParked
+	o.compose = func(d *doomed, to *addressee) queue.Message { return w.record(d.p, to) }
+	o.bury = buryParked
 	return o
 }
 
@@ -41,14 +42,6 @@ func buryParked(ds []doomed) {
 		}
 		return parked, ""
 	})
-}
-
-// parkedRecord is the message that keeps a part: its bytes untouched, the original
-// headers, and what its lane is.
-func (w *Worker) parkedRecord(d *doomed, to *addressee) queue.Message {
-	m := w.record(d.p, to)
-	m.Headers = append(m.Headers, queue.Header{Key: queue.HeaderSource, Value: d.p.place()})
-	return m
 }
 
 // add takes parts that their lane lists as dying.

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"encoding/hex"
 	"strconv"
 	"strings"
 	"time"
@@ -16,6 +17,25 @@ type addressee struct {
 	lane       *lane
 	subject    string // the lane, as in queue.Message.Subject; empty: none
 	name       string // as in x-flushline-to
+
+	headers []queue.Header // of the records that come
+	text    []byte         // of one record
+}
+
+// ownHeaders is how many headers a record gets at most, beside those of a letter.
+const ownHeaders = 13
+
+// headersPerSlab is how many records have their headers in one piece of memory.
+const headersPerSlab = 32
+
+// room is for n headers of one record.
+func (a *addressee) room(n int) []queue.Header {
+	if len(a.headers) < n {
+		a.headers = make([]queue.Header, headersPerSlab*n)
+	}
+	hs := a.headers[:0:n]
+	a.headers = a.headers[n:]
+	return hs
 }
 
 func (a *addressee) of(l *lane) {
@@ -33,7 +53,7 @@ func (a *addressee) of(l *lane) {
 func (w *Worker) record(p *part, to *addressee) queue.Message {
 	to.of(p.lane)
 	src := p.m.d.Message()
-	m := queue.Message{Value: src.Value, Key: src.Key, Subject: to.subject, Headers: make([]queue.Header, 0, len(src.Headers)+12)}
+	m := queue.Message{Value: src.Value, Key: src.Key, Subject: to.subject, Headers: to.room(len(src.Headers) + ownHeaders)}
 	for _, h := range src.Headers {
 		if !ownHeader(h.Key, p) {
 			m.Headers = append(m.Headers, h)
@@ -67,7 +87,8 @@ func (w *Worker) record(p *part, to *addressee) queue.Message {
 		keep(queue.HeaderTo)
 	}
 	add(queue.HeaderVersion, "1")
-	add(queue.HeaderOrigin, p.m.d.Origin().String())
+	origin, seen, place := to.words(p)
+	add(queue.HeaderOrigin, origin)
 	if p.group != nil {
 		add(queue.HeaderGroups, strconv.FormatUint(uint64(p.index), 10))
 	} else {
@@ -75,22 +96,29 @@ func (w *Worker) record(p *part, to *addressee) queue.Message {
 	}
 	keep(queue.HeaderHops)
 	keep(queue.HeaderMoves)
-	add(queue.HeaderFirstSeen, p.m.firstSeen())
+	add(queue.HeaderFirstSeen, seen)
+	add(queue.HeaderSource, place)
 	return m
 }
 
-// place is the source, the strand and the position of a part's message.
-func (p *part) place() string {
-	s := p.m.strand
-	return s.info.Source + " " + s.info.Name + " " + strconv.FormatInt(p.m.d.Message().Position, 10)
-}
-
-// firstSeen is when the message came to the first of our queues, in RFC 3339.
-func (m *message) firstSeen() string {
-	if s, ok := m.d.Message().Header(queue.HeaderFirstSeen); ok {
-		return s
+// words are the origin, the first sight and the place of a part's message: each text of
+// its own for each record, and all of them in one string.
+func (a *addressee) words(p *part) (origin, seen, place string) {
+	o := p.m.d.Origin()
+	b := hex.AppendEncode(a.text[:0], o[:])
+	first := len(b)
+	if s, ok := p.m.d.Message().Header(queue.HeaderFirstSeen); ok {
+		b = append(b, s...)
+	} else {
+		b = p.m.received.UTC().AppendFormat(b, time.RFC3339Nano)
 	}
-	return m.received.UTC().Format(time.RFC3339Nano)
+	second := len(b)
+	s := p.m.strand
+	b = append(append(append(append(b, s.info.Source...), ' '), s.info.Name...), ' ')
+	b = strconv.AppendInt(b, p.m.d.Message().Position, 10)
+	a.text = b
+	all := string(b)
+	return all[:first], all[first:second], all[second:]
 }
 
 // clean keeps line breaks and other control characters out of headers.

@@ -35,8 +35,14 @@ func (w *Worker) closeBatches() {
 // closeBatchesOf closes the oldest waiting batches that begin with a part of a strand
 // that is held up: nothing more comes that could make them fuller, and the oldest part
 // may be all that keeps the strand.
-func (w *Worker) closeBatchesOf(heldUp map[*strand]*holdup) {
-	w.closeHalf(func(l *lane) bool { return l.live.head != nil && heldUp[l.live.head.m.strand] != nil },
+func (w *Worker) closeBatchesOf(crowded map[*strand]*holdup) {
+	w.closeHalf(func(l *lane) bool {
+		if l.live.head == nil {
+			return false
+		}
+		h := crowded[l.live.head.m.strand]
+		return h != nil && h.stalled
+	},
 		func(a, b *waitingBatch) int { return a.oldest.Compare(b.oldest) })
 }
 

@@ -119,6 +119,8 @@ type call struct {
 	wait time.Duration // how long the broker may take on purpose
 	most int           // bytes of the answer; 0 is maxAnswer
 	body func(*encoder)
+
+	recycles bool // the request is in a buffer
 }
 
 // do sends one call and hands its answer to parse, which must not keep any of it.
@@ -164,6 +166,9 @@ func (c *Client) roundTrip(ctx context.Context, addr string, q *call) (*answer, 
 		a, err = c.carry(ctx, addr, x)
 	} else {
 		a, err = c.inTurn(ctx, l.turns.lookup, func(ctx context.Context) (*answer, error) { return c.carry(ctx, addr, x) })
+	}
+	if err == nil && q.recycles {
+		recycle(frame)
 	}
 	return a, c.explain(addr, l, err)
 }

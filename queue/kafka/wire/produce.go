@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
-	"slices"
 	"time"
 
 	"github.com/segmentio/kafka-go/compress"
@@ -40,7 +39,7 @@ type Stored struct {
 // in-sync replicas have them (acks=all). A transport error leaves open whether they
 // are stored: trying again may store them twice.
 func (c *Client) Produce(ctx context.Context, addr string, batches []Batch) (map[TopicPartition]Stored, error) {
-	q := &call{api: apiProduce, free: true, op: "produce"}
+	q := &call{api: apiProduce, free: true, op: "produce", recycles: true}
 	sets := make([]*recordSet, len(batches))
 	bytes := 0
 	for i := range batches {
@@ -77,7 +76,7 @@ func (c *Client) produce(ctx context.Context, addr string, q *call, sets []*reco
 		e.nullable("") // no transaction
 		e.int16(-1)    // all in-sync replicas
 		e.int32(millis(left(ctx)))
-		e.b = slices.Grow(e.b, size)
+		e.reserve(size)
 		eachTopic(e, sets, func(s **recordSet) string { return (*s).Topic }, func(e *encoder, s **recordSet) {
 			e.int32((*s).Partition)
 			e.bytes((*s).bytes)
@@ -90,6 +89,11 @@ func (c *Client) produce(ctx context.Context, addr string, q *call, sets []*reco
 		parseProduced(d, stored)
 		return d.err
 	})
+	if err == nil {
+		for _, s := range sets {
+			recycle(s.bytes)
+		}
+	}
 	return outcome(stored, err)
 }
 
@@ -143,7 +147,7 @@ func (b *Batch) encode(now time.Time) ([]byte, error) {
 		size += b.Records[i].Size()
 		last = max(last, b.Records[i].millis(now))
 	}
-	e := encoder{b: make([]byte, 0, batchRecords+size)}
+	e := encoder{b: buffer(batchRecords + size)}
 	e.int64(0)  // base offset: the leader's to say
 	e.int32(0)  // length
 	e.int32(-1) // leader epoch
