@@ -95,17 +95,13 @@ func TestALongDeadLaneHidesNobody(t *testing.T) {
 	k.park(cfg, "alive", 700, 800)
 	k.serve()
 	eventually(t, "a sweep that has seen both", func() bool { return k.times(k.asked, "alive") > 0 })
-	if end := b.Ends(t, name)[0]; end != 800 {
-		t.Errorf("the log ends at %d: records were put again for nobody", end)
-	}
-	k.set("alive", queue.GateOpen)
-	eventually(t, "the living lane being drained", func() bool { return k.count("alive") == 100 })
+	k.unmoved(b, name, 800)
+	k.drains("alive", 100)
 	eventually(t, "its records being gone", func() bool { return b.Starts(t, name)[0] == 800 })
 	if end := b.Ends(t, name)[0]; end != 1500 {
 		t.Errorf("the log ends at %d, want 1500: each dead record put again once", end)
 	}
-	k.set("dead", queue.GateOpen)
-	eventually(t, "the other one being drained", func() bool { return k.count("dead") == 700 })
+	k.drains("dead", 700)
 	empties(t, b, name)
 	if n := k.count("alive"); n != 100 {
 		t.Errorf("%d records of the living lane were taken", n)

@@ -66,11 +66,7 @@ func (k *keeper) serve() {
 	go func() { k.done <- k.parked.Run(ctx, k) }()
 	k.Cleanup(func() {
 		end(&queue.End{Reason: queue.Stopping, Deadline: time.Now().Add(5 * time.Second)})
-		if k.Failed() {
-			for _, e := range k.logs.All() {
-				k.Log(e.Time.Format("05.000"), e.Level, e.Message, e.ContextMap())
-			}
-		}
+		tellLogs(k.T, k.logs)
 	})
 }
 
@@ -96,6 +92,24 @@ func (k *keeper) set(project string, g queue.Gate) {
 	k.gates[project] = g
 	k.mu.Unlock()
 	k.parked.Look(laneOf(project))
+}
+
+// drains opens a lane and waits until all n records of it were taken, each once.
+func (k *keeper) drains(project string, n int) {
+	k.Helper()
+	k.set(project, queue.GateOpen)
+	eventually(k.T, project+" being drained", func() bool { return k.count(project) >= n })
+	if got := k.count(project); got != n {
+		k.Errorf("%d records of %s were taken, want %d", got, project, n)
+	}
+}
+
+// unmoved expects that a log ends where it did: nothing was put again.
+func (k *keeper) unmoved(b *kafkabroker.Cluster, topic string, end int64) {
+	k.Helper()
+	if got := b.Ends(k.T, topic)[0]; got != end {
+		k.Errorf("the log ends at %d, want %d: records were put again for nobody", got, end)
+	}
 }
 
 func (k *keeper) count(project string) int {

@@ -169,9 +169,5 @@ func TestAWorkerParksOnKafka(t *testing.T) {
 	if st.Defects != 0 {
 		t.Errorf("%d deliveries were settled twice", st.Defects)
 	}
-	if t.Failed() {
-		for _, e := range logs.All() {
-			t.Log(e.Time.Format("05.000"), e.Level, e.Message, e.ContextMap())
-		}
-	}
+	tellLogs(t, logs)
 }

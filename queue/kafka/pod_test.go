@@ -66,13 +66,20 @@ func startPod(t *testing.T, cfg kafka.Config, take func(string, *queue.Delivery)
 	go func() { p.done <- src.Run(ctx, p) }()
 	t.Cleanup(func() {
 		end(&queue.End{Reason: queue.Stopping, Deadline: time.Now().Add(5 * time.Second)})
-		if t.Failed() {
-			for _, e := range logs.All() {
-				t.Log(e.Time.Format("05.000"), e.Level, e.LoggerName, e.Message, e.ContextMap())
-			}
-		}
+		tellLogs(t, logs)
 	})
 	return p
+}
+
+// tellLogs shows what was logged when the test has failed.
+func tellLogs(t *testing.T, logs *observer.ObservedLogs) {
+	t.Helper()
+	if !t.Failed() {
+		return
+	}
+	for _, e := range logs.All() {
+		t.Log(e.Time.Format("05.000"), e.Level, e.LoggerName, e.Message, e.ContextMap())
+	}
 }
 
 // stop ends the source in order and checks that every byte came back.
