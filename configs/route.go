@@ -20,7 +20,7 @@ type routeBlock struct {
 	Name        string        `option:"name,required" help:"Identity in metrics and dead letters: letters, digits, _ and -." example:"all"`
 	Match       Match         `option:"match" help:"Which keys; a part that is left out matches everything."`
 	WhenBlocked string        `option:"when_blocked" enum:"wait,park" help:"What happens while a destination does not take data. wait: the strand pauses when its window is full; park: what waits is put on a queue beside the source and delivered when the destination is back."`
-	ParkAfter   time.Duration `option:"park_after" min:"1s" max:"24h" help:"With when_blocked: park, how long a destination may take nothing before what waits for it is parked."`
+	ParkAfter   time.Duration `option:"park_after" min:"1s" max:"24h" help:"With when_blocked: park, how long a destination may take nothing before what waits for it is parked. 2s are enough while a consumer or partition is not read because of it."`
 	Order       string        `option:"order" enum:"any,strict" help:"strict: one batch at a time, in the order of the source, tried again in place; what can never be delivered stops the lane. On NATS the consumer must hand out one message at a time."`
 	Flushers    *option.Node  `option:"flushers,required" help:"Each gets every group that matches."`
 }

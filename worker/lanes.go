@@ -188,9 +188,9 @@ func (w *Worker) sweep(ctx context.Context) {
 			for _, s := range w.strandList() {
 				s.look(now)
 			}
-			w.relieve(now)
+			crowded := w.relieve(now)
 			for _, l := range w.parkingLanes() {
-				l.look(now)
+				l.look(now, crowded)
 			}
 			w.reap()
 		case <-rest.C:

@@ -3,32 +3,35 @@ package worker
 import "time"
 
 const (
-	stalledFor  = time.Second     // of a strand, until lanes that hold it up are made to park
-	queuedFor   = time.Second / 2 // that such a lane may need for what it queues
-	capLeast    = 64 << 10        // bytes that a lane may always queue
-	capOverhead = 512             // bytes that a part counts beside its own: small ones fill a window, too
+	stalledFor   = time.Second     // of a strand, until lanes that hold it up are made to park
+	crowdedAfter = 2 * time.Second // of a dead destination, until its lane is blocked if it crowds a strand
+	queuedFor    = time.Second / 2 // that a slow lane may need for what it queues
+	capLeast     = 64 << 10        // bytes that a lane may always queue
+	capOverhead  = 512             // bytes that a part counts beside its own: small ones fill a window, too
 )
 
 // relieve lets a strand be fetched again that is held up. Batches that wait to become
 // fuller are closed. Of the other lanes, if their routes park, the one with the most of
 // the strand and the one with its oldest part park it, if they are slower than what
-// comes; they go on flushing at full rate. Lanes whose destination takes nothing do so
-// before the strand has stalled.
-func (w *Worker) relieve(now time.Time) {
-	crowded := map[*strand]*holdup{}
+// comes; they go on flushing at full rate. It returns the strands that lanes keep from
+// being fetched, or soon will.
+func (w *Worker) relieve(now time.Time) (crowded map[*strand]*holdup) {
 	for _, s := range w.strandList() {
 		if h := (&holdup{}); !s.info.Parked && s.crowded(now, h) {
+			if crowded == nil {
+				crowded = map[*strand]*holdup{}
+			}
 			crowded[s] = h
 		}
 	}
-	if len(crowded) == 0 {
-		return
+	if crowded == nil {
+		return nil
 	}
 	w.closeBatchesOf(crowded)
 	for _, l := range w.parkingLanes() {
 		l.mu.Lock()
 		if p := l.live.head; p != nil && l.state != batching && now.Sub(p.m.received) >= max(stalledFor, 2*time.Duration(l.took.Load())) {
-			if h := crowded[p.m.strand]; h != nil && (h.stalled || l.troubledLocked(now, stalledFor)) {
+			if h := crowded[p.m.strand]; h != nil && h.stalled {
 				h.see(l, l.live.bytes+int64(l.live.n)*capOverhead, p.m.received)
 			}
 		}
@@ -43,6 +46,7 @@ func (w *Worker) relieve(now time.Time) {
 			h.first.overflow(now)
 		}
 	}
+	return crowded
 }
 
 // crowded says that a strand is not fetched because of what it holds, or soon will not

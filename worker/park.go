@@ -170,24 +170,29 @@ func (l *lane) troubledLocked(now time.Time, after time.Duration) bool {
 	return false
 }
 
-// oldestLocked is when the oldest part came that is not inside a call.
-func (l *lane) oldestLocked() (t time.Time) {
+// oldestLocked is the part that came first of those that are not inside a call.
+func (l *lane) oldestLocked() (first *part) {
+	see := func(p *part) {
+		if first == nil || p.m.received.Before(first.m.received) {
+			first = p
+		}
+	}
 	for _, q := range [2]*fifo{&l.live, &l.served} {
-		if q.head != nil && (t.IsZero() || q.head.m.received.Before(t)) {
-			t = q.head.m.received
+		if q.head != nil {
+			see(q.head)
 		}
 	}
 	for _, b := range l.retry {
-		if o := b.oldest(); !o.IsZero() && (t.IsZero() || o.Before(t)) {
-			t = o
+		if len(b.parts) > 0 {
+			see(b.parts[0])
 		}
 	}
-	return t
+	return first
 }
 
 // look blocks a lane whose oldest part has waited for too long behind a destination
 // that takes nothing, or whose try does not end; a worker does so each second.
-func (l *lane) look(now time.Time) {
+func (l *lane) look(now time.Time, crowded map[*strand]*holdup) {
 	after := time.Duration(l.entry.parkAfter.Load())
 	if after == 0 {
 		return
@@ -198,11 +203,20 @@ func (l *lane) look(now time.Time) {
 		return
 	}
 	l.uncapLocked(now)
-	oldest := l.oldestLocked()
-	switch {
-	case l.park.phase == blocked && !l.park.tasting.IsZero() && now.Sub(l.park.tasting) >= after:
-	case l.park.phase == blocked || oldest.IsZero() || now.Sub(oldest) < after || !l.troubledLocked(now, after):
+	switch first := l.oldestLocked(); {
+	case l.park.phase == blocked:
+		if l.park.tasting.IsZero() || now.Sub(l.park.tasting) < after {
+			return
+		}
+	case first == nil:
 		return
+	default:
+		if crowded[first.m.strand] != nil {
+			after = min(after, crowdedAfter)
+		}
+		if now.Sub(first.m.received) < after || !l.troubledLocked(now, after) {
+			return
+		}
 	}
 	if l.why != "" {
 		l.lastError = l.why

@@ -46,7 +46,7 @@ func testOutage(t *testing.T, q queued) {
 	record := proof.Begin("isolation-"+q.name(), "A destination that is dead or slow costs its own lane and no other; what is parked comes back beside live traffic, and nothing is lost.", command)
 	var routes strings.Builder
 	for i := range lanes {
-		fmt.Fprintf(&routes, "\n  - {name: r%d, match: {logstore: %s}, when_blocked: park%s, flushers: [{name: f, type: switched}]}", i, storeName(i), size(", park_after: 1s", ""))
+		fmt.Fprintf(&routes, "\n  - {name: r%d, match: {logstore: %s}, when_blocked: park, flushers: [{name: f, type: switched}]}", i, storeName(i))
 	}
 	x := &trial{rig: start(t, q, lanes, routes.String()), load: newLoad(q, lanes), beside: map[string][]*window{}}
 	most := x.maximum(t)
