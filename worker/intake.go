@@ -344,6 +344,7 @@ func (s *strand) offer(ctx context.Context) {
 				if sl.lane, surplus = s.findLane(ctx, sl); sl.lane == nil {
 					break // the strand ends; finish releases the parts
 				}
+				*sl.key = sl.lane.key // the same, in memory that all strands share
 			}
 			ok, first := sl.lane.offer(sl.first, sl.last, sl.n, sl.bytes)
 			if first {
@@ -368,17 +369,17 @@ func (s *strand) offer(ctx context.Context) {
 // findLane waits until the lane exists: at `limits.lanes` that takes an idle one
 // to stop. A route that parks does so in the end with what has no lane (surplus).
 func (s *strand) findLane(ctx context.Context, sl *slot) (l *lane, surplus bool) {
-	if l := s.w.lane(sl.entry, sl.key); l != nil {
+	if l := s.w.lane(sl.entry, *sl.key); l != nil {
 		return l, false
 	}
 	ctx, cancel := s.untilDrained(ctx)
 	defer cancel()
 	for {
-		if l := s.w.lane(sl.entry, sl.key); l != nil {
+		if l := s.w.lane(sl.entry, *sl.key); l != nil {
 			return l, false
 		}
 		if s.passesBy(sl, time.Now()) {
-			return s.w.surplusLane(sl.entry, sl.key), true
+			return s.w.surplusLane(sl.entry, *sl.key), true
 		}
 		s.setState(strandLanesExhausted, "`limits.lanes` lanes hold parts; a new key has to wait")
 		select {

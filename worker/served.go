@@ -53,7 +53,8 @@ func (s *strand) slotOf(e *entry, key protocol.Key) *slot {
 			s.served = map[laneID]*slot{}
 		}
 		id.key = clone(key)
-		sl = &slot{entry: e, key: id.key}
+		kept := id.key
+		sl = &slot{entry: e, key: &kept}
 		s.served[id] = sl
 	}
 	return sl

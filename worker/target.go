@@ -22,7 +22,7 @@ type target struct {
 // locked once and scheduled once.
 type slot struct {
 	entry       *entry
-	key         protocol.Key
+	key         *protocol.Key // of its target
 	lane        *lane
 	first, last *part
 	n           int
@@ -79,7 +79,7 @@ func (tb *table) route(key protocol.Key) *target {
 		t.route = r
 		t.slots = make([]slot, len(r.entries))
 		for i, e := range r.entries {
-			t.slots[i] = slot{entry: e, key: key}
+			t.slots[i] = slot{entry: e, key: &t.key}
 		}
 		break
 	}

@@ -28,7 +28,6 @@ type switched struct {
 	name    string
 	runtime context.Context
 	free    time.Time // of a slow one: when it has done what it took
-	groups  []came
 }
 
 func (s *switched) Init(c flushers.Context) error {
@@ -48,7 +47,7 @@ func (s *switched) Flush(_, _, _ string, groups []*protocol.LogGroup) error {
 	if m.dead {
 		return errors.New("the destination is dead")
 	}
-	s.groups = s.groups[:0]
+	all := make([]came, 0, len(groups)) // kept, it would be weighed with the lane
 	for _, g := range groups {
 		number, published, _ := strings.Cut(g.Topic, " ")
 		n, err := strconv.ParseUint(number, 10, 32)
@@ -56,12 +55,12 @@ func (s *switched) Flush(_, _, _ string, groups []*protocol.LogGroup) error {
 		if err = errors.Join(err, err2); err != nil {
 			return flushers.Permanent(fmt.Errorf("this is no group of the test: %w", err))
 		}
-		s.groups = append(s.groups, came{uint32(n), at})
+		all = append(all, came{uint32(n), at})
 	}
 	if err := s.work(len(groups), m.rate); err != nil {
 		return err
 	}
-	return s.hand.note(s.store, s.groups)
+	return s.hand.note(s.store, all)
 }
 
 // catchUp is how much of the time that it was not asked for anything a slow destination
