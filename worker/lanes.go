@@ -21,14 +21,13 @@ func (w *Worker) lane(e *entry, key protocol.Key) *lane {
 	}
 	var stopped []*lane
 	if w.fullLocked() && now.Sub(w.noneIdle) >= lanesAgain {
-		stopped = w.evictLocked(max(1, w.cfg.Limits.Lanes/20), now)
+		if stopped = w.evictLocked(max(1, w.cfg.Limits.Lanes/20), now); len(stopped) == 0 {
+			w.noneIdle = now
+		}
 		l = w.lanes[id] // a surplus one may have been among them
 	}
 	switch {
 	case w.fullLocked():
-		if len(stopped) == 0 {
-			w.noneIdle = now
-		}
 		l = nil
 	case l != nil:
 		w.adoptLocked(l)
