@@ -21,8 +21,9 @@ import (
 
 // Disks here fail, or fill up, and recover. They do not hang, as no call into a file system
 // can be cut off: the worker gives such a Flush up.
+//
+// Not parallel: it starts processes, as TestKilledProcessesLoseNothing does.
 func TestConformance(t *testing.T) {
-	t.Parallel()
 	for name, options := range map[string]map[string]any{
 		"lines":              {"path": "{project}/{logstore}.jsonl"},
 		"lines by date":      {"path": "{logstore}/{date:2006-01-02}.jsonl"},
