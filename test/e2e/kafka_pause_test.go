@@ -52,6 +52,12 @@ func TestAPauseCostsNothingOnKafka(t *testing.T) {
 	}
 	atRest := flushed()
 	committed := k.cluster.Committed(t, k.group, k.topic)
+	eventually(t, 30*time.Second, "what was flushed before is committed", func() bool {
+		before := committed
+		<-time.After(3 * time.Second) // of which each has its commits
+		committed = k.cluster.Committed(t, k.group, k.topic)
+		return cmp.Equal(before, committed)
+	})
 	received := make([]int64, len(pods))
 	for i, p := range pods {
 		received[i] = p.status(t).Sources[0].Messages
