@@ -23,7 +23,7 @@ var bin string
 var (
 	outage, control = 20 * time.Second, 6 * time.Second
 	rounds          = 1
-	command         = "go test -count 1 -v ./test/isolation"
+	command         = "make isolation ISOLATION_TIME="
 	long            bool
 )
 
