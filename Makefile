@@ -12,6 +12,7 @@ MAKEFLAGS += --warn-undefined-variables --no-builtin-rules --no-print-directory
 
 GOLANGCI_LINT_VERSION := v2.15.0
 GOFUMPT_VERSION := v0.12.0
+GOTESTSUM_VERSION := v1.13.0
 KUBECONFORM_VERSION := v0.8.0
 KUBERNETES_VERSION := v1.37.2
 KUBERNETES_SUM := h1:A2VDEiObzkYqFTKhSsn0ZEb0RlLEXpHWj93gi2HqEwE=
@@ -34,12 +35,15 @@ export FLUSHLINE_PROOF_COMMIT := $(VERSION)
 TOOLS := $(CURDIR)/.tools
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)
 GOFUMPT := $(TOOLS)/gofumpt-$(GOFUMPT_VERSION)
+GOTESTSUM := $(TOOLS)/gotestsum-$(GOTESTSUM_VERSION)
 KUBECONFORM := $(TOOLS)/kubeconform-$(KUBECONFORM_VERSION)
 KUBERNETES := $(TOOLS)/kubernetes-$(KUBERNETES_VERSION)
 VALIDATE := $(KUBECONFORM) -strict -summary -schema-location '$(KUBERNETES)/{{.ResourceKind}}{{.KindSuffix}}.json'
 
 CI ?=
 TEST_FLAGS ?= $(if $(CI),-v)
+# In CI every test is named while it runs, and the end of the log says again what failed, and how.
+GO_TEST := $(if $(CI),$(GOTESTSUM) --format standard-verbose --hide-summary skipped --,go test)
 TEST_TIMEOUT ?= 9m
 FAULTS_TIMEOUT ?= 15m
 LONG_TIMEOUT ?= 150m
@@ -71,14 +75,14 @@ kafka: ## Fetch the Apache Kafka that tests run against, and say which it is
 	@go run ./test/kafkabroker/jars
 
 .PHONY: test
-test: kafka ## Run the tests of all packages with the race detector (below ten minutes on two cores)
-	go test -race -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) $$(go list ./... | grep -vE '/test/(e2e|isolation)')
+test: kafka $(if $(CI),$(GOTESTSUM)) ## Run the tests of all packages with the race detector (below ten minutes on two cores)
+	$(GO_TEST) -race -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) $$(go list ./... | grep -vE '/test/(e2e|isolation)')
 
 # Many of these tests compare rates and hold deadlines: nothing runs beside them. Those
 # that wait for a broker's patience run side by side, after the others.
 .PHONY: faults
-faults: kafka ## Kill, freeze and restart the program and its brokers (below twelve minutes on two cores)
-	go test -race -timeout $(FAULTS_TIMEOUT) $(TEST_FLAGS) -p 1 -parallel 5 -run '$(RUN)' ./test/e2e/...
+faults: kafka $(if $(CI),$(GOTESTSUM)) ## Kill, freeze and restart the program and its brokers (below twelve minutes on two cores)
+	$(GO_TEST) -race -timeout $(FAULTS_TIMEOUT) $(TEST_FLAGS) -p 1 -parallel 5 -run '$(RUN)' ./test/e2e/...
 
 .PHONY: check
 check: fmt-check lint vet cross docs-check manifests ## Check format, lint, vet, build for the three systems, docs and manifests
@@ -239,6 +243,10 @@ $(GOLANGCI_LINT):
 $(GOFUMPT):
 	GOBIN=$(TOOLS) go install mvdan.cc/gofumpt@$(GOFUMPT_VERSION)
 	mv $(TOOLS)/gofumpt $@
+
+$(GOTESTSUM):
+	GOBIN=$(TOOLS) go install gotest.tools/gotestsum@$(GOTESTSUM_VERSION)
+	mv $(TOOLS)/gotestsum $@
 
 $(KUBECONFORM):
 	GOBIN=$(TOOLS) go install github.com/yannh/kubeconform/cmd/kubeconform@$(KUBECONFORM_VERSION)
