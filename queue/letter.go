@@ -1,0 +1,177 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// LetterBox is a dead letter queue as operators see it: what could not be delivered and
+// nobody has seen to yet. It is for one goroutine; several boxes may be open on one queue
+// at the same time, in any processes, while workers go on putting letters.
+type LetterBox interface {
+	// Describe names the box for people: "stream LOGS_flushline_DLQ".
+	Describe() string
+
+	// Letters calls visit for each letter that was there when it was called and is not
+	// resolved; within a Place.Part the oldest first. A letter that cannot be read (chunks
+	// missing, a later format) is visited as well, with its Damage. The letter is visit's
+	// to keep. It ends with the first error of visit, or of reading.
+	Letters(ctx context.Context, visit func(*Letter) error) error
+
+	// Resolve says durably that letters need nothing more: they were replayed, or are to be
+	// forgotten. Once it returned nil no box shows them again. After an error each may be
+	// resolved or not. Resolving again is no error.
+	Resolve(ctx context.Context, ls []*Letter) error
+
+	// Free gives back the space of resolved letters as far as the queue can, and says what
+	// it could not: Kafka keeps everything behind the oldest letter that is open. It never
+	// frees one that is open. text is for people; empty: nothing is left.
+	Free(ctx context.Context) (text string, err error)
+
+	// Close ends the box's connections.
+	Close() error
+}
+
+// LetterFormat is the version of the letter format that this program writes and reads.
+const LetterFormat = "1"
+
+// Letter is one dead letter, put together if it was cut.
+type Letter struct {
+	// Message is what the sink was given: the payload untouched, the original headers and
+	// ours. Subject is the lane (Lane.String), or empty if it never got that far. Time is
+	// when the queue stored it.
+	Message
+
+	Places []Place // of all that it is made of, the first chunk's first: it names the letter
+	Damage error   // why it cannot be read, so that it is kept and shown but never replayed; nil: it is whole
+}
+
+// Place is where one message of a box lies: a stream's name and a sequence, a partition as
+// "<topic>-<number>" and an offset, a file's name and a byte offset.
+type Place struct {
+	Part     string
+	Position int64
+}
+
+// String is <part>/<position>, which names a letter in commands.
+func (p Place) String() string { return p.Part + "/" + strconv.FormatInt(p.Position, 10) }
+
+// ParsePlace reads what String wrote.
+func ParsePlace(s string) (Place, error) {
+	i := strings.LastIndexByte(s, '/')
+	if i > 0 {
+		if n, err := strconv.ParseInt(s[i+1:], 10, 64); err == nil && n >= 0 {
+			return Place{s[:i], n}, nil
+		}
+	}
+	return Place{}, fmt.Errorf("%q names no letter: want <queue>/<position> as `flushline dlq ls` prints it", s)
+}
+
+// Name is what commands call the letter.
+func (l *Letter) Name() string { return l.Places[0].String() }
+
+// Facts is what the headers of a letter say.
+type Facts struct {
+	Reason   string // class: permanent, undecodable, ...
+	Error    string
+	Attempts int
+
+	Lane       Lane   // Route and Flusher are of x-flushline-to, the key as resolved; empty fields: it never got that far
+	Deployment string // of x-flushline-to
+
+	Origin    Origin
+	HasOrigin bool
+	Groups    string // original indexes, "0,3,7"; empty: the whole message
+	Hops      int    // how often it was replayed already
+	FirstSeen time.Time
+	Source    string // source, strand and position that it was read from
+	Worker    string // version and host that gave it up
+}
+
+// Facts reads the headers. What is missing or garbled stays zero: a letter whose headers
+// somebody damaged can still be shown.
+func (l *Letter) Facts() Facts {
+	text := func(name string) string { v, _ := l.Header(name); return v }
+	number := func(name string) int { n, _ := strconv.Atoi(text(name)); return max(n, 0) }
+	f := Facts{
+		Reason: text(HeaderReason), Error: text(HeaderError), Attempts: number(HeaderAttempts),
+		Groups: text(HeaderGroups), Hops: number(HeaderHops), Source: text(HeaderSource), Worker: text(HeaderWorker),
+	}
+	if lane, err := ParseLane(l.Subject); err == nil {
+		f.Lane = lane
+	}
+	if to := strings.Split(text(HeaderTo), "/"); len(to) == 3 {
+		f.Deployment, f.Lane.Route, f.Lane.Flusher = to[0], to[1], to[2]
+	}
+	f.Origin, f.HasOrigin = ParseOrigin(text(HeaderOrigin))
+	f.FirstSeen, _ = time.Parse(time.RFC3339Nano, text(HeaderFirstSeen))
+	return f
+}
+
+// LetterJoiner makes letters of the messages of one Place.Part. It is for one goroutine.
+type LetterJoiner struct {
+	Part   string
+	joiner Joiner
+	firsts map[string]Message // by HeaderPartOf: what names a letter whose chunks are missing
+}
+
+// Add takes the next message of the part; nil: a letter needs more chunks.
+func (j *LetterJoiner) Add(m Message) *Letter {
+	id, cut := m.Header(HeaderPartOf)
+	if cut {
+		if j.firsts == nil {
+			j.firsts = map[string]Message{}
+		}
+		if first, seen := j.firsts[id]; !seen || isFirstChunk(&m) && !isFirstChunk(&first) {
+			kept := m
+			kept.Value = nil
+			j.firsts[id] = kept
+		}
+	}
+	whole, err := j.joiner.Add(m)
+	switch {
+	case err != nil:
+		return j.damaged(m, []int64{m.Position}, err)
+	case whole == nil:
+		return nil
+	}
+	delete(j.firsts, id)
+	l := j.letter(whole.Message, whole.Positions)
+	if v, _ := l.Header(HeaderVersion); v != LetterFormat {
+		l.Damage = fmt.Errorf("its format is %q and this program knows %q: read it with the version that wrote it, or a later one", v, LetterFormat)
+	}
+	return l
+}
+
+// Rest is what could not be put together of all that was added.
+func (j *LetterJoiner) Rest() []*Letter {
+	var ls []*Letter
+	for _, gap := range j.joiner.Missing() {
+		err := fmt.Errorf("chunks %v of %d are missing: its put failed halfway (then it is there once more as a whole), or somebody removed them", gap.Missing, gap.Parts)
+		ls = append(ls, j.damaged(j.firsts[gap.ID], gap.Positions, err))
+	}
+	return ls
+}
+
+func (j *LetterJoiner) damaged(m Message, at []int64, why error) *Letter {
+	l := j.letter(m, at)
+	l.Damage = why
+	return l
+}
+
+func (j *LetterJoiner) letter(m Message, at []int64) *Letter {
+	l := &Letter{Message: m}
+	for _, p := range at {
+		l.Places = append(l.Places, Place{j.Part, p})
+	}
+	return l
+}
+
+func isFirstChunk(m *Message) bool {
+	number, _ := m.Header(HeaderPart)
+	i, _, err := PartNumber(number)
+	return err == nil && i == 1
+}
