@@ -18,7 +18,10 @@ type LetterBox interface {
 	// Letters calls visit for each letter that was there when it was called and is not
 	// resolved; within a Place.Part the oldest first. A letter that cannot be read (chunks
 	// missing, a later format) is visited as well, with its Damage. The letter is visit's
-	// to keep. It ends with the first error of visit, or of reading.
+	// to keep, and it may Resolve letters before Letters has ended, so that nobody has to
+	// remember a million of them. It ends with the first error of visit, or of reading.
+	//
+	// A queue that is not there yet is a *MissingError: nothing became a dead letter.
 	Letters(ctx context.Context, visit func(*Letter) error) error
 
 	// Resolve says durably that letters need nothing more: they were replayed, or are to be
