@@ -13,6 +13,7 @@ const (
 	HeaderPart      = "x-flushline-part"       // chunk i/n, 1-based, of one message
 	HeaderPartOf    = "x-flushline-part-of"    // which message: a random id, the same for its chunks
 	HeaderWrapped   = "x-flushline-wrapped"    // "zstd": the stored value is compressed on top
+	HeaderSubject   = "x-flushline-subject"    // NATS subject, Kafka topic or path that the original was read from
 	HeaderWas       = "x-flushline-was-"       // prefix under which Nats-* headers are kept
 
 	HeaderDamage = "x-flushline-damage" // why the value is no whole message: it becomes a dead letter, undecodable

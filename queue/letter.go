@@ -91,6 +91,7 @@ type Facts struct {
 	Hops      int    // how often it was replayed already
 	FirstSeen time.Time
 	Source    string // source, strand and position that it was read from
+	Subject   string // NATS subject, Kafka topic or path of the original; empty: nobody noted it
 	Worker    string // version and host that gave it up
 }
 
@@ -101,7 +102,7 @@ func (l *Letter) Facts() Facts {
 	number := func(name string) int { n, _ := strconv.Atoi(text(name)); return max(n, 0) }
 	f := Facts{
 		Reason: text(HeaderReason), Error: text(HeaderError), Attempts: number(HeaderAttempts),
-		Groups: text(HeaderGroups), Hops: number(HeaderHops), Source: text(HeaderSource), Worker: text(HeaderWorker),
+		Groups: text(HeaderGroups), Hops: number(HeaderHops), Source: text(HeaderSource), Subject: text(HeaderSubject), Worker: text(HeaderWorker),
 	}
 	if lane, err := ParseLane(l.Subject); err == nil {
 		f.Lane = lane

@@ -27,6 +27,7 @@ func letterMessage(value []byte) queue.Message {
 			{Key: queue.HeaderError, Value: "no such table"},
 			{Key: queue.HeaderAttempts, Value: "5"},
 			{Key: queue.HeaderSource, Value: "main LOGS/prod 17"},
+			{Key: queue.HeaderSubject, Value: "logs.p"},
 			{Key: queue.HeaderWorker, Value: "v1 host"},
 		},
 	}
@@ -38,7 +39,7 @@ func TestFactsOfALetter(t *testing.T) {
 		Reason: "permanent", Error: "no such table", Attempts: 5, Deployment: "prod",
 		Lane:   queue.Lane{Route: "main", Flusher: "out", Project: "p", Logstore: "l", Config: "c"},
 		Origin: queue.Origin(bytes.Repeat([]byte{10}, 16)), HasOrigin: true, Groups: "3", Hops: 2,
-		FirstSeen: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), Source: "main LOGS/prod 17", Worker: "v1 host",
+		FirstSeen: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), Source: "main LOGS/prod 17", Subject: "logs.p", Worker: "v1 host",
 	}
 	if d := cmp.Diff(want, l.Facts()); d != "" {
 		t.Error(d)

@@ -27,7 +27,7 @@ func TestLettersCanBeReadAgain(t *testing.T) {
 		}
 		r.q.Publish(
 			keyed("p", "l", packed),
-			keyed("nowhere", "l", packed),
+			withSubject(keyed("nowhere", "l", packed, queue.Header{Key: "X-Flushline-Hops", Value: "3"}), "logs.nowhere.l"),
 			keyed("p", "l", packed, queue.Header{Key: "X-Flushline-To", Value: "test/p/gone"},
 				queue.Header{Key: "x-flushline-groups", Value: "7"}, queue.Header{Key: "Content-Encoding", Value: "gzip"}),
 			keyed("p", "l", []byte("no gzip"), queue.Header{Key: "Content-Encoding", Value: "gzip"}),
@@ -40,7 +40,7 @@ func TestLettersCanBeReadAgain(t *testing.T) {
 		}
 		for reason, want := range map[string]map[string]string{
 			"permanent":      {"content-encoding": "none", "content-type": protocol.TypeLogGroup, queue.HeaderTo: "test/p/out"},
-			"no_route":       {"content-encoding": "none", "content-type": protocol.TypeLogGroup},
+			"no_route":       {"content-encoding": "none", "content-type": protocol.TypeLogGroup, queue.HeaderHops: "3", queue.HeaderSubject: "logs.nowhere.l"},
 			"unknown_target": {"content-encoding": "none", queue.HeaderTo: "test/p/gone", queue.HeaderGroups: "7"},
 			"undecodable":    {"content-encoding": "gzip"},
 		} {
@@ -62,4 +62,9 @@ func TestLettersCanBeReadAgain(t *testing.T) {
 			t.Errorf("the letter put back was stored %d times", n)
 		}
 	})
+}
+
+func withSubject(m queue.Message, subject string) queue.Message {
+	m.Subject = subject
+	return m
 }

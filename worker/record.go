@@ -23,7 +23,7 @@ type addressee struct {
 }
 
 // ownHeaders is how many headers a record gets at most, beside those of a letter.
-const ownHeaders = 13
+const ownHeaders = 14
 
 // headersPerSlab is how many records have their headers in one piece of memory.
 const headersPerSlab = 32
@@ -98,8 +98,18 @@ func (w *Worker) record(p *part, to *addressee) queue.Message {
 	keep(queue.HeaderMoves)
 	add(queue.HeaderFirstSeen, seen)
 	add(queue.HeaderSource, place)
+	switch { // where a key may come from, and where a replay puts it
+	case p.m.strand.info.Parked: // its own is the lane
+		keep(queue.HeaderSubject)
+	case len(src.Subject) <= subjectText:
+		add(queue.HeaderSubject, src.Subject)
+	}
 	return m
 }
+
+// subjectText bounds HeaderSubject, so that our headers stay below 2 KiB: a longer one is
+// left out.
+const subjectText = 512
 
 // words are the origin, the first sight and the place of a part's message: each text of
 // its own for each record, and all of them in one string.

@@ -279,6 +279,12 @@ func (s *Sink) prepare(m *queue.Message) ([]*nats.Msg, error) {
 	return out, nil
 }
 
+// Fits says whether a message is stored as it is: in one piece and not compressed.
+func (s *Sink) Fits(m *queue.Message) bool {
+	stored := queue.Message{Value: m.Value, Headers: storedHeaders(m.Headers)}
+	return s.wireSize(&stored) <= s.limit()
+}
+
 // limit is asked for each put: a server may come back with another one.
 func (s *Sink) limit() int {
 	limit := int(s.conn.nc.MaxPayload())

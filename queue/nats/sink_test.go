@@ -164,6 +164,17 @@ func TestWhatIsTooLargeIsCompressedOrCut(t *testing.T) {
 			if errs := sink.Put(t.Context(), ms); errs != nil {
 				t.Fatal(errs)
 			}
+			changed := map[string]bool{}
+			for _, raw := range b.stored(conn, "LOGS") {
+				if n := raw.Header["n"]; len(n) == 1 && (raw.Header[queue.HeaderPart] != nil || raw.Header[queue.HeaderWrapped] != nil) {
+					changed[n[0]] = true
+				}
+			}
+			for i := range ms {
+				if n := fmt.Sprint(i); sink.Fits(&ms[i]) == changed[n] {
+					t.Errorf("message %s fits: %v, and was stored changed: %v", n, !changed[n], changed[n])
+				}
+			}
 			var j queue.Joiner
 			got := 0
 			for _, raw := range b.stored(conn, "LOGS") {
