@@ -304,16 +304,15 @@ func (s *strand) newRecord() *record {
 func (s *strand) swallow(m *nats.Msg, p position) bool {
 	var known, other bool
 	if r := s.book.find(p.stream); r != nil {
-		if r.state.Load() == stateDeferred && r.stored == p.time {
-			s.book.remove(r)
-			return false
-		}
 		known, other = true, r.stored != p.time
 		if !other {
 			reply := m.Reply // not m: it would keep the payload
 			r.newer.Store(&reply)
 			if _, acked := r.acked(); acked {
 				s.send(m.Reply, ackBody)
+			} else if !r.held() { // given back before: to the server it is a new delivery
+				s.book.remove(r)
+				return false
 			}
 		}
 	} else if known, other = s.book.ended.has(p.stream, p.time); known && !other {

@@ -61,6 +61,24 @@ func TestARedeliveryReplacesTheReply(t *testing.T) {
 	}
 }
 
+// A stop gives messages back at the moment it ends its requests, and the server may send
+// them to a request that it has still. Whoever took them for held would leave them to the
+// ack wait.
+func TestAReleasedMessageThatComesBackIsNotHeld(t *testing.T) {
+	t.Parallel()
+	s, lost := offline()
+	ds := s.take(message(1, 7, 100), message(1, 8, 101))
+	ds[0].Release()
+	ds[0].Free()
+	again := s.take(message(2, 7, 100), message(2, 8, 101))
+	if len(again) != 1 || again[0].Message().Position != 7 || *lost != "" {
+		t.Fatalf("%d deliveries, lost %q; want the released one", len(again), *lost)
+	}
+	if n := len(s.book.line) + len(s.book.odd); n != 2 {
+		t.Errorf("%d messages in the book, want 2", n)
+	}
+}
+
 // A sequence that comes back with another time is another message: swallowing it
 // would lose it.
 func TestAnotherMessageAtAKnownSequenceEndsTheStrand(t *testing.T) {
