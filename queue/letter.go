@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -26,7 +27,9 @@ type LetterBox interface {
 
 	// Resolve says durably that letters need nothing more: they were replayed, or are to be
 	// forgotten. Once it returned nil no box shows them again. After an error each may be
-	// resolved or not. Resolving again is no error.
+	// resolved or not, or have some of its chunks left, which are shown as damaged.
+	// Resolving again is no error. A letter that is Arriving is refused, the others are
+	// resolved.
 	Resolve(ctx context.Context, ls []*Letter) error
 
 	// Free gives back the space of resolved letters as far as the queue can, and says what
@@ -37,6 +40,39 @@ type LetterBox interface {
 	// Close ends the box's connections.
 	Close() error
 }
+
+// ArrivalBound is how long after its first chunk the others of a letter may still come.
+// Sinks confirm no letter that took longer.
+const ArrivalBound = 5 * time.Minute
+
+// Arriving says that chunks are missing which may be on their way: a worker puts them just
+// now, and is told that the letter is stored once the last one is. now is the queue's time.
+func (l *Letter) Arriving(now time.Time) bool {
+	return errors.Is(l.Damage, errChunksMissing) && now.Before(l.Time.Add(ArrivalBound))
+}
+
+// SplitArriving parts letters into those that can be resolved and an error about the
+// others, nil if there are none. Boxes call it first.
+func SplitArriving(ls []*Letter, now time.Time) (ready []*Letter, err error) {
+	var names []string
+	for _, l := range ls {
+		if l.Arriving(now) {
+			names = append(names, l.Name())
+		} else {
+			ready = append(ready, l)
+		}
+	}
+	if len(names) > 0 {
+		more := ""
+		if n := len(names) - 10; n > 0 {
+			names, more = names[:10], fmt.Sprintf(" and %d more", n)
+		}
+		err = fmt.Errorf("couldn't resolve %s%s: chunks are missing that may be on their way, since the first is younger than %s: try again then", strings.Join(names, ", "), more, ArrivalBound)
+	}
+	return ready, err
+}
+
+var errChunksMissing = errors.New("its put failed halfway (then it is there once more as a whole) or is under way, or resolving it was cut off")
 
 // LetterFormat is the version of the letter format that this program writes and reads.
 const LetterFormat = "1"
@@ -154,7 +190,7 @@ func (j *LetterJoiner) Add(m Message) *Letter {
 func (j *LetterJoiner) Rest() []*Letter {
 	var ls []*Letter
 	for _, gap := range j.joiner.Missing() {
-		err := fmt.Errorf("chunks %v of %d are missing: its put failed halfway (then it is there once more as a whole), or somebody removed them", gap.Missing, gap.Parts)
+		err := fmt.Errorf("chunks %v of %d are missing: %w", gap.Missing, gap.Parts, errChunksMissing)
 		ls = append(ls, j.damaged(j.firsts[gap.ID], gap.Positions, err))
 	}
 	return ls

@@ -138,3 +138,18 @@ func TestALetterThatCannotBeReadIsKept(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatMayStillArriveIsNotResolved(t *testing.T) {
+	_, rest := letters(t, split(t, letterMessage(noise(4000)), 900)[:2]...)
+	damaged := rest[0]
+	whole := &queue.Letter{Message: letterMessage(nil), Places: []queue.Place{{Part: "box", Position: 9}}}
+	put := damaged.Time
+	ready, err := queue.SplitArriving([]*queue.Letter{damaged, whole}, put.Add(queue.ArrivalBound-time.Second))
+	if len(ready) != 1 || ready[0] != whole || err == nil || !strings.Contains(err.Error(), "box/0") {
+		t.Errorf("%d can be resolved: %v", len(ready), err)
+	}
+	ready, err = queue.SplitArriving([]*queue.Letter{damaged, whole}, put.Add(queue.ArrivalBound))
+	if len(ready) != 2 || err != nil {
+		t.Errorf("%d can be resolved: %v", len(ready), err)
+	}
+}

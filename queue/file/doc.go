@@ -15,7 +15,13 @@
 //
 // A file is 8 bytes of magic followed by records: length of the body and CRC-32C
 // of the body (4 bytes each, little endian), then the body. The body is the time
-// (8 bytes, nanoseconds since 1970; the smallest number stands for none), the subject, the message key, the number of
+// at which it was stored (8 bytes, nanoseconds since 1970), the subject, the message key, the number of
 // headers, each header's key and value, and the value; texts are preceded by
-// their length as a varint, the value is the rest.
+// their length as a varint, the value is the rest. Behind the last letter of a file
+// whose writer ended it are "flushend" and 4 bytes of checksum. A file takes no letters
+// when it is a day old, so that one whose writer crashed can be told from one that is
+// written on another machine.
+//
+// Which letters are resolved is in a file beside it, <file>.done: for each 16 bytes,
+// "done", its offset (8 bytes, little endian) and the CRC-32C of these 12.
 package file

@@ -20,6 +20,15 @@ import (
 // rotateBytes is the size at which the next Put begins a new file.
 const rotateBytes = 64 << 20
 
+// A file takes no more letters at fileAge, and none is confirmed in it at lateAge, also
+// if the process stood still meanwhile. At freeAge nobody has to know whether its writer
+// lives. What lies between is room for clocks that differ.
+const (
+	fileAge = 24 * time.Hour
+	lateAge = 36 * time.Hour
+	freeAge = 48 * time.Hour
+)
+
 // pieceBytes bounds the copy that Put makes of many letters.
 const pieceBytes = 1 << 20
 
@@ -29,10 +38,12 @@ type Letters struct {
 	dir    string
 	host   string
 	rotate int64
+	now    func() time.Time
 
 	mu   sync.Mutex
 	file *os.File // nil: the next Put makes one
 	size int64    // of what is confirmed
+	made time.Time
 }
 
 // OpenLetters makes the directory if it is missing and checks that files can be
@@ -49,7 +60,7 @@ func OpenLetters(dir, host string) (*Letters, error) {
 	if err := os.Remove(probe.Name()); err != nil {
 		return nil, fmt.Errorf("couldn't remove a probe from the dead letter directory: %w", err)
 	}
-	return &Letters{dir: dir, host: nameable(host), rotate: rotateBytes}, nil
+	return &Letters{dir: dir, host: nameable(host), rotate: rotateBytes, now: time.Now}, nil
 }
 
 // nameable keeps a host's name from leaving the directory.
@@ -92,8 +103,8 @@ func (l *Letters) failed(err error) error {
 // was not confirmed, and the next Put begins another one: after a failed fsync
 // nobody knows what the disk holds.
 func (l *Letters) store(ms []queue.Message, errs []error) error {
-	if l.file != nil && l.size >= l.rotate {
-		if err := l.closeFile(); err != nil {
+	if l.file != nil && (l.size >= l.rotate || l.age() >= fileAge) {
+		if err := l.endFile(); err != nil {
 			return err
 		}
 	}
@@ -105,6 +116,9 @@ func (l *Letters) store(ms []queue.Message, errs []error) error {
 	n, err := l.write(ms, errs)
 	if err == nil {
 		err = l.file.Sync()
+	}
+	if err == nil && l.age() >= lateAge {
+		err = fmt.Errorf("it took until %s after the file was made, which somebody may have removed meanwhile", l.age())
 	}
 	if err != nil {
 		_ = l.file.Truncate(l.size) // readers recognise what could not be cut
@@ -118,8 +132,9 @@ func (l *Letters) store(ms []queue.Message, errs []error) error {
 // write encodes and writes, about pieceBytes at a time.
 func (l *Letters) write(ms []queue.Message, errs []error) (n int64, err error) {
 	var b []byte
+	at := l.now()
 	for i := range ms {
-		if b, err = appendRecord(b, &ms[i]); err != nil {
+		if b, err = appendRecord(b, &ms[i], at); err != nil {
 			errs[i] = l.failed(err)
 		}
 		if len(b) < pieceBytes && i < len(ms)-1 {
@@ -138,7 +153,8 @@ func (l *Letters) write(ms []queue.Message, errs []error) (n int64, err error) {
 func (l *Letters) create() error {
 	var id [4]byte
 	_, _ = rand.Read(id[:]) // never fails
-	name := fmt.Sprintf("letters-%s-%s-%s%s", time.Now().UTC().Format("20060102T150405.000"), l.host, hex.EncodeToString(id[:]), fileSuffix)
+	made := l.now()
+	name := fmt.Sprintf("%s%s-%s-%s%s", filePrefix, made.UTC().Format(timeForm), l.host, hex.EncodeToString(id[:]), fileSuffix)
 	f, err := os.OpenFile(filepath.Join(l.dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
 	if err != nil {
 		return err
@@ -151,8 +167,32 @@ func (l *Letters) create() error {
 		_ = os.Remove(f.Name()) // holds no letter
 		return err
 	}
-	l.file, l.size = f, int64(len(magic))
+	l.file, l.size, l.made = f, int64(len(magic)), made
 	return nil
+}
+
+// age is how old the file is by the clock on the wall, which goes on while a machine
+// sleeps.
+func (l *Letters) age() time.Duration { return l.now().Round(0).Sub(l.made.Round(0)) }
+
+// timeForm is how a file's name says when it was made, in UTC.
+const timeForm = "20060102T150405.000"
+
+// madeAt reads that from a name.
+func madeAt(name string) (time.Time, bool) {
+	rest := strings.TrimPrefix(name, filePrefix)
+	if len(rest) < len(timeForm) {
+		return time.Time{}, false
+	}
+	t, err := time.Parse(timeForm, rest[:len(timeForm)])
+	return t, err == nil
+}
+
+// endFile marks the file as complete. If the mark is lost, Free waits until the file
+// is old.
+func (l *Letters) endFile() error {
+	_, err := l.file.WriteString(endMark(l.file.Name(), l.size))
+	return errors.Join(err, l.closeFile())
 }
 
 func (l *Letters) closeFile() error {
@@ -169,5 +209,5 @@ func (l *Letters) Close() error {
 	if l.file == nil {
 		return nil
 	}
-	return l.closeFile()
+	return l.endFile()
 }

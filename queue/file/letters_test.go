@@ -84,14 +84,18 @@ func TestLettersComeBackAsTheyWere(t *testing.T) {
 			Value: []byte("payload\x00\n"), Key: []byte("k"), Subject: "r.f.shop.access.c", Time: time.Unix(12, 345),
 			Headers: []queue.Header{{Key: "X-Log-Project", Value: "shop"}, {Key: "x-flushline-error", Value: "line 1\nline 2"}, {Key: "x-flushline-error", Value: ""}},
 		},
-		{Time: time.Unix(0, 0), Value: []byte{}},
+		{Time: time.Unix(0, 0), Value: []byte{}}, // when the message was sent is nobody's business here
 		{Value: bytes.Repeat([]byte("large"), 1<<20)},
 		{Value: []byte("no time")},
 	}
+	before := time.Now()
 	put(t, l, want...)
 	got, torn := read(t, dir)
 	for i := range got {
-		got[i].Position = 0
+		if at := got[i].Time; at.Before(before) || at.After(time.Now()) {
+			t.Errorf("letter %d was stored at %s", i, at)
+		}
+		got[i].Position, got[i].Time, want[i].Time = 0, time.Time{}, time.Time{}
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(bytes.Equal)); diff != "" || torn != 0 {
 		t.Errorf("torn %d, letters (-want +got):\n%s", torn, diff)
@@ -281,12 +285,19 @@ func FuzzReader(f *testing.F) {
 		}
 		r, err := file.OpenReader(path)
 		if err != nil {
-			return
+			t.Fatal(err)
 		}
 		defer r.Close()
 		for range len(b) + 2 {
-			if _, err := r.Next(); err != nil {
+			_, err := r.Next()
+			var corrupt *file.CorruptError
+			switch {
+			case errors.Is(err, io.EOF):
 				return
+			case errors.As(err, &corrupt) && corrupt.Length <= 0:
+				t.Fatal(err)
+			case err != nil && corrupt == nil:
+				t.Fatal(err)
 			}
 		}
 		t.Fatal("a reader that never ends")

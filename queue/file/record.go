@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
-	"math"
+	"path/filepath"
 	"time"
 
 	"github.com/flushline/flushline/queue"
@@ -15,26 +15,31 @@ const (
 	headBytes  = 8
 	maxBody    = 1 << 30
 	minBody    = 8 + 3 // time and three empty texts
+	filePrefix = "letters-"
 	fileSuffix = ".fll"
 )
 
-// noTime stands for the zero time, which has no nanoseconds since 1970.
-const noTime = math.MinInt64
+// endWord begins the mark behind the last letter of a file that is complete. As the
+// length of a record it is too large.
+const (
+	endWord   = "flushend"
+	markBytes = int64(len(endWord)) + 4
+)
 
-func nanos(t time.Time) int64 {
-	if t.IsZero() {
-		return noTime
-	}
-	return t.UnixNano()
+// endMark is the mark of one file at one place: no value of a letter can look like it
+// by intention, since part of the file's name is random.
+func endMark(path string, at int64) string {
+	sum := binary.LittleEndian.AppendUint64([]byte(filepath.Base(path)), uint64(at))
+	return string(binary.LittleEndian.AppendUint32([]byte(endWord), crc32.Checksum(sum, castagnoli)))
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// appendRecord appends a message as one record.
-func appendRecord(b []byte, m *queue.Message) ([]byte, error) {
+// appendRecord appends a message, stored at that time, as one record.
+func appendRecord(b []byte, m *queue.Message, at time.Time) ([]byte, error) {
 	start := len(b)
 	b = append(b, make([]byte, headBytes)...)
-	b = binary.LittleEndian.AppendUint64(b, uint64(nanos(m.Time)))
+	b = binary.LittleEndian.AppendUint64(b, uint64(at.UnixNano()))
 	b = appendText(b, m.Subject)
 	b = appendText(b, string(m.Key))
 	b = binary.AppendUvarint(b, uint64(len(m.Headers)))
@@ -65,9 +70,7 @@ func decodeBody(b []byte) (m queue.Message, err error) {
 	if len(b) < minBody {
 		return m, errBody
 	}
-	if ns := int64(binary.LittleEndian.Uint64(b)); ns != noTime {
-		m.Time = time.Unix(0, ns)
-	}
+	m.Time = time.Unix(0, int64(binary.LittleEndian.Uint64(b)))
 	d := decoder{b: b[8:]}
 	m.Subject = d.text()
 	if key := d.text(); key != "" {
