@@ -20,6 +20,10 @@ type broker interface {
 	// describe names where it is and what is read there, for `check`.
 	describe() (place, read string)
 
+	// companions name where dead letters stay beside the source, and what is parked for
+	// an entry. Nothing is connected.
+	companions(entry queue.Lane) (letters, parked string)
+
 	// open joins the source for a worker, and the companions of its dead letters
 	// if they stay beside it. What has to be closed is in q even after an error.
 	open(ctx context.Context, q *queues, log *zap.Logger) error

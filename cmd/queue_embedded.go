@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/flushline/flushline/configs"
+	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/queue/nats"
 	"github.com/flushline/flushline/queue/nats/embedded"
 )
@@ -19,6 +20,10 @@ var _ broker = (*embeddedQueue)(nil)
 func (e *embeddedQueue) describe() (place, read string) {
 	c := e.cfg.Source.Embedded
 	return "embedded in " + c.Dir + ", on " + c.Listen, c.Stream + "/" + c.Durable
+}
+
+func (e *embeddedQueue) companions(entry queue.Lane) (letters, parked string) {
+	return (&natsQueue{client: embeddedClient(e.cfg.Source.Embedded)}).companions(entry)
 }
 
 func (e *embeddedQueue) open(ctx context.Context, q *queues, log *zap.Logger) error {

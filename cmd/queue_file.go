@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/flushline/flushline/configs"
+	"github.com/flushline/flushline/queue"
 )
 
 // fileQueue is files with logs, which only a job reads.
@@ -17,6 +18,9 @@ var _ broker = (*fileQueue)(nil)
 func (f *fileQueue) describe() (place, read string) {
 	return "files", "what `backfill` is given, as " + f.cfg.Source.File.Format
 }
+
+// companions has none: such a configuration says where dead letters go, and never parks.
+func (f *fileQueue) companions(queue.Lane) (letters, parked string) { return "-", "-" }
 
 func (f *fileQueue) open(context.Context, *queues, *zap.Logger) error {
 	return usage(errors.New("files are read by `flushline backfill`: a worker would never come to an end of them"))

@@ -32,6 +32,19 @@ func (k *kafkaQueue) describe() (place, read string) {
 	return "kafka " + strings.Join(k.client.Brokers, ","), topics + " as " + k.client.Group
 }
 
+func (k *kafkaQueue) companions(entry queue.Lane) (letters, parked string) {
+	topics := k.client.Topics
+	if k.client.TopicsRegex != "" {
+		topics = []string{"<topic>"}
+	}
+	var l, p []string
+	for _, topic := range topics {
+		letter, record := kafka.CompanionNames(topic, k.client.Group, entry)
+		l, p = append(l, letter), append(p, record)
+	}
+	return "topic " + strings.Join(l, ", "), "topic " + strings.Join(p, ", ")
+}
+
 // open verifies before anything is joined: what loses data or stalls is an error
 // of the start.
 func (k *kafkaQueue) open(ctx context.Context, q *queues, log *zap.Logger) error {

@@ -30,6 +30,15 @@ func (n *natsQueue) describe() (place, read string) {
 	return "nats " + nats.Redact(n.client.URL), strings.Join(names, ", ")
 }
 
+func (n *natsQueue) companions(queue.Lane) (letters, parked string) {
+	var l, p []string
+	for _, one := range n.client.List() {
+		letter, record := nats.CompanionNames(one)
+		l, p = append(l, letter), append(p, record)
+	}
+	return "stream " + strings.Join(l, ", "), "stream " + strings.Join(p, ", ")
+}
+
 func strandName(c nats.Consumer) string { return c.Stream + "/" + c.Durable }
 
 func (n *natsQueue) open(ctx context.Context, q *queues, log *zap.Logger) error {

@@ -92,6 +92,8 @@ type Route struct {
 	ParkAfter   time.Duration // with WhenBlockedPark
 	Strict      bool          // order: strict
 	Flushers    []Entry
+
+	pos option.Pos
 }
 
 // Parks says whether what a blocked lane holds goes to the companion.

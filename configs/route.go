@@ -102,7 +102,7 @@ func (l *loader) route(n *option.Node, index int) Route {
 	}
 	b := defaultRoute()
 	l.decode(n, n.Pos, path, b)
-	r := Route{Name: b.Name, Match: b.Match, WhenBlocked: b.WhenBlocked, ParkAfter: b.ParkAfter, Strict: b.Order == orderStrict}
+	r := Route{Name: b.Name, Match: b.Match, WhenBlocked: b.WhenBlocked, ParkAfter: b.ParkAfter, Strict: b.Order == orderStrict, pos: n.Pos}
 	l.parking(n, path, &r)
 	if b.Flushers == nil {
 		return r

@@ -176,6 +176,37 @@ func (t *Template) Shape(value string) string {
 	return string(dst)
 }
 
+// Known is the template filled with what v.Key and v.Host say. each makes the text of
+// what differs from log to log, and gets its placeholder: "{date:2006-01-02}", "{tag.x}".
+func (t *Template) Known(v *TemplateVars, safe func(dst []byte, value string) []byte, each func(placeholder string) string) string {
+	if t.IsZero() {
+		return ""
+	}
+	var dst []byte
+	for i := range t.parts {
+		switch p := &t.parts[i]; p.kind {
+		case partText:
+			dst = append(dst, p.arg...)
+		case partDate:
+			dst = append(dst, each("{date:"+p.arg+"}")...)
+		case partWeek, partTag, partContent:
+			dst = append(dst, each("{"+p.written()+"}")...)
+		default:
+			value, _ := p.value(v)
+			dst = safe(dst, value)
+		}
+	}
+	return string(dst)
+}
+
+// written is a placeholder as people write it.
+func (p *part) written() string {
+	if p.kind == partWeek {
+		return "+ww"
+	}
+	return p.name()
+}
+
 func (p *part) value(v *TemplateVars) (string, bool) {
 	switch p.kind {
 	case partProject:

@@ -272,3 +272,21 @@ func BenchmarkTemplate(b *testing.B) {
 		dst, _ = tmpl.Append(dst[:0], vars)
 	}
 }
+
+// Known leaves what differs from log to log to who asks.
+func TestTemplateKnown(t *testing.T) {
+	t.Parallel()
+	tpl, err := protocol.CompileTemplate("{host}/{project}/{{x}}/{date:2006}/{tag.a}/%{content.b}/%{+ww}/{logstore}.{config}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	safe := func(dst []byte, value string) []byte { return append(append(dst, '!'), value...) }
+	v := &protocol.TemplateVars{Key: protocol.Key{Project: "p", Logstore: "l", Config: "c"}, Host: "h"}
+	got := tpl.Known(v, safe, func(placeholder string) string { return "<" + placeholder + ">" })
+	if want := "!h/!p/{x}/<{date:2006}>/<{tag.a}>/<{content.b}>/<{+ww}>/!l.!c"; got != want {
+		t.Errorf("known is %s, want %s", got, want)
+	}
+	if got := new(protocol.Template).Known(v, safe, nil); got != "" {
+		t.Errorf("an empty template is %q", got)
+	}
+}

@@ -55,5 +55,9 @@ func FuzzKey(f *testing.F) {
 		if again, _ := k.ofGroup(k.ofMessage(m), m, &groups[0]); again != whole {
 			t.Fatalf("%q, then %q", whole, again)
 		}
+		trace, traced := TraceKey(rules, protocol.Key{}, m, &groups[0])
+		if traced != nil || trace.Key != whole || (trace.Missing == nil) != (err == nil) {
+			t.Fatalf("the key is %q with the error %v, traced it is %q with %v and %v", whole, err, trace.Key, trace.Missing, traced)
+		}
 	})
 }

@@ -43,6 +43,9 @@ func TestEveryKindCanBeRegisteredAndConfigured(t *testing.T) {
 		if k.Docs.Stored == "" || k.Docs.ExampleYAML == "" || k.Docs.ExampleJSON == "" || len(k.Docs.Trouble) == 0 {
 			t.Errorf("%s does not say what it takes for stored, what happens in trouble, or has no example", k.Name)
 		}
+		if _, ok := f.(flushers.Located); !ok {
+			t.Errorf("%s does not say where the data of a key goes", k.Name)
+		}
 		if _, ok := f.(flushers.BatchFlusher); !ok && k.Name != "blackhole" {
 			t.Errorf("%s has no FlushBatch, so its calls do not end at flush_timeout", k.Name)
 		}

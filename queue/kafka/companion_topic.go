@@ -60,6 +60,12 @@ func parkedCompanion(topic, group string, entry queue.Lane) companion {
 	}
 }
 
+// CompanionNames are the topics that dead letters of a topic and records parked for a
+// flusher entry go to. Nothing is asked: they need not be there.
+func CompanionNames(topic, group string, entry queue.Lane) (letters, parked string) {
+	return letterCompanion(topic, group).name, parkedCompanion(topic, group, entry).name
+}
+
 // shorter is what a name that is too long can do without.
 func (c companion) shorter() string {
 	if c.partitions > 0 {

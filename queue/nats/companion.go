@@ -165,3 +165,9 @@ func (k *kind) keeping() string {
 	}
 	return k.holds + " nobody has read would be deleted"
 }
+
+// CompanionNames are the streams that a consumer's dead letters and parked records go
+// to. Nothing is asked: they need not be there.
+func CompanionNames(one Consumer) (letters, parked string) {
+	return lettersKind.stream(one), parkedKind.stream(one)
+}

@@ -35,6 +35,7 @@ var (
 	_ flushers.Concurrent   = (*watched)(nil)
 	_ flushers.Hinter       = (*watched)(nil)
 	_ flushers.Placed       = (*watched)(nil)
+	_ flushers.Located      = (*watched)(nil)
 	_ option.Validator      = (*watched)(nil)
 )
 
@@ -90,6 +91,14 @@ func (w *watched) BatchHint() flushers.Hint {
 		return f.BatchHint()
 	}
 	return flushers.Hint{}
+}
+
+// Locate is the flusher's, or what the kind does.
+func (w *watched) Locate(project, logstore, config string) string {
+	if f, ok := w.Flusher.(flushers.Located); ok {
+		return f.Locate(project, logstore, config)
+	}
+	return w.Description()
 }
 
 // Place is the flusher's, or nothing to compare.
