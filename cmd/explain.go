@@ -78,7 +78,7 @@ func (p *program) explain(o *explainOptions) error {
 	if o.asJSON {
 		err = printJSON(p.stdout, x)
 	} else {
-		err = x.print(p.stdout)
+		err = x.show(p.stdout)
 	}
 	if err == nil && x.Outcome != outcomeRouted {
 		return shown(exitIncomplete)

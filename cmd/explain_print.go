@@ -10,8 +10,8 @@ import (
 	"github.com/flushline/flushline/worker"
 )
 
-// print writes an explanation for people: what takes the key comes first.
-func (x *explanation) print(w io.Writer) error {
+// show writes an explanation for people: what takes the key comes first.
+func (x *explanation) show(w io.Writer) error {
 	t := &table{w: tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)}
 	t.row("KEY", "VALUE", "FROM")
 	for i := range x.Key {
@@ -29,7 +29,7 @@ func (x *explanation) print(w io.Writer) error {
 		t.line(printable(x.Goes))
 	}
 	if x.Route != nil {
-		x.Route.print(t)
+		x.Route.show(t)
 	}
 	if len(x.Closest) > 0 {
 		t.line("")
@@ -56,7 +56,7 @@ func (r *routeName) String() string {
 	return r.Name + " (" + printable(r.At) + ")"
 }
 
-func (v *routeView) print(t *table) {
+func (v *routeView) show(t *table) {
 	t.row("  matches", fmt.Sprintf("project %s, logstore %s, config %s", printable(v.Match.Project), printable(v.Match.Logstore), printable(v.Match.Config)))
 	t.row("  when blocked", v.WhenBlocked+": "+v.Blocked)
 	t.row("  order", v.Order)
