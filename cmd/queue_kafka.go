@@ -293,8 +293,13 @@ func (k *kafkaQueue) askCompanions(ctx context.Context, v *visit, client *wire.C
 	}
 	for i := range found {
 		noun := "topic of parked records"
-		if strings.HasSuffix(found[i].Name, ".dlq") {
+		switch {
+		case strings.HasSuffix(found[i].Name, ".dlq"):
 			noun = "dead letter topic"
+		case strings.HasSuffix(found[i].Name, ".dlq.done"):
+			if noun = "topic of resolved letters"; found[i].Action == queue.Create {
+				continue // it is made when the first letter is resolved
+			}
 		}
 		v.companion(noun, &found[i])
 	}

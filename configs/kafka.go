@@ -67,9 +67,9 @@ func (l *loader) kafkaCompanions(root *option.Node, start option.Pos, c *Config)
 			l.errorf(root.Place(start, fmt.Sprintf("source.kafka.topics[%d]", j)), "source.kafka.topics", "read dead letters in a deployment of their own",
 				"%s is the dead letter topic of %s: what cannot be delivered would come round for ever", letters, topic)
 		}
-		if len(letters) > maxTopicName {
+		if n := len(letters + ".done"); n > maxTopicName {
 			l.errorf(root.Place(start, at), at, "choose a shorter group, or keep letters in files: dead_letter: {file: DIR}",
-				"the dead letter topic of %s would have %d characters: Kafka allows %d", topic, len(letters), maxTopicName)
+				"the dead letter topic of %s, and the one beside it that says which letters are resolved, would have up to %d characters: Kafka allows %d", topic, n, maxTopicName)
 		}
 	}
 }

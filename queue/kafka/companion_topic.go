@@ -36,12 +36,13 @@ type companion struct {
 	operations   string // what its user must be allowed
 	otherwise    string // the option that does without it
 	partitions   int    // at most; 0: as many as the source has
+	compacted    bool   // a record replaces those with its key
 	by           func(*queue.Message) []byte
 }
 
 func letterCompanion(topic, group string) companion {
 	return companion{
-		source: topic, name: topic + "." + group + ".dlq",
+		source: topic, name: LetterTopic(topic, group),
 		kind: "dead letter topic", records: "letters", record: "a letter",
 		operations: "Create,Describe,DescribeConfigs,Write",
 		otherwise:  "keep letters in files: dead_letter: {file: DIR}", partitions: letterPartitions,
@@ -82,14 +83,14 @@ func bySubject(m *queue.Message) []byte { return []byte(m.Subject) }
 const parkedInfix = ".parked."
 
 // isCompanion says whether a name is that of a companion, of this group or of any
-// other: <topic>.<group>.dlq, <topic>.<group>.parked.<route>.<flusher>, or a job's
-// <topic>.<group>.job.<job>. A pattern never matches them. Two groups whose patterns took each other's dead letters as
+// other: <topic>.<group>.dlq, the .done beside it, <topic>.<group>.parked.<route>.<flusher>,
+// or a job's <topic>.<group>.job.<job>. A pattern never matches them. Two groups whose patterns took each other's dead letters as
 // sources would make companions of companions without end.
 func isCompanion(topic string) bool {
 	if _, _, ours := parseJobTopic(topic); ours {
 		return true
 	}
-	before, ours := strings.CutSuffix(topic, ".dlq")
+	before, ours := strings.CutSuffix(strings.TrimSuffix(topic, doneSuffix), ".dlq")
 	if !ours {
 		var target string
 		if before, target, ours = strings.Cut(topic, ".parked."); !ours || !strings.Contains(target, ".") {

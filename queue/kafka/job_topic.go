@@ -98,17 +98,21 @@ func createJobTopic(ctx context.Context, client *wire.Client, source, name strin
 	if d == nil {
 		return absent(cluster, source)
 	}
-	t := newTopic{partitions: partitions, replicas: d.replicas, settings: map[string]string{
-		cleanupPolicy: "compact", retentionTime: "-1", retentionBytes: "-1",
-		maxMessageBytes: strconv.Itoa(jobMessage),
-		// Whoever opens the job reads partitions from their beginning: what was replaced
-		// shall go soon.
-		"segment.bytes": strconv.Itoa(16 << 20), "min.cleanable.dirty.ratio": "0.1",
-	}}
+	t := newTopic{partitions: partitions, replicas: d.replicas, settings: compactSoon()}
+	t.settings[maxMessageBytes] = strconv.Itoa(jobMessage)
 	if inSync, ok := d.number(minInSyncReplicas); ok {
 		t.settings[minInSyncReplicas] = strconv.FormatInt(min(inSync, int64(d.replicas)), 10)
 	}
 	return createTopic(ctx, client, name, t)
+}
+
+// compactSoon are the settings of a topic that is always read from its beginning: what
+// was replaced shall go soon.
+func compactSoon() map[string]string {
+	return map[string]string{
+		cleanupPolicy: "compact", retentionTime: "-1", retentionBytes: "-1",
+		"segment.bytes": strconv.Itoa(16 << 20), "min.cleanable.dirty.ratio": "0.1",
+	}
 }
 
 // VerifyJobTopic looks whether a job's topic loses nothing, and how many partitions it

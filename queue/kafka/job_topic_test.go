@@ -1,6 +1,9 @@
 package kafka
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestNamesOfJobTopics(t *testing.T) {
 	t.Parallel()
@@ -13,12 +16,14 @@ func TestNamesOfJobTopics(t *testing.T) {
 		"logs.flushline.job.a.b":                 {}, // no name of a job
 		".flushline.job.z":                       {},
 		"logs.flushline.dlq":                     {},
+		"logs.flushline.dlq.done":                {},
+		"logs.flushline.done":                    {},
 	} {
 		owner, name, ok := parseJobTopic(topic)
 		if got := [2]string{owner, name}; ok != (want != [2]string{}) || ok && got != want {
 			t.Errorf("%s is %v, %v, want %v", topic, got, ok, want)
 		}
-		if isCompanion(topic) != (ok || topic == "logs.flushline.dlq") {
+		if isCompanion(topic) != (ok || strings.Contains(topic, ".flushline.dlq")) {
 			t.Errorf("%s is a companion: %v", topic, isCompanion(topic))
 		}
 	}

@@ -51,6 +51,9 @@ func Plan(ctx context.Context, client *wire.Client, cfg *Config, o SetupOptions)
 			if err := p.companion(ctx, letterCompanion(name, cfg.Group)); err != nil {
 				return nil, err
 			}
+			if err := p.companion(ctx, doneCompanion(name, cfg.Group)); err != nil {
+				return nil, err
+			}
 		}
 	}
 	for _, entry := range o.Parked {
@@ -82,7 +85,7 @@ type planner struct {
 	client  *wire.Client
 	cfg     *Config
 	o       SetupOptions
-	planned map[string]newTopic // sources that will be created
+	planned map[string]newTopic // topics that will be created
 	steps   []queue.Step
 }
 
@@ -148,7 +151,11 @@ func (p *planner) companion(ctx context.Context, c companion) error {
 	if !errors.As(err, &missing) && !errors.Is(err, kafkago.TopicAuthorizationFailed) {
 		return err
 	}
-	p.steps = append(p.steps, p.create("companion", name, c.topic(source)))
+	t := c.topic(source)
+	if p.planned != nil {
+		p.planned[name] = t
+	}
+	p.steps = append(p.steps, p.create("companion", name, t))
 	return nil
 }
 
@@ -166,6 +173,9 @@ func (c companion) topic(source *described) newTopic {
 	settings := map[string]string{
 		cleanupPolicy: "delete", retentionTime: "-1", retentionBytes: "-1",
 		maxMessageBytes: strconv.Itoa(limitFor(limit)),
+	}
+	if c.compacted {
+		settings = compactSoon()
 	}
 	if inSync, ok := source.number(minInSyncReplicas); ok {
 		if source.replicas > 0 { // a source that demands more than it has takes no messages, either

@@ -34,7 +34,8 @@ func TestPlanChangesNothingAndSetupMakesEverything(t *testing.T) {
 	o := kafka.SetupOptions{DeadLetters: true, Offsets: true, Partitions: 4, Replicas: 1, Retention: 72 * time.Hour}
 	want := []string{
 		"create topic " + one, "create topic " + other,
-		"create companion " + one + "." + group + ".dlq", "create companion " + other + "." + group + ".dlq", "create offsets " + group,
+		"create companion " + one + "." + group + ".dlq", "create companion " + one + "." + group + ".dlq.done",
+		"create companion " + other + "." + group + ".dlq", "create companion " + other + "." + group + ".dlq.done", "create offsets " + group,
 	}
 	for range 2 { // planning twice shows that it changed nothing
 		steps, err := kafka.Plan(t.Context(), client, cfg, o)
@@ -44,7 +45,7 @@ func TestPlanChangesNothingAndSetupMakesEverything(t *testing.T) {
 		if diff := cmp.Diff(want, actions(steps)); diff != "" {
 			t.Errorf("plan (-want +got):\n%s", diff)
 		}
-		for i, line := range map[int]string{0: "partitions: 4", 1: "retention.ms: 259200000", 2: "max.message.bytes: 1114124", 3: "partitions: 3", 4: other + ": earliest"} {
+		for i, line := range map[int]string{0: "partitions: 4", 1: "retention.ms: 259200000", 2: "max.message.bytes: 1114124", 3: "cleanup.policy: compact", 4: "partitions: 3", 6: other + ": earliest"} {
 			if text := steps[i].String(); !strings.Contains(text, line) {
 				t.Errorf("the step does not show %q:\n%s", line, text)
 			}
