@@ -36,7 +36,7 @@ counted, and kept until it is purged with --damaged.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newDLQLs(p))
+	c.AddCommand(newDLQLs(p), newDLQShow(p), newDLQStats(p), newDLQExport(p), newDLQPurge(p))
 	return c
 }
 

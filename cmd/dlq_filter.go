@@ -29,7 +29,12 @@ type letterFilter struct {
 	max            int           // 0: all
 
 	damaged bool // only those that cannot be read; a flag of some commands
-	seen    map[queue.Place]bool
+
+	// skip, if set, gets those that were asked for and cannot be read, in place of the
+	// visitor of each. They are none of max.
+	skip func(*queue.Letter) error
+
+	seen map[queue.Place]bool
 }
 
 // letterReasons are the classes that a worker writes.
@@ -127,11 +132,16 @@ func (f *letterFilter) each(ctx context.Context, box queue.LetterBox, visit func
 		if len(f.names) > 0 {
 			f.seen[l.Places[0]] = true
 		}
-		n++
+		visit := visit
+		if f.skip != nil && l.Damage != nil {
+			visit = func(l *queue.Letter, _ *queue.Facts) error { return f.skip(l) }
+		} else {
+			n++
+		}
 		if err := visit(l, &facts); err != nil {
 			return err
 		}
-		if n == f.max || len(f.names) > 0 && len(f.absent()) == 0 {
+		if f.max > 0 && n == f.max || len(f.names) > 0 && len(f.absent()) == 0 {
 			return errEnough
 		}
 		return nil

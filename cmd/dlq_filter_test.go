@@ -164,6 +164,25 @@ func TestLettersAreChosenByName(t *testing.T) {
 	}
 }
 
+// Who has no use for letters that cannot be read is told which they are.
+func TestDamagedLettersAreSkipped(t *testing.T) {
+	t.Parallel()
+	box := manyLetters()
+	box.letters[0].Damage = errors.New("version 2")
+	var skipped []string
+	f := letterFilter{route: "shop", max: 1, skip: func(l *queue.Letter) error {
+		skipped = append(skipped, l.Name())
+		return nil
+	}}
+	if diff := cmp.Diff([]int64{2}, chosen(t, &f, box)); diff != "" || !cmp.Equal(skipped, []string{"D/1"}) {
+		t.Errorf("%s, skipped %v", diff, skipped)
+	}
+	skipped, f.max = nil, 0
+	if diff := cmp.Diff([]int64(nil), chosen(t, &f, box, "D/1", "D/5")); diff != "" || f.unseen() != nil || len(skipped) != 2 {
+		t.Errorf("%s, skipped %v, %v", diff, skipped, f.unseen())
+	}
+}
+
 // A box that was never made holds no letter; one that cannot be read is an error, and
 // so is what went wrong with a letter.
 func TestTroubleWithABoxIsTold(t *testing.T) {
