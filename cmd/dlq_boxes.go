@@ -10,6 +10,7 @@ import (
 
 	"github.com/flushline/flushline/configs"
 	"github.com/flushline/flushline/queue"
+	"github.com/flushline/flushline/queue/file"
 )
 
 // onLetters opens the dead letters of a configuration and has something done with them.
@@ -24,7 +25,7 @@ func (p *program) onLetters(ctx context.Context, config string, do func(context.
 	if err != nil {
 		return atBroker(err, cfg.File)
 	}
-	defer box.Close()
+	defer func() { _ = box.Close() }() // what it did is durable already
 	err = do(ctx, cfg, box)
 	switch {
 	case err == nil:
@@ -41,7 +42,7 @@ func openBox(_ context.Context, cfg *configs.Config, _ *zap.Logger) (queue.Lette
 	case cfg.DeadLetter.None:
 		return nil, usage(fmt.Errorf("%s says dead_letter: none: nothing becomes a dead letter there, a strand stops instead (`flushline status` says which)", cfg.File))
 	case cfg.DeadLetter.File != "":
-		return nil, usage(errors.New("dead letters in files cannot be read by this version"))
+		return file.OpenBox(cfg.DeadLetter.File)
 	}
 	return nil, usage(errors.New("dead letters beside the source cannot be read by this version"))
 }

@@ -209,7 +209,7 @@ func TestFiltersThatCannotBeMeantAreRefused(t *testing.T) {
 		name   string
 		says   string
 	}{
-		{letterFilter{reasons: []string{"permanet"}}, "", "did you mean permanent?"},
+		{letterFilter{reasons: []string{"permanen"}}, "", "did you mean permanent?"},
 		{letterFilter{reasons: []string{"xyz"}}, "", "they are undecodable, no_key"},
 		{letterFilter{max: -1}, "", "--max"},
 		{letterFilter{since: late, until: early}, "", "--since one is not before --until noon"},

@@ -83,4 +83,3 @@ func TestRawIsThePayload(t *testing.T) {
 		t.Errorf("damaged: %v, %q", err, out)
 	}
 }
-

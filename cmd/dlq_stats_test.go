@@ -22,9 +22,9 @@ func TestErrorsOfOneCauseAreAlike(t *testing.T) {
 		"field [age] of doc 7": "field [age] of doc #",
 		"doc 0f8fad5b-d9cb-469f-a165-70867728950e is bad": "doc # is bad",
 		"doc deadbeef1 and deadbeef and v2beta":           "doc # and deadbeef and v#beta",
-		"größe 12":           "größe #",
-		"ip 10.0.0.1:9200":   "ip #.#.#.#:#",
-		"facade and 1234abc": "facade and #abc",
+		"größe 12":                                        "größe #",
+		"ip 10.0.0.1:9200":                                "ip #.#.#.#:#",
+		"facade and 1234abc":                              "facade and #abc",
 	} {
 		if got := fold(text); got != want {
 			t.Errorf("%q is folded to %q, want %q", text, got, want)
@@ -39,7 +39,9 @@ func TestErrorsOfOneCauseAreAlike(t *testing.T) {
 func TestErrorsThatAreTooManyAreOne(t *testing.T) {
 	t.Parallel()
 	var e foldedErrors
-	word := func(i int) string { return strings.Map(func(r rune) rune { return r - '0' + 'g' }, fmt.Sprintf("%06d", i)) }
+	word := func(i int) string {
+		return strings.Map(func(r rune) rune { return r - '0' + 'g' }, fmt.Sprintf("%06d", i))
+	}
 	for i := range foldedKinds + 10 {
 		e.add(word(i), kept("D", int64(i)))
 	}
@@ -109,8 +111,10 @@ func TestStatsCountWhatLettersHaveInCommon(t *testing.T) {
 		},
 		Flushers: []statsKind{{Name: "shop/es", Letters: 4, Bytes: 16, Gone: true}, {Name: "", Letters: 2, Bytes: 8}},
 		Errors: []statsKind{
-			{Name: "# mapping", Letters: 2, Bytes: 8, Example: "D/6"}, {Name: "", Letters: 1, Bytes: 4, Example: "D/4"},
-			{Name: "# too large", Letters: 1, Bytes: 4, Example: "D/2"}, {Name: "this is no loggroup", Letters: 1, Bytes: 4, Example: "D/3"},
+			{Name: "# mapping", Letters: 2, Bytes: 8, Example: "D/6"},
+			{Name: "", Letters: 1, Bytes: 4, Example: "D/4"},
+			{Name: "# too large", Letters: 1, Bytes: 4, Example: "D/2"},
+			{Name: "this is no loggroup", Letters: 1, Bytes: 4, Example: "D/3"},
 		},
 		Damaged: []statsKind{{Name: "chunk # is missing", Letters: 1, Bytes: 4, Example: "D/5"}},
 	}
@@ -127,4 +131,3 @@ func TestStatsCountWhatLettersHaveInCommon(t *testing.T) {
 		}
 	}
 }
-

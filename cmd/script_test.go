@@ -86,6 +86,7 @@ func stories(dir string, queue func(*testscript.Env) error) testscript.Params {
 			"collect":   collect,
 			"counts":    counts,
 			"exits":     exits,
+			"grab":      grab,
 			"hangup":    hangup,
 			"recipe":    recipe,
 			"stored":    stored,
@@ -190,4 +191,16 @@ func counts(ts *testscript.TestScript, neg bool, args []string) {
 	if got := len(regexp.MustCompile("(?m)"+args[0]).FindAllString(ts.ReadFile("stdout"), -1)); strconv.Itoa(got) != args[1] {
 		ts.Fatalf("%d times %q, want %s:\n%s", got, args[0], args[1], ts.ReadFile("stdout"))
 	}
+}
+
+// grab VARIABLE REGEXP: keeps what the group of the expression found in the last output.
+func grab(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: grab VARIABLE REGEXP")
+	}
+	found := regexp.MustCompile("(?m)" + args[1]).FindStringSubmatch(ts.ReadFile("stdout"))
+	if len(found) != 2 {
+		ts.Fatalf("%q did not find one text:\n%s", args[1], ts.ReadFile("stdout"))
+	}
+	ts.Setenv(args[0], found[1])
 }
