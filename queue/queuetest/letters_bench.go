@@ -55,6 +55,9 @@ func (b *letterBench) message(name string, size int) queue.Message {
 	return queue.Message{
 		Value: value, Subject: letterLane.String(),
 		Headers: []queue.Header{
+			{Key: "x-log-project", Value: letterLane.Project},
+			{Key: "x-log-logstore", Value: letterLane.Logstore},
+			{Key: "x-log-config", Value: letterLane.Config},
 			{Key: "theirs", Value: "one, two"},
 			{Key: "content-type", Value: "application/x-protobuf;type=loggroup"},
 			{Key: queue.HeaderVersion, Value: queue.LetterFormat},

@@ -2,6 +2,7 @@ package letterbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -18,8 +19,9 @@ const atOnce = 10_000
 // marks are stored when all replicas in sync have them. The done topic is created if it
 // is missing.
 func (b *box) Resolve(ctx context.Context, ls []*queue.Letter) error {
-	marks := make([]queue.Message, len(ls))
-	for i, l := range ls {
+	ready, refused := queue.SplitArriving(ls, b.now())
+	marks := make([]queue.Message, len(ready))
+	for i, l := range ready {
 		partition, err := b.partitionOf(l)
 		if err != nil {
 			return err
@@ -27,9 +29,9 @@ func (b *box) Resolve(ctx context.Context, ls []*queue.Letter) error {
 		marks[i] = markOf(partition, l)
 	}
 	if err := b.put(ctx, marks); err != nil {
-		return fmt.Errorf("couldn't resolve letters of %s: %w", b.Describe(), err)
+		return errors.Join(refused, fmt.Errorf("couldn't resolve letters of %s: %w", b.Describe(), err))
 	}
-	return nil
+	return refused
 }
 
 // partitionOf is the partition that a letter lies in.

@@ -108,12 +108,27 @@ func origin(name string) queue.Origin {
 
 func (r *rig) box() queue.LetterBox {
 	r.Helper()
-	b, err := letterbox.Open(r.cfg, r.cfg.Topics[0])
+	b, err := open(r)
 	if err != nil {
 		r.Fatal(err)
 	}
-	r.Cleanup(func() { _ = b.Close() })
 	return b
+}
+
+func open(r *rig) (queue.LetterBox, error) {
+	b, err := letterbox.Open(r.cfg, r.cfg.Topics[0])
+	if err == nil {
+		r.Cleanup(func() { _ = b.Close() })
+	}
+	return b, err
+}
+
+func openAll(r *rig) ([]queue.LetterBox, error) {
+	boxes, err := letterbox.OpenAll(r.Context(), r.cfg)
+	for _, b := range boxes {
+		r.Cleanup(func() { _ = b.Close() })
+	}
+	return boxes, err
 }
 
 // read is what a box shows.
