@@ -21,21 +21,15 @@ type Box struct {
 	now func() time.Time
 }
 
-// OpenBox opens a directory of dead letters, which has to exist. It changes nothing.
-func OpenBox(dir string) (*Box, error) {
-	b := &Box{dir: dir, now: time.Now}
-	if err := b.there(); err != nil {
-		return nil, err
-	}
-	return b, nil
-}
+// NewBox is the box of a directory, which may be missing: no worker was started then.
+func NewBox(dir string) *Box { return &Box{dir: dir, now: time.Now} }
 
 func (b *Box) files() ([]string, error) {
 	files, err := LetterFiles(b.dir)
-	if err != nil {
-		return nil, fmt.Errorf("%w (that is dead_letter.file, which a worker makes when it starts)", err)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%w (dead_letter.file; a worker makes it when it starts)", &queue.MissingError{What: "dead letter directory", Name: b.dir})
 	}
-	return files, nil
+	return files, err
 }
 
 // there is an error if the directory is not.

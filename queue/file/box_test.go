@@ -40,7 +40,7 @@ func (d *directory) Sink() (queue.Sink, func(), error) {
 	return l, stop, nil
 }
 
-func (d *directory) Box() (queue.LetterBox, error) { return file.OpenBox(d.dir) }
+func (d *directory) Box() (queue.LetterBox, error) { return file.NewBox(d.dir), nil }
 
 func (d *directory) Left() (n int64, err error) {
 	entries, err := os.ReadDir(d.dir)

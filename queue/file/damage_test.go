@@ -60,14 +60,7 @@ func (s *shelf) write(b []byte) {
 	}
 }
 
-func (s *shelf) box() *file.Box {
-	s.Helper()
-	box, err := file.OpenBox(s.dir)
-	if err != nil {
-		s.Fatal(err)
-	}
-	return box
-}
+func (s *shelf) box() *file.Box { return file.NewBox(s.dir) }
 
 func (s *shelf) letters() (all []*queue.Letter) {
 	s.Helper()

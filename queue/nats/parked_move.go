@@ -158,7 +158,7 @@ func (m *mover) flush(ctx context.Context) error {
 		if errs != nil && errs[i] != nil {
 			continue
 		}
-		if err := m.conn.remove(ctx, m.stream, old.seq); err != nil {
+		if err := m.conn.Remove(ctx, m.stream, old.seq); err != nil {
 			return err
 		}
 		m.moved++

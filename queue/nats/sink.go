@@ -103,7 +103,7 @@ func (s *Sink) Put(ctx context.Context, ms []queue.Message) []error {
 func (s *Sink) puts(of int, pieces []*nats.Msg) []put {
 	out := make([]put, len(pieces))
 	for i, m := range pieces {
-		out[i] = put{of: of, msg: m}
+		out[i] = put{of: of, msg: m, cut: len(pieces) > 1}
 	}
 	if k := len(pieces); s.tails && k > 1 {
 		whole := &tailSet{}
@@ -126,6 +126,7 @@ type put struct {
 	msg   *nats.Msg
 	err   error
 	final bool     // stored, or refused for good
+	cut   bool     // one of several chunks
 	set   *tailSet // of a chunk where tails are apart
 	head  bool     // the chunk that is stored last of its set
 }

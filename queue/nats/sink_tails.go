@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/flushline/flushline/queue"
 )
 
 // tailSet is the chunks of one message of a Sink whose tails are apart.
@@ -37,9 +39,9 @@ func headOf(suffix string) (string, bool) {
 // laneTokens is how many tokens Lane.String has.
 const laneTokens = 5
 
-// tailPatience is within which time after its tails a head has to be stored. A
+// tailPatience is within which time all chunks of a message have to be stored. A
 // process that is frozen in between may come back after somebody has tidied up.
-const tailPatience = 5 * time.Minute
+const tailPatience = queue.ArrivalBound
 
 var errSlowTails = errors.New("the process stood still between the chunks of the message, which may have been removed meanwhile")
 
@@ -59,7 +61,7 @@ func (p *put) result(took time.Duration) error {
 		return p.err
 	case !p.final:
 		return errAway // it was never sent
-	case p.head && took > tailPatience:
+	case p.cut && took > tailPatience:
 		return errSlowTails
 	}
 	return nil

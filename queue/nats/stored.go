@@ -141,8 +141,8 @@ func (c *Conn) purged(ctx context.Context, stream, subject string) (int64, error
 	return resp.Purged, nil
 }
 
-// remove deletes one message. One that is gone is no error.
-func (c *Conn) remove(ctx context.Context, stream string, seq int64) error {
+// Remove deletes one message within 2 seconds. One that is gone is no error.
+func (c *Conn) Remove(ctx context.Context, stream string, seq int64) error {
 	err := c.brief(ctx, "STREAM.MSG.DELETE."+stream, map[string]any{"seq": seq, "no_erase": true}, nil)
 	if err == nil {
 		return nil

@@ -43,7 +43,7 @@ func abridge(s string) string {
 // named by its hash (the headers carry the whole key).
 func letterSubject(suffix string) string {
 	if suffix == "" {
-		return "unrouted"
+		return unrouted
 	}
 	tokens := strings.Split(suffix, ".")
 	for i, t := range tokens {

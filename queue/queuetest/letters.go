@@ -64,6 +64,7 @@ var letterTests = []struct {
 	{"an ended context ends reading", false, contextEnds},
 	{"letters that are put while reading are not lost", false, putWhileReading},
 	{"a resolved letter is gone for every box", false, resolvedIsGone},
+	{"letters are resolved while they are read", false, resolvedWhileReading},
 	{"letters are resolved by many boxes at once", false, resolvedAtOnce},
 	{"what was resolved in part can be resolved", false, resolvedInPart},
 	{"nothing is freed that is open", false, openIsNotFreed},

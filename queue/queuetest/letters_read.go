@@ -202,11 +202,12 @@ func putWhileReading(b *letterBench) {
 	b.shows(want...)
 }
 
-// manyBytes is far above what a box may hold of them.
+// manyBytes is far above what a box may hold of them, beside the caches of a broker that
+// runs in the test's process.
 const (
 	manyCount = 3000
-	manyBytes = 48 << 20
-	manyHeld  = 20 << 20
+	manyBytes = 96 << 20
+	manyHeld  = 32 << 20
 )
 
 func manyLetters(b *letterBench) {

@@ -3,6 +3,7 @@ package queuetest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -23,6 +24,30 @@ func resolvedIsGone(b *letterBench) {
 	b.shows("c")
 	b.fill("e")
 	b.shows("c", "e")
+}
+
+func resolvedWhileReading(b *letterBench) {
+	var names, open []string
+	for i := range 300 {
+		names = append(names, fmt.Sprintf("n%03d", i))
+		if i%3 == 0 {
+			open = append(open, names[i])
+		}
+	}
+	b.fill(names...)
+	box, n := b.box(), 0
+	ctx, cancel := b.within()
+	defer cancel()
+	err := box.Letters(ctx, func(l *queue.Letter) error {
+		if n++; slices.Contains(open, letterName(l)) {
+			return nil
+		}
+		return box.Resolve(ctx, []*queue.Letter{l})
+	})
+	if err != nil || n != len(names) {
+		b.Errorf("%d letters, %v; want %d", n, err, len(names))
+	}
+	b.shows(open...)
 }
 
 func resolvedAtOnce(b *letterBench) {
