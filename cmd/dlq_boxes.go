@@ -37,20 +37,29 @@ func (p *program) onLetters(ctx context.Context, config string, do func(context.
 }
 
 // openBox is where the dead letters of a configuration are.
-func openBox(_ context.Context, cfg *configs.Config, _ *zap.Logger) (queue.LetterBox, error) {
+func openBox(ctx context.Context, cfg *configs.Config, log *zap.Logger) (queue.LetterBox, error) {
 	switch {
 	case cfg.DeadLetter.None:
 		return nil, usage(fmt.Errorf("%s says dead_letter: none: nothing becomes a dead letter there, a strand stops instead (`flushline status` says which)", cfg.File))
 	case cfg.DeadLetter.File != "":
-		return file.OpenBox(cfg.DeadLetter.File)
+		return file.NewBox(cfg.DeadLetter.File), nil
 	}
-	return nil, usage(errors.New("dead letters beside the source cannot be read by this version"))
+	boxes, err := brokerOf(cfg).boxes(ctx, log)
+	var missing *queue.MissingError
+	switch {
+	case errors.As(err, &missing):
+		return &joinedBoxes{never: err}, nil
+	case err != nil:
+		return nil, err
+	}
+	return oneBox(boxes), nil
 }
 
 // joinedBoxes is one box made of those that a source with several consumers has.
 type joinedBoxes struct {
 	boxes []queue.LetterBox
 	of    map[string]queue.LetterBox // by queue.Place.Part, as they were read
+	never error                      // without boxes: that none was made yet
 }
 
 var _ queue.LetterBox = (*joinedBoxes)(nil)
@@ -60,10 +69,13 @@ func oneBox(boxes []queue.LetterBox) queue.LetterBox {
 	if len(boxes) == 1 {
 		return boxes[0]
 	}
-	return &joinedBoxes{boxes, map[string]queue.LetterBox{}}
+	return &joinedBoxes{boxes: boxes, of: map[string]queue.LetterBox{}}
 }
 
 func (b *joinedBoxes) Describe() string {
+	if len(b.boxes) == 0 {
+		return "no queue"
+	}
 	names := make([]string, len(b.boxes))
 	for i, box := range b.boxes {
 		names[i] = box.Describe()
@@ -74,8 +86,7 @@ func (b *joinedBoxes) Describe() string {
 // Letters implements queue.LetterBox: box after box. One that was never made holds
 // nothing, unless none was.
 func (b *joinedBoxes) Letters(ctx context.Context, visit func(*queue.Letter) error) error {
-	var never error
-	missing := 0
+	never, missing := b.never, 0
 	for _, box := range b.boxes {
 		err := box.Letters(ctx, func(l *queue.Letter) error {
 			b.of[l.Places[0].Part] = box
@@ -124,7 +135,9 @@ func (b *joinedBoxes) Free(ctx context.Context) (string, error) {
 		if text != "" {
 			texts = append(texts, text)
 		}
-		errs = append(errs, err)
+		if missing := (*queue.MissingError)(nil); !errors.As(err, &missing) {
+			errs = append(errs, err)
+		}
 	}
 	return strings.Join(texts, "; "), errors.Join(errs...)
 }

@@ -34,7 +34,8 @@ type letterFilter struct {
 	// visitor of each. They are none of max.
 	skip func(*queue.Letter) error
 
-	seen map[queue.Place]bool
+	seen  map[queue.Place]bool
+	never *queue.MissingError // what each was to read does not exist: nobody has ever put a letter
 }
 
 // letterReasons are the classes that a worker writes.
@@ -121,7 +122,7 @@ func (f *letterFilter) takes(l *queue.Letter, facts *queue.Facts) bool {
 // errEnough ends the reading of a box when what was asked for was seen.
 var errEnough = errors.New("enough letters")
 
-// each calls visit for each letter that was asked for.
+// each calls visit for each letter that was asked for. A box that was never made has none.
 func (f *letterFilter) each(ctx context.Context, box queue.LetterBox, visit func(*queue.Letter, *queue.Facts) error) error {
 	n := 0
 	err := box.Letters(ctx, func(l *queue.Letter) error {
@@ -146,9 +147,8 @@ func (f *letterFilter) each(ctx context.Context, box queue.LetterBox, visit func
 		}
 		return nil
 	})
-	var missing *queue.MissingError
-	if errors.Is(err, errEnough) || errors.As(err, &missing) {
-		return nil // what was never made holds no letter
+	if errors.Is(err, errEnough) || errors.As(err, &f.never) {
+		return nil
 	}
 	return err
 }

@@ -190,8 +190,8 @@ func TestTroubleWithABoxIsTold(t *testing.T) {
 	broken := errors.New("broken")
 	var f letterFilter
 	never := &keptBox{never: fmt.Errorf("couldn't read: %w", &queue.MissingError{What: "stream", Name: "D"})}
-	if err := f.each(t.Context(), never, func(*queue.Letter, *queue.Facts) error { return broken }); err != nil {
-		t.Errorf("never made: %v", err)
+	if err := f.each(t.Context(), never, func(*queue.Letter, *queue.Facts) error { return broken }); err != nil || f.never == nil || f.never.Name != "D" {
+		t.Errorf("never made: %v, %v", err, f.never)
 	}
 	if err := f.each(t.Context(), &keptBox{never: broken}, nil); !errors.Is(err, broken) {
 		t.Errorf("unreadable: %v", err)

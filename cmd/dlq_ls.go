@@ -62,7 +62,7 @@ func (p *program) listLettersJSON(ctx context.Context, f *letterFilter, v *lette
 func (p *program) listLetters(ctx context.Context, f *letterFilter, v *letterView, box queue.LetterBox) error {
 	list := newLetterList(p, v)
 	err := f.each(ctx, box, list.add)
-	return errors.Join(err, list.end(box), f.unseen())
+	return errors.Join(err, list.end(f, box), f.unseen())
 }
 
 // letterList is the table of `dlq ls`, and what it counts.
@@ -91,9 +91,9 @@ func (s *letterList) add(l *queue.Letter, f *queue.Facts) error {
 }
 
 // end prints how many there were, and what is damaged.
-func (s *letterList) end(box queue.LetterBox) error {
+func (s *letterList) end(f *letterFilter, box queue.LetterBox) error {
 	if s.sum.letters == 0 {
-		return s.table.end("no dead letters in " + printable(box.Describe()))
+		return s.table.end(s.view.none(f, box))
 	}
 	lines := []string{s.sum.String() + " in " + printable(box.Describe())}
 	for _, d := range s.why.most(10) {

@@ -107,7 +107,7 @@ func (g *purge) spare(l *queue.Letter) error {
 func (g *purge) preview(ctx context.Context, cfg *configs.Config) error {
 	list := newLetterList(g.program, newLetterView(cfg))
 	err := g.o.each(ctx, g.box, list.add)
-	err = errors.Join(err, list.end(g.box))
+	err = errors.Join(err, list.end(&g.o.letterFilter, g.box))
 	if err == nil {
 		g.saySpared()
 		_, err = fmt.Fprintf(g.stdout, "nothing was purged: give --yes instead of --dry-run to purge %s\n", countedLetters(list.sum.letters))
@@ -158,7 +158,7 @@ func (g *purge) run(ctx context.Context, meant func(*queue.Letter) bool) error {
 		err = g.resolve(ctx)
 	}
 	freed := ""
-	if err == nil {
+	if err == nil && g.o.never == nil {
 		freed, err = g.box.Free(ctx)
 	}
 	fmt.Fprintf(g.stdout, "purged %s from %s\n", g.sum.String(), printable(g.box.Describe()))

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/flushline/flushline/configs"
@@ -32,14 +33,25 @@ type letterRow struct {
 }
 
 // letterView tells about letters as one configuration sees them.
-type letterView struct{ entries map[string]bool }
+type letterView struct {
+	file    string // the configuration
+	entries map[string]bool
+}
 
 func newLetterView(cfg *configs.Config) *letterView {
-	v := &letterView{map[string]bool{}}
+	v := &letterView{cfg.File, map[string]bool{}}
 	for _, e := range cfg.Entries() {
 		v.entries[e.Entry()] = true
 	}
 	return v
+}
+
+// none says that there is no letter, and why if that is known.
+func (v *letterView) none(f *letterFilter, box queue.LetterBox) string {
+	if f.never != nil {
+		return fmt.Sprintf("no dead letters: %s %s does not exist; the first `flushline run -c %s` makes it, or `flushline setup`", f.never.What, printable(f.never.Name), v.file)
+	}
+	return "no dead letters in " + printable(box.Describe())
 }
 
 // gone says that a letter is for a flusher that the configuration does not have.

@@ -46,7 +46,7 @@ interrupted.`,
 				if asJSON {
 					return left(printJSON(p.stdout, s.report()))
 				}
-				return left(s.print(p.stdout, box))
+				return left(s.print(p.stdout, &o.letterFilter, box))
 			})
 		},
 	}
@@ -156,9 +156,9 @@ func kindsOf(e *foldedErrors) []statsKind {
 // statsErrors is how many errors are shown to people.
 const statsErrors = 20
 
-func (s *letterStats) print(w io.Writer, box queue.LetterBox) error {
+func (s *letterStats) print(w io.Writer, f *letterFilter, box queue.LetterBox) error {
 	if s.sum.letters == 0 {
-		_, err := fmt.Fprintln(w, "no dead letters in "+printable(box.Describe()))
+		_, err := fmt.Fprintln(w, s.view.none(f, box))
 		return err
 	}
 	r := s.report()

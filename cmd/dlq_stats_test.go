@@ -122,7 +122,7 @@ func TestStatsCountWhatLettersHaveInCommon(t *testing.T) {
 		t.Error(diff)
 	}
 	p, out := printing()
-	if err := s.print(p.stdout, box); err != nil {
+	if err := s.print(p.stdout, &letterFilter{}, box); err != nil {
 		t.Fatal(err)
 	}
 	for _, text := range []string{"6 letters, 24 B, 1 of them damaged in stream D, stored from 2026-01-02T12:01:00Z to 2026-01-02T12:06:00Z", "shop/es (gone)  4", "D/6      # mapping", "DAMAGED"} {

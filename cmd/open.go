@@ -37,6 +37,10 @@ type broker interface {
 	// depot is what is parked beside the source, for people.
 	depot(ctx context.Context, log *zap.Logger) (depot, error)
 
+	// boxes are the dead letters that stay beside the source, for people: each has to be
+	// closed. One that was never made may be a *queue.MissingError when it is read.
+	boxes(ctx context.Context, log *zap.Logger) ([]queue.LetterBox, error)
+
 	// beside opens what a worker has at the broker beside the source, for one without
 	// a source: letters and parked records.
 	beside(ctx context.Context, q *queues, log *zap.Logger) error

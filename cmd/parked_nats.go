@@ -67,9 +67,14 @@ func (n *natsQueue) depot(ctx context.Context, log *zap.Logger) (depot, error) {
 func (e *embeddedQueue) depot(ctx context.Context, log *zap.Logger) (depot, error) {
 	d, err := e.outside().depot(ctx, log)
 	if err != nil {
-		return nil, fmt.Errorf("%w: the embedded queue in %s is asked while its worker runs: start it with `flushline run -c FILE`", err, e.cfg.Source.Embedded.Dir)
+		return nil, e.asleep(err)
 	}
 	return d, nil
+}
+
+// asleep says that nobody serves the queue.
+func (e *embeddedQueue) asleep(err error) error {
+	return fmt.Errorf("%w: the embedded queue in %s is asked while its worker runs: start it with `flushline run -c FILE`", err, e.cfg.Source.Embedded.Dir)
 }
 
 // outside reaches the server of a running worker. One that does not run is not waited

@@ -61,3 +61,11 @@ func embeddedClient(c *embedded.Config) *nats.Config {
 func (e *embeddedQueue) ask(_ context.Context, v *visit) {
 	v.note("the embedded queue in %s is started by `run`: there is nothing to ask before", e.cfg.Source.Embedded.Dir)
 }
+
+func (e *embeddedQueue) boxes(ctx context.Context, log *zap.Logger) ([]queue.LetterBox, error) {
+	boxes, err := e.outside().boxes(ctx, log)
+	if err != nil {
+		return nil, e.asleep(err)
+	}
+	return boxes, nil
+}

@@ -40,6 +40,11 @@ func (f *fileQueue) depot(context.Context, *zap.Logger) (depot, error) { return 
 
 func (f *fileQueue) beside(context.Context, *queues, *zap.Logger) error { return errFilesPark }
 
+// boxes is never reached: a file source names where its letters go.
+func (f *fileQueue) boxes(context.Context, *zap.Logger) ([]queue.LetterBox, error) {
+	return nil, usage(errors.New("there is no place for dead letters beside files"))
+}
+
 func (f *fileQueue) ask(_ context.Context, v *visit) {
 	v.note("files are looked for by `backfill`, which is told where: there is nothing to ask before")
 }

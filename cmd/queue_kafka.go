@@ -13,6 +13,7 @@ import (
 	"github.com/flushline/flushline/protocol"
 	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/queue/kafka"
+	"github.com/flushline/flushline/queue/kafka/letterbox"
 	"github.com/flushline/flushline/queue/kafka/wire"
 )
 
@@ -303,4 +304,13 @@ func (k *kafkaQueue) askCompanions(ctx context.Context, v *visit, client *wire.C
 		}
 		v.companion(noun, &found[i])
 	}
+}
+
+// boxes are the dead letter topics of all topics.
+func (k *kafkaQueue) boxes(ctx context.Context, _ *zap.Logger) ([]queue.LetterBox, error) {
+	boxes, err := letterbox.OpenAll(ctx, k.client)
+	if err != nil {
+		return nil, advised(err)
+	}
+	return boxes, nil
 }

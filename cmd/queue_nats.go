@@ -12,6 +12,7 @@ import (
 	"github.com/flushline/flushline/protocol"
 	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/queue/nats"
+	"github.com/flushline/flushline/queue/nats/letterbox"
 )
 
 // natsQueue is a source on NATS JetStream.
@@ -254,4 +255,17 @@ func pending(ctx context.Context, conn *nats.Conn, one nats.Consumer) string {
 	}
 	info := c.CachedInfo()
 	return fmt.Sprintf("%s to deliver, %s delivered and not acknowledged", number(int64(info.NumPending)), number(int64(info.NumAckPending)))
+}
+
+// boxes are the dead letter streams of all consumers.
+func (n *natsQueue) boxes(ctx context.Context, log *zap.Logger) ([]queue.LetterBox, error) {
+	conn, err := nats.Connect(ctx, n.client, log)
+	if err != nil {
+		return nil, err
+	}
+	var boxes []queue.LetterBox
+	for _, one := range n.client.List() {
+		boxes = append(boxes, letterbox.New(conn, one)) // each closes it, which is done once
+	}
+	return boxes, nil
 }

@@ -35,7 +35,7 @@ func (k withKafka) Run() int { return leak.Check(kafkabroker.Main(k.m)) }
 
 // Each script of testdata is one story as its user meets it. $NATS is a JetStream
 // server of its own without any stream, $ADMIN, $METRICS and $QUEUE are free addresses, and
-// $SILENCE is a URL that never answers.
+// $SILENCE is a URL that never answers, and $REFUSAL one that takes nothing, for good.
 func TestStories(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, stories("testdata", func(env *testscript.Env) error {
@@ -77,6 +77,7 @@ func stories(dir string, queue func(*testscript.Env) error) testscript.Params {
 			}
 			silence, err := startSilence(env)
 			env.Setenv("SILENCE", silence)
+			env.Setenv("REFUSAL", startRefusal(env))
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"syscall"
@@ -35,6 +36,16 @@ func startSilence(env *testscript.Env) (string, error) {
 		}
 	}()
 	return "http://" + ln.Addr().String() + "/", nil
+}
+
+// startRefusal answers that it will never take what it is given.
+func startRefusal(env *testscript.Env) string {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // what it says does not depend on it
+		http.Error(w, "mapper_parsing_exception: field [age] of document 17", http.StatusBadRequest)
+	}))
+	env.Defer(s.Close)
+	return s.URL
 }
 
 // jetStream is that of the story's server, for as long as one command may take.
