@@ -3,6 +3,7 @@ package worker
 import (
 	"time"
 
+	"github.com/flushline/flushline/internal/mutant"
 	"github.com/flushline/flushline/protocol"
 	"github.com/flushline/flushline/queue"
 )
@@ -24,6 +25,8 @@ func (h parkedHost) Gate(id queue.Lane) queue.Gate {
 	}
 	l, kept := w.parkingOf(laneID{e, protocol.Key{Project: id.Project, Logstore: id.Logstore, Config: id.Config}})
 	switch {
+	case kept != nil && mutant.On(mutant.IdleShut):
+		return queue.GateShut
 	case kept != nil:
 		return kept.gate(time.Now())
 	case l == nil:

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/flushline/flushline/internal/mutant"
 	"github.com/flushline/flushline/protocol"
 )
 
@@ -60,7 +61,7 @@ func (w *Worker) evictLocked(n int, before time.Time) (out []*lane) {
 	var idlers []candidate
 	for id, l := range w.lanes {
 		if w.surplus[l] {
-			if l.retire() {
+			if l.retire() || mutant.On(mutant.SurplusUncounted) {
 				delete(w.lanes, id)
 				delete(w.surplus, l)
 			}

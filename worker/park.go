@@ -99,8 +99,8 @@ func (l *lane) parkAllLocked(inHand *batch) {
 			l.turnAwayLocked(p)
 		}
 	}
-	for _, b := range l.retry {
-		take(b)
+	for i := 0; i < len(l.retry) && !mutant.On(mutant.BlockForgets); i++ {
+		take(l.retry[i])
 	}
 	if inHand != nil {
 		take(inHand)
@@ -211,7 +211,7 @@ func (l *lane) look(now time.Time, crowded map[*strand]*holdup) {
 	case first == nil:
 		return
 	default:
-		if crowded[first.m.strand] != nil {
+		if crowded[first.m.strand] != nil && !mutant.On(mutant.CrowdWaits) {
 			after = min(after, crowdedAfter)
 		}
 		if now.Sub(first.m.received) < after || !l.troubledLocked(now, after) {

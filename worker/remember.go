@@ -1,6 +1,10 @@
 package worker
 
-import "time"
+import (
+	"time"
+
+	"github.com/flushline/flushline/internal/mutant"
+)
 
 // A lane that is stopped for being idle leaves behind that it was blocked: what is parked
 // of it would else be tried at once, and what comes wait for `park_after`, for each of
@@ -8,7 +12,7 @@ import "time"
 
 // rememberLocked keeps how a lane parked, of at most `limits.lanes` lanes.
 func (w *Worker) rememberLocked(id laneID, k *parking) {
-	if k.phase == flowing {
+	if k.phase == flowing || mutant.On(mutant.IdleForgotten) {
 		return
 	}
 	if len(w.parkings) >= w.cfg.Limits.Lanes {

@@ -3,6 +3,7 @@ package worker
 import (
 	"time"
 
+	"github.com/flushline/flushline/internal/mutant"
 	"github.com/flushline/flushline/protocol"
 )
 
@@ -38,7 +39,7 @@ func (w *Worker) adoptLocked(l *lane) {
 	l.entry.follow(l)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.surplus, l.lastError = false, ""
+	l.surplus, l.lastError = mutant.On(mutant.SurplusStays), ""
 	l.park = w.recallLocked(laneID{l.entry, l.key}, time.Now())
 }
 

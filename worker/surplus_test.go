@@ -94,3 +94,32 @@ func TestALaneBeyondTheLimitIsShown(t *testing.T) {
 		r.drained()
 	})
 }
+
+// What a lane beyond the limit parks is counted until it is stored, whoever looks for
+// lanes meanwhile; when there is room for the lane it flushes what comes.
+func TestALaneBeyondTheLimitIsOneAsAnyInTheEnd(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		a, b := checker.New(), checker.New()
+		back := a.Fail(errDown)
+		r, parked := crowdedRig(t, a, b)
+		stores := parked.Block()
+		r.publish(10, 1)
+		time.Sleep(2 * time.Second)
+		r.q.Publish(keyed("p", "other", encode(t, group("another key, for which an idle lane is looked for"))))
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if n := r.w.Status().Flushers[1].Counts.InFlight; n != 11 {
+			t.Errorf("%d parts are shown as under way, want 11: none of them is stored", n)
+		}
+		back()
+		time.Sleep(time.Minute)
+		r.publish(1, 1)
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if n := len(b.Count()); n != 1 {
+			t.Errorf("%d groups were flushed, want the one that came when there was room", n)
+		}
+		stores()
+		r.allArrives(parked, b, 12, 5*time.Minute)
+	})
+}

@@ -18,7 +18,7 @@ type Check struct {
 
 // List is every mutant.
 func List() []Defect {
-	return slices.Concat(engine(), queues(), kinds())
+	return slices.Concat(engine(), parking(), queues(), kinds())
 }
 
 // These are what sees whole deployments, whichever the defect.
@@ -27,9 +27,10 @@ var (
 	simulatedOnKafka = Check{"test/sim", "TestKafka"}
 )
 
+func worker(run string) Check { return Check{"worker", run} }
+
 // engine are those of package worker.
 func engine() []Defect {
-	worker := func(run string) Check { return Check{"worker", run} }
 	return []Defect{
 		{
 			AckBeforeFlush, "ack-before-flush", "a message is acknowledged when its batch goes to Flush",
@@ -78,22 +79,6 @@ func engine() []Defect {
 		{
 			LateRetry, "late-retry", "what a concurrent call leaves to be tried again waits for a wait of the lane that has nothing to do with it",
 			[]Check{worker("TestTheEndOfACallEndsTheWaitForAnother")},
-		},
-		{
-			ParkUnstored, "park-unstored", "a part counts as parked although the companion refused it",
-			[]Check{worker("TestAFailingCompanionWithholdsTheAcknowledgement"), worker("TestChaos")},
-		},
-		{
-			DeferAcks, "defer-acks", "a parked record that its lane did not take is acknowledged",
-			[]Check{worker("TestADeadDestinationParksAndEverythingArrivesWhenItIsBack"), worker("TestChaos")},
-		},
-		{
-			ProbeStorm, "probe-storm", "a blocked lane is tried with everything that comes",
-			[]Check{worker("TestProbesAreRare"), worker("TestParkingMachine")},
-		},
-		{
-			ServeShut, "serve-shut", "the gate of a lane is open although it has not delivered since it failed",
-			[]Check{worker("TestParkingMachine")},
 		},
 	}
 }

@@ -32,6 +32,14 @@ const (
 	DeferAcks
 	ProbeStorm
 	ServeShut
+	SurplusUncounted
+	SurplusStays
+	CrowdWaits
+	BlockForgets
+	IdleForgotten
+	IdleShut
+	TurnLeak
+	TurnUnbounded
 	CommitHighest
 	NoFence
 	CommitAfterEnd
