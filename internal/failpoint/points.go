@@ -40,6 +40,7 @@ const (
 	RebalanceBetween Point = "rebalance.between"
 	ParkedMoved      Point = "parked.moved"
 	ParkedCommitted  Point = "parked.committed"
+	ParkedTried      Point = "parked.tried"
 	JobPublish       Point = "job.publish"
 	ClaimAfter       Point = "claim.after"
 	CheckpointBefore Point = "job.checkpoint.before"
@@ -75,6 +76,7 @@ func Points() []Info {
 		{RebalanceBetween, "Kafka: a revoked partition is drained and committed, and the group does not know that it is free", false},
 		{ParkedMoved, "Kafka: parked records are put again at the tail and the old ones have not ended", false},
 		{ParkedCommitted, "Kafka: parked records have ended and been committed, and still lie in their topic", false},
+		{ParkedTried, "Kafka: a lane took a parked record between two sweeps, and no sweep knows", false},
 		{JobPublish, "the pieces of a plan are stored and its manifest is not: the job has not begun", false},
 		{ClaimAfter, "a shard is claimed and its holder has done nothing with it", false},
 		{CheckpointBefore, "a checkpoint is made up and not stored", true},

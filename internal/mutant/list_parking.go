@@ -1,5 +1,7 @@
 package mutant
 
+func kafka(run string) Check { return Check{"queue/kafka", run} }
+
 // parking are those of what waits for a dead destination.
 func parking() []Defect {
 	return []Defect{
@@ -18,6 +20,18 @@ func parking() []Defect {
 		{
 			ServeShut, "serve-shut", "the gate of a lane is open although it has not delivered since it failed",
 			[]Check{worker("TestParkingMachine")},
+		},
+		{
+			TryEnds, "try-ends", "a parked record that its lane did not take between two sweeps counts as ended",
+			[]Check{kafka("TestARefusedTryStaysParked")},
+		},
+		{
+			TryUnsaved, "try-unsaved", "what lanes took between two sweeps is not committed when the lease ends",
+			[]Check{kafka("TestATryBeforeTheStopIsCommitted|TestATryThatEndsWithTheStopIsCommitted")},
+		},
+		{
+			TailUnseen, "tail-unseen", "lanes whose records lie behind what a sweep got to wait for the next one",
+			[]Check{kafka("TestWhatWasPutAgainIsTriedBetweenSweeps")},
 		},
 		{
 			SurplusUncounted, "surplus-uncounted", "a lane beyond `limits.lanes` goes, with its counts, before what it parks is stored",

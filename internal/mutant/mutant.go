@@ -32,6 +32,9 @@ const (
 	DeferAcks
 	ProbeStorm
 	ServeShut
+	TryEnds
+	TryUnsaved
+	TailUnseen
 	SurplusUncounted
 	SurplusStays
 	CrowdWaits

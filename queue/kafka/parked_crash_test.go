@@ -22,7 +22,7 @@ func TestParkedCrash(t *testing.T) {
 		return
 	}
 	t.Parallel()
-	for _, point := range []failpoint.Point{failpoint.ParkedMoved, failpoint.ParkedCommitted} {
+	for _, point := range []failpoint.Point{failpoint.ParkedMoved, failpoint.ParkedCommitted, failpoint.ParkedTried} {
 		t.Run(string(point), func(t *testing.T) {
 			t.Parallel()
 			b, cfg, k, name := parking(t, "parked-crash", 1)
@@ -39,6 +39,9 @@ func TestParkedCrash(t *testing.T) {
 			k.gates["dead"], k.gates["alive"] = queue.GateOpen, queue.GateOpen
 			k.serve()
 			eventually(t, "every record of the dead lane", func() bool { return k.distinct("dead") == 40 })
+			if point == failpoint.ParkedTried { // nothing of the other lane was settled either
+				eventually(t, "every record of the other lane", func() bool { return k.distinct("alive") == 40 })
+			}
 			empties(t, b, name)
 			if n := k.count("dead"); point == failpoint.ParkedMoved && n != 80 {
 				t.Errorf("%d records of the dead lane were taken, want each twice: it lies in two places", n)
@@ -68,13 +71,24 @@ func (k *keeper) distinct(project string) int {
 func crashServing(t *testing.T, topic string) {
 	cfg := quick(reading([]string{os.Getenv("PARKED_CRASH_BROKER")}, topic))
 	cfg.Group = os.Getenv("PARKED_CRASH_GROUP")
+	if point, _, _ := strings.Cut(os.Getenv("FLUSHLINE_FAILPOINT"), ":"); point == string(failpoint.ParkedTried) {
+		k, _ := atRest(t, cfg, func(*keeper) {})
+		k.quietly("alive", queue.GateProbe)
+		k.waitsForItsEnd()
+		return
+	}
 	k := newKeeper(t, connect(t, cfg), cfg)
 	k.gates["alive"] = queue.GateOpen
 	k.serve()
+	k.waitsForItsEnd()
+}
+
+func (k *keeper) waitsForItsEnd() {
+	k.Helper()
 	select {
 	case err := <-k.done:
-		t.Fatalf("it ended before it was killed: %v", err)
+		k.Fatalf("it ended before it was killed: %v", err)
 	case <-time.After(within):
-		t.Fatal("it was not killed")
+		k.Fatal("it was not killed")
 	}
 }

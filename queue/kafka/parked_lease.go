@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/flushline/flushline/internal/mutant"
 	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/queue/kafka/group"
 )
@@ -89,7 +90,7 @@ func (s *parkedStrand) sweeps(own context.Context, served <-chan struct{}) {
 	<-served
 	s.take(true)
 	x.hear() // also of a sweep whose topic went away
-	if x.keep(&next) {
+	if x.unsaved(&next) && !mutant.On(mutant.TryUnsaved) {
 		s.commit(own, next)
 	}
 }

@@ -94,6 +94,27 @@ func (k *keeper) set(project string, g queue.Gate) {
 	k.parked.Look(laneOf(project))
 }
 
+// refuses has lanes take nothing, or take all again.
+func (k *keeper) refuses(all bool, projects ...string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, project := range projects {
+		k.dead[project] = all
+	}
+}
+
+// letGo settles what slow lanes hold; none holds anything from now on.
+func (k *keeper) letGo() {
+	k.mu.Lock()
+	holding := k.holding
+	k.holding, k.slow = nil, map[string]bool{}
+	k.mu.Unlock()
+	for _, d := range holding {
+		d.Ack()
+		d.Free()
+	}
+}
+
 // drains opens a lane and waits until all n records of it were taken, each once.
 func (k *keeper) drains(project string, n int) {
 	k.Helper()

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/flushline/flushline/internal/failpoint"
+	"github.com/flushline/flushline/internal/mutant"
 	"github.com/flushline/flushline/queue"
 )
 
@@ -23,7 +25,8 @@ type resting struct {
 	firsts map[queue.Lane]*parkedFirst
 	out    map[*parkedRecord]*parkedFirst
 	ended  []queue.Interval
-	upTo   int64 // records below were looked at
+	kept   *inheritance // the last that ended was added to
+	upTo   int64        // records below were looked at
 	ticks  int
 	reader parkedReader
 }
@@ -128,8 +131,14 @@ func (x *resting) keep(next *start) bool {
 	}
 	from := *next.from
 	from.Ended = union(from.Ended, x.ended)
-	next.from, x.ended = &from, nil
+	next.from, x.kept, x.ended = &from, &from, nil
 	return true
+}
+
+// unsaved says that something has ended that no sweep has begun with, so that it would
+// not be committed: next knows of it.
+func (x *resting) unsaved(next *start) bool {
+	return x.keep(next) || next.from != nil && next.from == x.kept
 }
 
 // hear takes in what happened to records that were tried.
@@ -145,12 +154,21 @@ func (x *resting) hear() {
 		case e.what == parkedRefused:
 			f.out = false
 			x.at.host.Give(e.record.cost)
-		case e.what == parkedTaken:
-			delete(x.firsts, f.lane)
-			for _, at := range append([]int64{f.places.first}, f.places.rest...) {
-				x.ended = union(x.ended, []queue.Interval{{From: at, To: at + 1}})
+			if mutant.On(mutant.TryEnds) {
+				x.end(f)
 			}
+		case e.what == parkedTaken:
+			failpoint.Hit(failpoint.ParkedTried)
+			delete(x.firsts, f.lane)
+			x.end(f)
 		}
+	}
+}
+
+// end notes that a record has ended, with all its pieces.
+func (x *resting) end(f *parkedFirst) {
+	for _, at := range append([]int64{f.places.first}, f.places.rest...) {
+		x.ended = union(x.ended, []queue.Interval{{From: at, To: at + 1}})
 	}
 }
 
@@ -195,7 +213,7 @@ func (x *resting) try(own context.Context) {
 // of it with each firstPause. Where sweeps come as often there is no need.
 func (x *resting) look(own context.Context, pause time.Duration) {
 	x.ticks++
-	if x.ticks%int(firstPause/triedEvery) != 1 || pause <= firstPause {
+	if x.ticks%int(firstPause/triedEvery) != 1 || pause <= firstPause || mutant.On(mutant.TailUnseen) {
 		return
 	}
 	x.upTo = x.reader.lanes(own, x.upTo, func(lane queue.Lane, at int64) {

@@ -4,10 +4,13 @@ package e2e
 
 import (
 	"os"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/flushline/flushline/internal/failpoint"
 	"github.com/flushline/flushline/internal/ledger"
+	"github.com/flushline/flushline/protocol"
 )
 
 // What a worker may hold of what is parked: the bounds on duplicates follow from it.
@@ -25,7 +28,7 @@ var crashLanes = map[string]int{"nats": 10, "kafka": 30}
 // parks says that the point is one of parking.
 func (c *crashCell) parks() bool {
 	switch c.Point {
-	case failpoint.ParkPut, failpoint.ParkServed, failpoint.ParkedMoved, failpoint.ParkedCommitted:
+	case failpoint.ParkPut, failpoint.ParkServed, failpoint.ParkedMoved, failpoint.ParkedCommitted, failpoint.ParkedTried:
 		return true
 	}
 	return false
@@ -38,9 +41,11 @@ func (x *crashed) lanes(t *testing.T) ledger.Load {
 		t.Fatal(err)
 	}
 	load := x.load(0)
-	load.Keys = ledger.Keys(2*crashLanes[x.queue], "slow", "both")
+	load.Keys = crashKeys(x.queue)
 	return load
 }
+
+func crashKeys(queue string) []protocol.Key { return ledger.Keys(2*crashLanes[queue], "slow", "both") }
 
 func (x *crashed) parked() *parkedRig {
 	return &parkedRig{rig: x.rig, kafka: x.kafka, entries: parkedEntries}
@@ -50,6 +55,10 @@ func (x *crashed) parked() *parkedRig {
 // Kafka every other lane stays dead: a partition with one of each kind has them moved.
 func (x *crashed) backlog(t *testing.T) {
 	t.Helper()
+	if x.Point == failpoint.ParkedTried {
+		x.silence(t)
+		return
+	}
 	x.parked().dies(t, refuses, nil)
 	x.parked().parks(t, crashBacklog)
 	if x.Point == failpoint.ParkedMoved {
@@ -58,6 +67,24 @@ func (x *crashed) backlog(t *testing.T) {
 	}
 	x.slow.recovers()
 }
+
+// silence has lanes die, and get nothing any more, for so long that sweeps of
+// what is parked have become seldom: it is tried between two of them.
+func (x *crashed) silence(t *testing.T) {
+	t.Helper()
+	x.slow.fails(refuses, even)
+	load := x.load(0)
+	load.Keys = slices.DeleteFunc(crashKeys(x.queue), func(k protocol.Key) bool { return !even(k) })
+	load.Logs, load.Groups = 1, crashBacklog+crashBacklog/2
+	x.produce(t, load)
+	x.parked().parks(t, crashBacklog)
+	began := time.Now()
+	eventually(t, time.Minute, "the outage has lasted", func() bool { return time.Since(began) >= silenceLasts })
+	x.slow.recovers()
+}
+
+// silenceLasts is two pauses between sweeps: the third is twice as long.
+const silenceLasts = 12 * time.Second
 
 // repeats is how many messages may come twice after the fault, if the process ends by it
 // or is given up: what it held of live strands, and of parked ones. Those are on NATS one

@@ -85,6 +85,7 @@ var (
 		{failpoint.ParkServed, 30, nil},
 		{failpoint.ParkedMoved, 1, map[string]string{"nats": noSweep}},
 		{failpoint.ParkedCommitted, 1, map[string]string{"nats": noSweep}},
+		{failpoint.ParkedTried, 1, map[string]string{"nats": noSweep}},
 		{failpoint.AckBefore, 150, nil},
 		{failpoint.AckSent, 150, map[string]string{"kafka": ofNATS}},
 		{failpoint.CommitBefore, 2, map[string]string{"nats": ofKafka}},

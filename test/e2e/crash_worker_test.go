@@ -5,6 +5,7 @@ package e2e
 import (
 	"fmt"
 	"io"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -110,6 +111,9 @@ func (x *crashed) traffic(t *testing.T, config string) (halt func()) {
 	}
 	x.produce(t, load)
 	load.Groups, load.Rate = 0, crashRate
+	if x.Point == failpoint.ParkedTried {
+		load.Keys = slices.DeleteFunc(load.Keys, even) // see silence
+	}
 	return x.producing(t, load)
 }
 
@@ -136,7 +140,7 @@ func (x *crashed) provoke(t *testing.T) {
 		x.first.signal(syscall.SIGHUP)
 	case failpoint.ParkPut:
 		x.slow.fails(refuses, nil)
-	case failpoint.ParkServed, failpoint.ParkedCommitted, failpoint.ParkedMoved:
+	case failpoint.ParkServed, failpoint.ParkedCommitted, failpoint.ParkedMoved, failpoint.ParkedTried:
 		x.backlog(t)
 	case failpoint.RebalanceBetween:
 		x.kafka.settled(t, 1)
