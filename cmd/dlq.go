@@ -22,7 +22,7 @@ func (o *dlqOptions) flags(p *program, c *cobra.Command) {
 func newDLQ(p *program) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "dlq",
-		Short: "See, export and remove dead letters",
+		Short: "See, replay, export and remove dead letters",
 		Long: `What can never be flushed becomes a dead letter: on NATS in the stream
 <stream>_<durable>_DLQ, on Kafka in the topic <topic>.<group>.dlq, or in the directory
 that dead_letter.file names. A letter keeps its payload untouched, what happened to it,
@@ -36,7 +36,7 @@ counted, and kept until it is purged with --damaged.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newDLQLs(p), newDLQShow(p), newDLQStats(p), newDLQExport(p), newDLQPurge(p))
+	c.AddCommand(newDLQLs(p), newDLQShow(p), newDLQStats(p), newDLQReplay(p), newDLQExport(p), newDLQPurge(p))
 	return c
 }
 

@@ -1,12 +1,9 @@
 package cmd
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -129,12 +126,11 @@ func (g *purge) ask(ctx context.Context) error {
 	if sum.letters == 0 {
 		return g.run(ctx, func(*queue.Letter) bool { return false })
 	}
-	fmt.Fprintf(g.stdout, "Remove %s from %s for good? Type yes: ", sum.String(), printable(g.box.Describe()))
-	answer, err := bufio.NewReader(g.stdin).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("couldn't read the answer: %w", err)
+	yes, err := g.agreed(fmt.Sprintf("Remove %s from %s for good?", sum.String(), printable(g.box.Describe())))
+	if err != nil {
+		return err
 	}
-	if strings.TrimSpace(answer) != "yes" {
+	if !yes {
 		fmt.Fprintln(g.stdout, "nothing was purged")
 		return nil
 	}

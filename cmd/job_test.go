@@ -66,7 +66,6 @@ func TestAJobYieldsBeforeItDelivers(t *testing.T) {
 func TestAJobGivesUpOnADestinationThatTakesNothing(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	j := &running{jobEnv: &jobEnv{opt: &jobOptions{giveUp: time.Minute}}}
 	lane := func(state string, age time.Duration) *worker.Status {
 		return &worker.Status{Lanes: []worker.LaneStatus{{Route: "r", Flusher: "f", Project: "p", State: state, Why: "refused", Oldest: now.Add(-age)}}}
 	}
@@ -81,7 +80,7 @@ func TestAJobGivesUpOnADestinationThatTakesNothing(t *testing.T) {
 		{worker.LaneFlushing, time.Hour, false},
 		{worker.LaneQueued, time.Hour, false},
 	} {
-		why := j.hopeless(now, lane(c.state, c.age))
+		why := hopeless(now, lane(c.state, c.age), time.Minute)
 		if (why != "") != c.want {
 			t.Errorf("%s for %v: %q, want it given up: %v", c.state, c.age, why, c.want)
 		}
@@ -89,8 +88,7 @@ func TestAJobGivesUpOnADestinationThatTakesNothing(t *testing.T) {
 			t.Errorf("the reason %q does not name the lane", why)
 		}
 	}
-	j.opt.giveUp = 0
-	if why := j.hopeless(now, lane(worker.LaneBackoff, time.Hour)); why != "" {
+	if why := hopeless(now, lane(worker.LaneBackoff, time.Hour), 0); why != "" {
 		t.Errorf("without --give-up: %q", why)
 	}
 }

@@ -35,7 +35,7 @@ func (j *running) watch(ctx context.Context, w *worker.Worker, y *yielding) {
 		case now := <-look.C:
 			st := w.Status()
 			show.show(now, st, j.source.Report())
-			if why := j.hopeless(now, st); why != "" {
+			if why := hopeless(now, st, j.opt.giveUp); why != "" {
 				j.gaveUp(fmt.Errorf("given up after %v: %s; what was delivered is kept, start it again and it goes on", j.opt.giveUp, why))
 			}
 		}
@@ -94,13 +94,13 @@ func (y *yielding) set(n int64) {
 }
 
 // hopeless says which lane has taken nothing for as long as --give-up allows.
-func (j *running) hopeless(now time.Time, st *worker.Status) string {
-	if j.opt.giveUp <= 0 {
+func hopeless(now time.Time, st *worker.Status, giveUp time.Duration) string {
+	if giveUp <= 0 {
 		return ""
 	}
 	for i := range st.Lanes {
 		l := &st.Lanes[i]
-		if blocked(l.State) && !l.Oldest.IsZero() && now.Sub(l.Oldest) > j.opt.giveUp {
+		if blocked(l.State) && !l.Oldest.IsZero() && now.Sub(l.Oldest) > giveUp {
 			return laneName(l) + " is " + l.State + ": " + l.Why
 		}
 	}

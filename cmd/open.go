@@ -34,6 +34,9 @@ type broker interface {
 	// publisher is the way into the queue.
 	publisher(ctx context.Context, o *publishOptions, log *zap.Logger) (*publisher, error)
 
+	// wayBack is where replayed dead letters go.
+	wayBack(ctx context.Context, log *zap.Logger) (wayBack, error)
+
 	// depot is what is parked beside the source, for people.
 	depot(ctx context.Context, log *zap.Logger) (depot, error)
 

@@ -139,17 +139,24 @@ func (p *program) dropParked(ctx context.Context, o *parkedOptions, s depot, fou
 		if err := p.listParked(o, found); err != nil {
 			return err
 		}
-		fmt.Fprintf(p.stdout, "Delete %s for good? Type yes: ", what)
-		answer, err := bufio.NewReader(p.stdin).ReadString('\n')
-		if err != nil && !errors.Is(err, io.EOF) {
-			return fmt.Errorf("couldn't read the answer: %w", err)
-		}
-		if strings.TrimSpace(answer) != "yes" {
+		if yes, err := p.agreed(fmt.Sprintf("Delete %s for good?", what)); err != nil {
+			return err
+		} else if !yes {
 			fmt.Fprintln(p.stdout, "nothing was dropped")
 			return nil
 		}
 	}
 	return p.eachPlace(found, "dropped", "", func(l *shelved) (int64, error) { return s.drop(ctx, l) })
+}
+
+// agreed asks a person. Anything but yes is no.
+func (p *program) agreed(question string) (bool, error) {
+	fmt.Fprintf(p.stdout, "%s Type yes: ", question)
+	answer, err := bufio.NewReader(p.stdin).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return false, fmt.Errorf("couldn't read the answer: %w", err)
+	}
+	return strings.TrimSpace(answer) == "yes", nil
 }
 
 // typedAt says whether a person types what r reads.

@@ -3,6 +3,7 @@ package cmd
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -14,6 +15,7 @@ import (
 type progress struct {
 	w       io.Writer
 	verb    string
+	unit    string                   // of what is counted
 	bar     *progressbar.ProgressBar // nil unless on a terminal
 	started time.Time
 	told    time.Time
@@ -30,7 +32,7 @@ const (
 // knows. The unit "B" is shown as sizes.
 func newProgress(w io.Writer, verb string, total int64, unit string) *progress {
 	now := time.Now()
-	p := &progress{w: w, verb: verb, started: now, told: now}
+	p := &progress{w: w, verb: verb, unit: unit, started: now, told: now}
 	if isTerminal(w) {
 		if total == 0 {
 			total = -1
@@ -71,9 +73,9 @@ func (p *progress) close() {
 
 func (p *progress) summary() string {
 	took := time.Since(p.started)
-	noun := "groups"
+	noun := p.unit
 	if p.groups == 1 {
-		noun = "group"
+		noun = strings.TrimSuffix(noun, "s")
 	}
 	text := fmt.Sprintf("%s %s %s (%s) in %s", p.verb, humanize.Comma(p.groups), noun, size(p.bytes), span(took))
 	if took < rateFrom {

@@ -45,6 +45,10 @@ func (f *fileQueue) boxes(context.Context, *zap.Logger) ([]queue.LetterBox, erro
 	return nil, usage(errors.New("there is no place for dead letters beside files"))
 }
 
+func (f *fileQueue) wayBack(context.Context, *zap.Logger) (wayBack, error) {
+	return nil, usage(errors.New("files are no queue that letters could be put back to: use --direct"))
+}
+
 func (f *fileQueue) ask(_ context.Context, v *visit) {
 	v.note("files are looked for by `backfill`, which is told where: there is nothing to ask before")
 }

@@ -45,6 +45,8 @@ const (
 	ClaimAfter       Point = "claim.after"
 	CheckpointBefore Point = "job.checkpoint.before"
 	CheckpointAfter  Point = "job.checkpoint.after"
+	LettersBack      Point = "letters.back"
+	LettersDelivered Point = "letters.delivered"
 )
 
 // Info is what a crash at a point means.
@@ -81,5 +83,7 @@ func Points() []Info {
 		{ClaimAfter, "a shard is claimed and its holder has done nothing with it", false},
 		{CheckpointBefore, "a checkpoint is made up and not stored", true},
 		{CheckpointAfter, "a checkpoint is stored and its holder has not noted it", false},
+		{LettersBack, "dead letters are in their queue again and still lie in theirs", false},
+		{LettersDelivered, "dead letters are delivered, or are new ones, and still lie in their queue", false},
 	}
 }

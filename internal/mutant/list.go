@@ -195,5 +195,9 @@ func kinds() []Defect {
 			HTTPEarly, "http-early", "the http flusher returns nil before the answer has come",
 			[]Check{{"flushers/http", "TestConformance"}},
 		},
+		{
+			ResolveFirst, "resolve-first", "a replayed dead letter is resolved before the queue has confirmed it",
+			[]Check{{"cmd", "TestALetterIsResolvedBehindItsPut|TestAQueueThatFailsEndsTheReplay"}},
+		},
 	}
 }

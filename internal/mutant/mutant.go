@@ -66,5 +66,6 @@ const (
 	FileEarly
 	FileNoSync
 	HTTPEarly
+	ResolveFirst
 	count
 )

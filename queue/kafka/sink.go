@@ -91,6 +91,9 @@ func (s *Sink) MaxMessage() int {
 	return s.facts.limit
 }
 
+// Fits says whether a message is stored as it is: in one piece and not compressed.
+func (s *Sink) Fits(m *queue.Message) bool { return batchSize(m) <= s.MaxMessage() }
+
 // Put implements queue.Sink. What the broker refuses for good fails at once; what
 // may pass by itself (no leader, too few replicas in sync, a lost connection) is
 // tried again until ctx ends, 30 s at most. An error that has a Timeout method

@@ -157,3 +157,20 @@ func show(v any) string {
 	}
 	return fmt.Sprint(v)
 }
+
+// Takes says what can be published so that the consumer gets it: a subject that one of
+// filters and one of subjects, those of its stream, match. filters is never empty.
+func Takes(ctx context.Context, conn *Conn, consumer Consumer) (filter, subjects []string, err error) {
+	stream, err := conn.stream(ctx, consumer.Stream)
+	if err != nil {
+		return nil, nil, err
+	}
+	durable, err := conn.consumer(ctx, consumer)
+	if err != nil {
+		return nil, nil, err
+	}
+	if filter = filters(&durable.Config); len(filter) == 0 {
+		filter = []string{">"}
+	}
+	return filter, stream.Config.Subjects, nil
+}

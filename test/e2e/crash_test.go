@@ -71,7 +71,8 @@ const (
 	noGroup = "the consumers of a durable share it without rounds"
 )
 
-// crashPoints are all of them: those that a running worker meets, and those of jobs.
+// crashPoints are all of them: those that a running worker meets, those of jobs, and those
+// of dead letters that are replayed.
 var (
 	crashPoints = []crashPoint{
 		{failpoint.FetchAfter, 5, nil},
@@ -101,6 +102,10 @@ var (
 		{failpoint.CheckpointBefore, 2, nil},
 		{failpoint.CheckpointAfter, 2, nil},
 	}
+	letterCrashPoints = []crashPoint{
+		{failpoint.LettersBack, 2, nil},
+		{failpoint.LettersDelivered, 2, nil},
+	}
 )
 
 // crashSubset is what `make faults` runs; `make crash` runs all cells.
@@ -110,6 +115,7 @@ var crashSubset = []string{
 	"kafka/intake.after/term", "kafka/commit.before/sleep", "kafka/flush.after/kill", "kafka/commit.before/stop", "kafka/commit.sent/kill",
 	"kafka/rebalance.between/kill", "nats/park.put/kill", "nats/park.served/kill", "kafka/park.put/kill", "kafka/park.served/kill",
 	"files/job.checkpoint.after/kill", "files/job.checkpoint.before/error",
+	"files/letters.back/kill", "files/letters.delivered/kill",
 }
 
 // The program is killed, told to end, or frozen past its broker's patience at every
@@ -132,13 +138,16 @@ func TestCrash(t *testing.T) {
 		for _, p := range jobCrashPoints {
 			m.cells(t, queue, p, crashJob)
 		}
+		for _, p := range letterCrashPoints {
+			m.cells(t, queue, p, crashReplay)
+		}
 	}
 }
 
 // Every point of the program is in the matrix once, and the subset names cells.
 func TestTheCrashMatrixIsWhole(t *testing.T) {
 	t.Parallel()
-	all := slices.Concat(crashPoints, jobCrashPoints)
+	all := slices.Concat(crashPoints, jobCrashPoints, letterCrashPoints)
 	for _, info := range failpoint.Points() {
 		n := 0
 		for _, p := range all {

@@ -11,12 +11,13 @@ import (
 	"github.com/flushline/flushline/protocol"
 )
 
-// How a destination fails: it says so at once, it never answers, or it ends the
-// connection without an answer. In each case it has stored nothing.
+// How a destination fails: it says so at once, it never answers, it ends the connection
+// without an answer, or it says that the data is wrong. In each case it has stored nothing.
 const (
 	refuses = "refuses"
 	hangs   = "hangs"
 	cuts    = "cuts"
+	rejects = "rejects"
 )
 
 // outage is a failure of a destination.
@@ -52,6 +53,9 @@ func (o *outage) answer(w http.ResponseWriter, req *http.Request) {
 		<-req.Context().Done()
 	case cuts:
 		panic(http.ErrAbortHandler)
+	case rejects:
+		http.Error(w, "this is no data for me", http.StatusBadRequest)
+		return
 	}
 	http.Error(w, "nothing is taken", http.StatusServiceUnavailable)
 }
