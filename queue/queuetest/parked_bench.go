@@ -96,6 +96,14 @@ func (b *parkedBench) serve(p queue.Parked, limit int64, sets ...func(*ParkedWor
 	return r
 }
 
+// serving is a worker that serves a companion in which n records of one lane are parked.
+func (b *parkedBench) serving(project string, n int, g queue.Gate, sets ...func(*ParkedWorker)) *parkedRun {
+	b.Helper()
+	p := b.open(false)
+	b.park(p, project, n)
+	return b.serve(p, limit, append(sets, gate(g, project))...)
+}
+
 // gate sets gates before or while they are asked.
 func gate(g queue.Gate, projects ...string) func(*ParkedWorker) {
 	return func(w *ParkedWorker) {
@@ -157,12 +165,32 @@ func (r *parkedRun) took(project string, n int) []Taken {
 	return all
 }
 
+// drains waits until a lane took so many, and nothing is parked any more, and stops.
+func (r *parkedRun) drains(project string, n int) []Taken {
+	r.b.Helper()
+	all := r.took(project, n)
+	r.b.parked(r.of, 0)
+	r.stop()
+	return all
+}
+
 func (r *parkedRun) read(project string, f func(l *workerLane)) { r.with(parkedLane(project), f) }
 
 // held is how many records lane a holds.
 func (r *parkedRun) held() (n int) {
 	r.read("a", func(l *workerLane) { n = len(l.out) })
 	return n
+}
+
+// holds waits until lane a holds so many records at least.
+func (r *parkedRun) holds(least int) {
+	r.b.Helper()
+	r.b.eventually(func() error {
+		if n := r.held(); n < least {
+			return fmt.Errorf("%d records are out at once, want %d", n, least)
+		}
+		return nil
+	})
 }
 
 // others has a lane that is open served, so that whatever else could come has come.

@@ -9,9 +9,7 @@ import (
 )
 
 func shutLetsNothingOut(b *parkedBench) {
-	p := b.open(false)
-	b.park(p, "shut", 20)
-	r := b.serve(p, limit)
+	r := b.serving("shut", 20, queue.GateShut)
 	r.others("open")
 	r.others("other")
 	r.read("shut", func(l *workerLane) {
@@ -19,39 +17,25 @@ func shutLetsNothingOut(b *parkedBench) {
 			b.Errorf("the shut lane took %d records and was asked %d times", len(l.took), l.asked)
 		}
 	})
-	b.parked(p, 20)
+	b.parked(r.of, 20)
 	r.opens("shut")
-	r.took("shut", 20)
-	b.parked(p, 0)
-	r.stop()
+	r.drains("shut", 20)
 }
 
 func unknownStays(b *parkedBench) {
-	p := b.open(false)
-	b.park(p, "unknown", 10)
-	r := b.serve(p, limit, gate(queue.GateUnknown, "unknown"))
+	r := b.serving("unknown", 10, queue.GateUnknown)
 	r.others("open")
 	if n := len(r.Took(parkedLane("unknown"))); n > 0 {
 		b.Errorf("%d records were handed out for a lane that nobody has", n)
 	}
-	b.parked(p, 10)
+	b.parked(r.of, 10)
 	r.stop()
-	r = b.serve(b.open(false), limit, gate(queue.GateOpen, "unknown")) // the route is back
-	r.took("unknown", 10)
-	b.parked(p, 0)
-	r.stop()
+	b.serve(b.open(false), limit, gate(queue.GateOpen, "unknown")).drains("unknown", 10) // the route is back
 }
 
 func probeIsOneAtATime(b *parkedBench) {
-	p := b.open(false)
-	b.park(p, "a", 10)
-	r := b.serve(p, limit, gate(queue.GateProbe, "a"), holding)
-	b.eventually(func() error {
-		if n := r.held(); n != 1 {
-			return fmt.Errorf("%d records are out, want one", n)
-		}
-		return nil
-	})
+	r := b.serving("a", 10, queue.GateProbe, holding)
+	r.holds(1)
 	if !b.h.ByPartition { // there a sweep waits for the try before it reads on
 		r.others("open")
 	}
@@ -65,29 +49,18 @@ func probeIsOneAtATime(b *parkedBench) {
 }
 
 func openLetsOutAll(b *parkedBench) {
-	p := b.open(false)
-	b.park(p, "a", 300)
-	r := b.serve(p, limit, gate(queue.GateOpen, "a"), holding)
-	b.eventually(func() error {
-		if n := r.held(); n < 128 {
-			return fmt.Errorf("%d records are out at once", n)
-		}
-		return nil
-	})
+	r := b.serving("a", 300, queue.GateOpen, holding)
+	r.holds(128)
 	r.Release(parkedLane("a"))
-	for name, n := range namesOf(r.took("a", 300)) {
+	for name, n := range namesOf(r.drains("a", 300)) {
 		if n != 1 {
 			b.Errorf("%s came %d times", name, n)
 		}
 	}
-	b.parked(p, 0)
-	r.stop()
 }
 
 func deferredStays(b *parkedBench) {
-	p := b.open(false)
-	b.park(p, "a", 1)
-	r := b.serve(p, limit, gate(queue.GateProbe, "a"), dead("a"))
+	r := b.serving("a", 1, queue.GateProbe, dead("a"))
 	b.eventually(func() error {
 		var n int
 		r.read("a", func(l *workerLane) { n = len(l.tries) })
@@ -96,7 +69,7 @@ func deferredStays(b *parkedBench) {
 		}
 		return nil
 	})
-	b.parked(p, 1)
+	b.parked(r.of, 1)
 	r.read("a", func(l *workerLane) {
 		for i := 1; i < len(l.tries); i++ {
 			if gap := l.tries[i].Sub(l.tries[i-1]); gap < 900*time.Millisecond {
@@ -106,9 +79,7 @@ func deferredStays(b *parkedBench) {
 	})
 	r.Release(parkedLane("a"))
 	r.opens("a")
-	r.took("a", 1)
-	b.parked(p, 0)
-	r.stop()
+	r.drains("a", 1)
 	if n := len(r.Took(parkedLane("a"))); n != 1 {
 		b.Errorf("the record was taken %d times", n)
 	}
@@ -142,15 +113,8 @@ func hintNeverBlocks(b *parkedBench) {
 }
 
 func stopEndsParkedStrands(b *parkedBench) {
-	p := b.open(false)
-	b.park(p, "a", 10)
-	r := b.serve(p, limit, gate(queue.GateOpen, "a"), holding)
-	b.eventually(func() error {
-		if r.held() == 0 {
-			return errors.New("nothing is out")
-		}
-		return nil
-	})
+	r := b.serving("a", 10, queue.GateOpen, holding)
+	r.holds(1)
 	r.stop()
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -104,9 +104,7 @@ func largeRecord(b *parkedBench) {
 	m.Value = append([]byte("large:"), noise...)
 	b.put(p, b.record(false, "a", "before", 100), m, b.record(false, "a", "behind", 100))
 	r := b.serve(p, limit, gate(queue.GateOpen, "a"))
-	all := r.took("a", 3)
-	b.parked(p, 0)
-	r.stop()
+	all := r.drains("a", 3)
 	if diff := cmp.Diff(map[string]int{"before": 1, "large": 1, "behind": 1}, namesOf(all)); diff != "" {
 		b.Errorf("records (-want +got):\n%s", diff)
 	}

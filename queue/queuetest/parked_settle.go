@@ -1,7 +1,6 @@
 package queuetest
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -10,21 +9,11 @@ import (
 )
 
 func unsettledComesAgain(b *parkedBench) {
-	p := b.open(false)
-	b.park(p, "a", 20)
-	r := b.serve(p, limit, gate(queue.GateOpen, "a"), holding)
-	b.eventually(func() error {
-		if n := r.held(); n != 20 {
-			return fmt.Errorf("%d records are out, want 20", n)
-		}
-		return nil
-	})
+	r := b.serving("a", 20, queue.GateOpen, holding)
+	r.holds(20)
 	r.stop() // which gives them back
-	b.parked(p, 20)
-	r = b.serve(b.open(false), limit, gate(queue.GateOpen, "a"))
-	r.took("a", 20)
-	b.parked(p, 0)
-	r.stop()
+	b.parked(r.of, 20)
+	b.serve(b.open(false), limit, gate(queue.GateOpen, "a")).drains("a", 20)
 }
 
 func acknowledgedIsGone(b *parkedBench) {
@@ -37,9 +26,7 @@ func acknowledgedIsGone(b *parkedBench) {
 	b.parked(p, 10)
 	r.stop()
 	again := b.serve(b.open(false), limit, gate(queue.GateOpen, "a", "shut"))
-	again.took("shut", 10)
-	b.parked(p, 0)
-	again.stop()
+	again.drains("shut", 10)
 	if n := len(again.Took(parkedLane("a"))); n > 0 {
 		b.Errorf("%d records came again", n)
 	}
@@ -50,17 +37,12 @@ func deploymentsAreApart(b *parkedBench) {
 	b.parkOf(ours, false, "a", 20)
 	b.parkOf(theirs, true, "a", 30)
 	r := b.serve(ours, limit, gate(queue.GateOpen, "a"))
-	r.took("a", 20)
-	b.parked(ours, 0)
+	r.drains("a", 20)
 	b.parked(theirs, 30)
-	r.stop()
 	if n := len(r.Took(parkedLane("a"))); n != 20 {
 		b.Errorf("the first deployment took %d records, want its 20", n)
 	}
-	r = b.serve(theirs, limit, gate(queue.GateOpen, "a"))
-	r.took("a", 30)
-	b.parked(theirs, 0)
-	r.stop()
+	b.serve(theirs, limit, gate(queue.GateOpen, "a")).drains("a", 30)
 }
 
 func backlogSaysWhatIsParked(b *parkedBench) {
@@ -100,9 +82,7 @@ func backlogSaysWhatIsParked(b *parkedBench) {
 	r.took("a", 5)
 	b.parked(p, 10)
 	r.opens("b")
-	r.took("b", 10)
-	b.parked(p, 0)
-	r.stop()
+	r.drains("b", 10)
 }
 
 func parkedBudget(b *parkedBench) {
@@ -114,12 +94,7 @@ func parkedBudget(b *parkedBench) {
 	}
 	b.put(p, ms...)
 	r := b.serve(p, budget, gate(queue.GateOpen, "a"), holding)
-	b.eventually(func() error {
-		if r.held() == 0 {
-			return errors.New("nothing is out")
-		}
-		return nil
-	})
+	r.holds(1)
 	for n := 0; n < records; { // each is taken, and makes room for others
 		r.read("a", func(l *workerLane) {
 			for _, d := range l.out {
