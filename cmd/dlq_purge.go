@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -87,6 +88,8 @@ type purge struct {
 	of     letterSum       // of batch
 	sum    letterSum       // of what is resolved
 	spared map[queue.Place]bool
+
+	arriving int64 // chunks of so many may still come
 }
 
 // purgeBatch is how many letters are resolved at once.
@@ -145,7 +148,11 @@ func (g *purge) ask(ctx context.Context) error {
 func (g *purge) run(ctx context.Context, meant func(*queue.Letter) bool) error {
 	g.spared = nil
 	err := g.o.each(ctx, g.box, func(l *queue.Letter, _ *queue.Facts) error {
-		if !meant(l) {
+		switch {
+		case !meant(l):
+			return nil
+		case l.Arriving(time.Now()):
+			g.arriving++
 			return nil
 		}
 		return g.add(ctx, l)
@@ -166,6 +173,9 @@ func (g *purge) run(ctx context.Context, meant func(*queue.Letter) bool) error {
 }
 
 func (g *purge) saySpared() {
+	if g.arriving > 0 {
+		fmt.Fprintf(g.stdout, "%s may still be on the way: chunks of them are younger than %s\n", countedLetters(g.arriving), span(queue.ArrivalBound))
+	}
 	if n := len(g.spared); n > 0 {
 		fmt.Fprintf(g.stdout, "%s cannot be read and stay: `flushline dlq ls --damaged` shows them, --damaged purges them\n", countedLetters(int64(n)))
 	}
@@ -173,7 +183,7 @@ func (g *purge) saySpared() {
 
 func (g *purge) add(ctx context.Context, l *queue.Letter) error {
 	g.of.add(l)
-	l.Value, l.Headers = nil, nil
+	l.Value = nil
 	if g.batch = append(g.batch, l); len(g.batch) < purgeBatch {
 		return nil
 	}

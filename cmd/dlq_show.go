@@ -110,7 +110,7 @@ func (t *letterText) facts(cfg *configs.Config, v *letterView, l *queue.Letter, 
 	row("attempts", "%d", f.Attempts)
 	switch {
 	case v.gone(f):
-		row("flusher", "%s, which %s does not have: name another one to get it with `flushline dlq replay`, or export it", f.Lane.Entry(), cfg.File)
+		row("flusher", "%s, which %s does not have: `flushline dlq replay --to-route ROUTE/FLUSHER` sends it to another", f.Lane.Entry(), cfg.File)
 	default:
 		row("flusher", "%s", v.entry(f))
 	}

@@ -30,6 +30,7 @@ type LetterBox interface {
 	// resolved or not, or have some of its chunks left, which are shown as damaged.
 	// Resolving again is no error. A letter that is Arriving is refused, the others are
 	// resolved.
+	// Each is as it was visited, but need not have its Value any more.
 	Resolve(ctx context.Context, ls []*Letter) error
 
 	// Free gives back the space of resolved letters as far as the queue can, and says what
