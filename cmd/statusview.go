@@ -32,6 +32,7 @@ func printStatus(w io.Writer, s *worker.Status, v scope) error {
 	stoppedTable(t, s)
 	pausedTable(t, s)
 	blockedTable(t, s)
+	suspectTable(t, s)
 	parkedTable(t, s)
 	strandTable(t, s, v)
 	if !v.blocked {

@@ -48,7 +48,7 @@ func (l *lane) wedgedLocked() bool {
 	if l.abandoned < laneAbandoned && ofEntry < entryAbandoned && (ofEntry == 0 || l.w.abandoned.Load() < processAbandoned) {
 		return false
 	}
-	if l.gaveUpLocked(nil, "calls into the flusher have not returned: "+l.hangingLocked()) {
+	if l.gaveUpLocked(nil, "calls into the flusher have not returned: "+l.hangingLocked(), false) {
 		l.idleLocked(time.Now())
 		return true
 	}
@@ -67,6 +67,7 @@ func (l *lane) hangingLocked() string {
 // returns. False: there are too many such calls already, so the lane waits with
 // this one.
 func (l *lane) abandon(c *call, seen uint64) bool {
+	defer l.sentenced()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if c.state.Load() != seen { // it has just returned
@@ -91,7 +92,7 @@ func (l *lane) abandon(c *call, seen uint64) bool {
 	inst.spent.Store(true)
 	l.renew.Store(true)
 	inst.cancel(errCallAbandoned)
-	v := &verdict{class: flushers.ClassTimeout, text: fmt.Sprintf("%s did not return within %s and is abandoned", m, limit)}
+	v := &verdict{class: flushers.ClassTimeout, hung: m == callFlush, text: fmt.Sprintf("%s did not return within %s and is abandoned", m, limit)}
 	l.log().Warn("a call into the flusher is abandoned; a new instance takes over", zap.Stringer("call", m),
 		zap.Duration("limit", limit), zap.Int("hanging_calls_of_the_lane", l.abandoned))
 	switch {
@@ -100,7 +101,7 @@ func (l *lane) abandon(c *call, seen uint64) bool {
 	case m == callFlush:
 		l.landLocked(b)
 		again := newBatch(l)
-		again.attempt, again.backoff = b.attempt, b.backoff
+		again.attempt, again.backoff, again.doubt, again.feeler = b.attempt, b.backoff, b.doubt, b.feeler
 		for _, p := range b.parts {
 			if p.open() && !mutant.On(mutant.ForgetAbandoned) { // others may be gone when the call returns just now
 				again.add(p)

@@ -24,6 +24,10 @@ type batch struct {
 	attempt int // calls of Flush so far, the one it is on its way to included
 	backoff *batchBackoff
 	nextTry time.Time
+	doubt   doubt
+	why     string // it failed last
+	failed  uint64 // successes of the lane when it last failed; only of those in retry
+	feeler  bool   // it was formed while another failed
 
 	groups []*protocol.LogGroup
 	raw    [][]byte
@@ -60,6 +64,7 @@ func (b *batch) recycle() {
 	b.lane, b.backoff, b.raw, b.ids = nil, nil, nil, nil
 	b.parts, b.groups, b.slabs = parts, groups[:0], slabs
 	b.bytes, b.size, b.need, b.attempt, b.nextTry = 0, 0, 0, 0, time.Time{}
+	b.doubt, b.why, b.failed, b.feeler = doubt{}, "", 0, false
 	pool.Put(b)
 }
 
@@ -147,16 +152,28 @@ func (l *lane) batchWaitLocked(now time.Time) time.Duration {
 	return wait - now.Sub(l.live.head.m.received)
 }
 
-// formLocked takes the oldest parts of a queue. Nil: all of them had ended.
-func (l *lane) formLocked() *batch {
+// formLocked takes the oldest parts of a queue, or one of them while a batch fails. Nil:
+// all of them had ended.
+func (l *lane) formLocked(feeler bool) *batch {
 	groups, bytes, size, _ := l.limitsLocked()
+	if feeler {
+		groups = 1
+	}
 	l.closed = false
 	b := newBatch(l)
+	b.feeler = feeler
 	q := l.turnLocked()
 	for q.head != nil && len(b.parts) < groups {
 		if p := q.head; p.open() {
 			if len(b.parts) > 0 && (b.bytes+p.bytes() > bytes || b.size+p.group.DecodedSize() > size) {
 				break
+			}
+			if d, ok := l.recallLocked(p); ok {
+				if len(b.parts) > 0 {
+					break
+				}
+				b.doubt, groups = d, 1
+				delete(l.known, p.id())
 			}
 			b.add(p)
 		}
@@ -227,16 +244,14 @@ func (p *part) id() protocol.ID {
 	return protocol.ID{Origin: p.m.d.Origin(), Group: p.index}
 }
 
-// split halves a batch for flushers that refuse it as a whole. b keeps the first
-// half.
-func (b *batch) split() *batch {
-	half := len(b.parts) / 2
+// splitAt leaves the first parts in b and returns a batch of the others.
+func (b *batch) splitAt(n int) *batch {
 	second := newBatch(b.lane)
-	second.attempt = b.attempt
+	second.attempt, second.why, second.failed = b.attempt, b.why, b.failed
 	rest := b.parts
 	b.parts, b.bytes, b.size = nil, 0, 0
 	for i, p := range rest {
-		if i < half {
+		if i < n {
 			b.add(p)
 		} else {
 			second.add(p)

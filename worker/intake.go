@@ -275,7 +275,7 @@ func (s *strand) routeGroups(ctx context.Context, m *message) {
 		}
 		if err != nil {
 			p := m.newPart(g, indexes.at(i))
-			lost = append(lost, doomed{p, reason, err, 0})
+			lost = append(lost, doomed{p: p, reason: reason, err: err})
 			continue
 		}
 		staged := false
@@ -289,7 +289,7 @@ func (s *strand) routeGroups(ctx context.Context, m *message) {
 		case staged:
 		case only.route != t.route.name:
 			p := m.newPart(g, indexes.at(i))
-			lost = append(lost, doomed{p, ReasonUnknownTarget, fmt.Errorf("%s no longer goes to %s", key, only.name()), 0})
+			lost = append(lost, doomed{p: p, reason: ReasonUnknownTarget, err: fmt.Errorf("%s no longer goes to %s", key, only.name())})
 		default: // the one it is meant for is not wanted
 			s.leaveOut(m.newPart(g, indexes.at(i)))
 		}
@@ -432,7 +432,7 @@ func (s *strand) skip(m *message, reason string) {
 
 // reject sends a whole message to the dead letters.
 func (s *strand) reject(m *message, reason string, err error) {
-	s.lose([]doomed{{m.newPart(nil, 0), reason, err, 0}})
+	s.lose([]doomed{{p: m.newPart(nil, 0), reason: reason, err: err}})
 }
 
 func (s *strand) lose(lost []doomed) {

@@ -94,6 +94,14 @@ type lane struct {
 	abandoned int // calls that have not returned
 	guard     guard
 
+	taken     uint64 // Flush calls that succeeded, in part at least
+	firsts    reliability
+	blamed    bool                  // a failure since is counted in firsts
+	misses    int                   // plain failures since that were news of the destination
+	serials   uint64                // of halves
+	known     map[protocol.ID]doubt // of groups that were parked while they were suspect
+	condemned []doomed              // on their way to the dead letters, as soon as mu is free
+
 	// Of the token's holder, seldom.
 	before   *instance // has to be stopped before the next Init; under mu
 	opening  *batchBackoff
@@ -267,11 +275,12 @@ func (l *lane) next(now time.Time) *batch {
 		return l.takeOffLocked(b, now)
 	}
 	if !l.emptyLocked() && l.mayFormLocked() {
-		if wait := l.batchWaitLocked(now); wait > 0 {
+		feeler := l.failing && len(l.retry) > 0
+		if wait := l.batchWaitLocked(now); wait > 0 && !feeler {
 			l.waitLocked(batching, "", min(wait, l.retryWaitLocked(now)))
 			return nil
 		}
-		if b := l.formLocked(); b != nil {
+		if b := l.formLocked(feeler); b != nil {
 			l.probe = false
 			return l.takeOffLocked(b, now)
 		}
@@ -291,13 +300,23 @@ func (l *lane) next(now time.Time) *batch {
 	return nil
 }
 
-// mayFormLocked says whether new parts may be tried: while failing once for each
-// try of the batch that failed, or because nothing is left of that batch.
+// mayFormLocked says whether new parts may be tried: while failing one for each try of
+// the batch that failed, or because nothing is left of that batch.
 func (l *lane) mayFormLocked() bool {
 	if l.entry.strict.Load() {
 		return len(l.retry) == 0
 	}
-	return !l.failing || len(l.retry) == 0 || l.probe && len(l.retry) == 1
+	return !l.failing || len(l.retry) == 0 || l.probe && l.unprovenLocked() <= feelers
+}
+
+// unprovenLocked is how many batches have failed since the lane last succeeded.
+func (l *lane) unprovenLocked() (n int) {
+	for _, b := range l.retry {
+		if b.failed == l.taken {
+			n++
+		}
+	}
+	return n
 }
 
 // idleLocked gives the token up when there is nothing to flush.

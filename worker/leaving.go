@@ -59,7 +59,7 @@ func (l *lane) expel(parking bool) []doomed {
 		default:
 			l.doomLocked(p)
 		}
-		ds = append(ds, doomed{p, ReasonUnknownTarget, errRemoved, attempts})
+		ds = append(ds, doomed{p: p, reason: ReasonUnknownTarget, err: errRemoved, attempts: attempts})
 	}
 	for _, q := range [2]*fifo{&l.live, &l.served} {
 		for q.head != nil {

@@ -17,6 +17,8 @@ const (
 	ReasonNoKey         = "no_key"
 	ReasonNoRoute       = "no_route"
 	ReasonPermanent     = "permanent"
+	ReasonPoison        = "poison" // failed again and again, at last alone, while others of its lane came through
+	ReasonHangs         = "hangs"  // its Flush never returned, at last alone, while others of its lane came through
 	ReasonTooLarge      = "too_large"
 	ReasonUnknownTarget = "unknown_target"
 )
@@ -27,6 +29,7 @@ type doomed struct {
 	reason   string
 	err      error
 	attempts int
+	again    bool // a parked record that is to be put behind the others
 }
 
 // letters puts doomed parts to the dead letter queue and then ends them. Those that a

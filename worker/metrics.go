@@ -35,6 +35,7 @@ var (
 	descLanes      = desc("lanes", "Lanes by state.", "route", "flusher", "state")
 	descSeconds    = desc("flush_seconds", "Duration of Flush calls.", "route", "flusher")
 	descErrors     = desc("flush_errors_total", "Failed calls into flushers by class.", "route", "flusher", "class")
+	descRepeated   = desc("repeated_groups_total", "Groups of failed batches that were sent again in smaller ones, to find what is to blame; only of kinds of which a failed Flush may have stored some, which then have them twice.", "route", "flusher")
 	descAbandoned  = desc("abandoned_calls", "Calls that outlasted their limit and have not returned.", "route", "flusher")
 	descPassed     = desc("passed_over_total", "Messages that were lost to the queue before they were delivered, by reason.", "source", "reason")
 	descRedeliver  = desc("redelivered_total", "Messages the broker delivered more than once.", "source")
@@ -47,7 +48,7 @@ var (
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descParts, descInFlight, descBytes, descBytesLimit, descStrands, descLag, descOldest, descCommit, descPaused, descLanes, descSeconds,
-		descErrors, descAbandoned, descPassed, descRedeliver, descRebalances, descMessages, descLate, descDefects,
+		descErrors, descRepeated, descAbandoned, descPassed, descRedeliver, descRebalances, descMessages, descLate, descDefects,
 	} {
 		ch <- d
 	}
@@ -92,6 +93,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		for class := flushers.ClassNone + 1; class < errorClasses; class++ {
 			n(descErrors, e.errors[class].Load(), e.route, e.flusher, class.String())
 		}
+		n(descRepeated, e.repeated.Load(), e.route, e.flusher)
 		g(descAbandoned, float64(e.abandoned.Load()), e.route, e.flusher)
 	}
 	n(descLate, c.w.late.Load())

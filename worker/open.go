@@ -175,7 +175,7 @@ func (l *lane) openFailed(v *verdict) {
 	l.speak(&verdict{class: v.class, text: "couldn't start the flusher: " + v.text, stack: v.stack}, wait)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.gaveUpLocked(nil, "Init: "+v.text) {
+	if l.gaveUpLocked(nil, "Init: "+v.text, false) {
 		l.idleLocked(time.Now())
 		return
 	}

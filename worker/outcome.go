@@ -38,6 +38,11 @@ func (l *lane) delivered(b *batch) {
 	l.failing = false
 	l.why, l.lastError = "", ""
 	l.answeredLocked()
+	l.tookLocked()
+	l.tellTwinLocked(b, true)
+	if b.attempt == 1 && len(b.parts) == 1 {
+		l.firstLocked(1, 0)
+	}
 	for i, p := range b.parts {
 		if !l.endLocked(p, flushed, "") { // released while Flush ran, or ended by another call
 			l.w.late.Add(1)
@@ -66,30 +71,51 @@ func (l *lane) failed(b *batch, v *verdict) {
 	l.mu.Lock()
 	l.landLocked(b)
 	wait := l.keepLocked(b, v)
+	sentenced := len(l.condemned) > 0
 	l.mu.Unlock()
+	if sentenced {
+		l.sentenced()
+	}
 	if wait > 0 {
 		l.speak(v, wait)
 	}
 }
 
 // keepLocked keeps a failed batch and says for how long; 0 for halves, which are
-// tried at once.
+// tried at once, and for one that is condemned.
 func (l *lane) keepLocked(b *batch, v *verdict) time.Duration {
 	if !b.keepOpen() {
 		return 0
 	}
 	if refused := v.class == flushers.ClassPermanent || v.class == flushers.ClassTooLarge; refused {
 		l.answeredLocked()
-	} else if l.gaveUpLocked(b, v.text) {
-		return time.Until(l.park.probeAt)
+		l.tellTwinLocked(b, false)
+		b.doubt = doubt{}
+	} else {
+		news := true
+		if !l.entry.strict.Load() {
+			var reason string
+			if reason, news = l.doubtLocked(b, v); reason != "" {
+				l.condemnLocked(b, reason, v)
+				return 0
+			}
+		}
+		if l.gaveUpLocked(b, v.text, l.excusesLocked(v, news)) {
+			return time.Until(l.park.probeAt)
+		}
+		if news {
+			b.feeler = b.feeler && l.hasWholeLocked() // else it is what others are tried beside
+			l.failing, l.probe = true, l.probe || !b.feeler
+		}
 	}
+	b.failed = l.taken
 	wait, state := time.Duration(-1), backingOff
-	l.failing, l.probe = true, true
 	switch v.class {
 	case flushers.ClassPermanent, flushers.ClassTooLarge:
 		l.failing = false
 		if len(b.parts) > 1 {
-			l.retryLocked(b.split(), 0)
+			l.repeatedLocked(b)
+			l.retryLocked(b.splitAt(len(b.parts)/2), 0)
 		}
 		l.retryLocked(b, 0)
 		return 0
@@ -112,16 +138,16 @@ func (l *lane) partly(b *batch, v *verdict) {
 	var bad []doomed
 	var rest *verdict
 	keep := newBatch(l)
-	keep.attempt, keep.backoff = b.attempt, b.backoff
+	keep.attempt, keep.backoff, keep.doubt, keep.feeler = b.attempt, b.backoff, b.doubt, b.feeler
 	for i, p := range b.parts {
 		why := v.failed[i]
 		switch {
 		case why == nil || mutant.On(mutant.SwallowPartial):
 			good = append(good, p)
 		case why.class == flushers.ClassPermanent:
-			bad = append(bad, doomed{p, ReasonPermanent, why, b.attempt})
+			bad = append(bad, doomed{p: p, reason: ReasonPermanent, err: why, attempts: b.attempt})
 		case why.class == flushers.ClassTooLarge:
-			bad = append(bad, doomed{p, ReasonTooLarge, why, b.attempt})
+			bad = append(bad, doomed{p: p, reason: ReasonTooLarge, err: why, attempts: b.attempt})
 		default:
 			keep.add(p)
 			rest = rest.graver(why)
@@ -136,8 +162,19 @@ func (l *lane) partly(b *batch, v *verdict) {
 	if len(keep.parts) == 0 {
 		l.answeredLocked()
 	}
+	l.tellTwinLocked(keep, len(keep.parts)+len(bad) == 0)
+	if len(good) > 0 {
+		l.tookLocked()
+	}
+	if b.attempt == 1 && len(good) > 0 {
+		l.firstLocked(len(good), len(keep.parts))
+	}
 	l.keepLocked(keep, rest)
+	sentenced := len(l.condemned) > 0
 	l.mu.Unlock()
+	if sentenced {
+		l.sentenced()
+	}
 
 	b.dropHolds()
 	if len(good) > 0 {
@@ -167,7 +204,7 @@ func (l *lane) endAllLocked(parts []*part) []*part {
 // doomBatch sends the single part of a batch to the dead letters.
 func (l *lane) doomBatch(b *batch, reason string, v *verdict) {
 	b.dropHolds()
-	d := doomed{b.parts[0], reason, v, b.attempt}
+	d := doomed{p: b.parts[0], reason: reason, err: v, attempts: b.attempt}
 	l.mu.Lock()
 	l.landLocked(b)
 	l.answeredLocked()

@@ -1,6 +1,9 @@
 package worker
 
 import (
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/flushline/flushline/internal/clock"
@@ -26,22 +29,41 @@ const (
 func newParker(w *Worker, parked queue.Parked) *outbox {
 	o := newOutbox(w, parked, "parked queue")
 	o.most, o.bytes = partsPerPark, bytesPerPark
-	o.needs = func(d *doomed) bool { return !d.p.m.strand.info.Parked }
+	o.needs = func(d *doomed) bool { return d.again || !d.p.m.strand.info.Parked }
 	o.loses = func() bool { return mutant.On(mutant.ParkUnstored) }
 	o.crash = func() { failpoint.Hit(failpoint.ParkPut) }
-	o.compose = func(d *doomed, to *addressee) queue.Message { return w.record(d.p, to) }
+	o.compose = w.parkedRecord
 	o.bury = buryParked
 	return o
 }
 
 func buryParked(ds []doomed) {
 	buryAll(ds, func(d *doomed) (outcome, string) {
-		if d.p.m.strand.info.Parked {
+		if d.p.m.strand.info.Parked && !d.again {
 			d.p.m.deferred.Store(true)
 			return released, ReleasedDeferred
 		}
 		return parked, ""
 	})
+}
+
+// parkedRecord is a part as it is parked. One that is put behind the others has moved
+// once more.
+func (w *Worker) parkedRecord(d *doomed, to *addressee) queue.Message {
+	m := w.record(d.p, to)
+	if !d.again {
+		return m
+	}
+	moves := 0
+	for i, h := range m.Headers {
+		if strings.EqualFold(h.Key, queue.HeaderMoves) {
+			moves, _ = strconv.Atoi(h.Value) // what is no number begins anew
+			m.Headers = slices.Delete(m.Headers, i, i+1)
+			break
+		}
+	}
+	m.Headers = append(m.Headers, queue.Header{Key: queue.HeaderMoves, Value: strconv.Itoa(moves + 1)})
+	return m
 }
 
 // add takes parts that their lane lists as dying.
@@ -56,13 +78,16 @@ func (o *outbox) add(ds []doomed) {
 }
 
 // turnAwayLocked parks parts that the lane does not take, linked by next.
-func (l *lane) turnAwayLocked(first *part) {
+func (l *lane) turnAwayLocked(first *part) { l.awayLocked(first, false) }
+
+// awayLocked is turnAwayLocked; again says that parked records are put behind the others.
+func (l *lane) awayLocked(first *part, again bool) {
 	var ds []doomed
 	for p := first; p != nil; {
 		next := p.next
 		p.next = nil
 		if p.open() {
-			ds = append(ds, doomed{p: p})
+			ds = append(ds, doomed{p: p, again: again})
 			l.shelveLocked(p)
 		}
 		p = next
@@ -84,7 +109,7 @@ func (l *lane) admitLocked(s *strand, first *part, n int, bytes int64) bool {
 	now := first.m.received
 	switch {
 	case l.park.phase == blocked:
-		return !l.w.urgent.Load() && l.emptyLocked() && len(l.retry) == 0 && len(l.flights) == 0 && l.park.taste(now)
+		return !l.w.urgent.Load() && !(s.info.Parked && l.park.yields(now)) && l.emptyLocked() && len(l.retry) == 0 && len(l.flights) == 0 && l.park.taste(now)
 	case s.info.Parked || l.park.cap == 0:
 		return true
 	}
@@ -95,8 +120,13 @@ func (l *lane) admitLocked(s *strand, first *part, n int, bytes int64) bool {
 // that follows when the call fails. A batch in hand goes first.
 func (l *lane) parkAllLocked(inHand *batch) {
 	take := func(b *batch) {
+		again := l.blocksWayLocked(b)
+		if b.served() && b.doubt.failures >= strikesToHalve {
+			l.park.aside = yielding
+		}
+		l.rememberLocked(b)
 		for _, p := range b.parts {
-			l.turnAwayLocked(p)
+			l.awayLocked(p, again)
 		}
 	}
 	for i := 0; i < len(l.retry) && !mutant.On(mutant.BlockForgets); i++ {
@@ -116,9 +146,13 @@ func (l *lane) parkAllLocked(inHand *batch) {
 }
 
 // gaveUpLocked notes a failure of a lane of a route that parks. True: it is blocked,
-// and everything was parked, the batch in hand included.
-func (l *lane) gaveUpLocked(b *batch, why string) bool {
+// and everything was parked, the batch in hand included. excused says that the failure
+// may be that of the data.
+func (l *lane) gaveUpLocked(b *batch, why string, excused bool) bool {
 	if l.w.parker == nil {
+		return false
+	}
+	if excused && l.park.excuse() {
 		return false
 	}
 	after, now := time.Duration(l.entry.parkAfter.Load()), time.Now()
@@ -134,6 +168,13 @@ func (l *lane) gaveUpLocked(b *batch, why string) bool {
 	l.lastError = why
 	l.parkAllLocked(b)
 	return true
+}
+
+// excusesLocked says that a failure is no reason to block a lane that recovers: the batch
+// is a suspect, or it is the first to fail since the lane succeeded, and the next try
+// tells whether it was the data or the destination.
+func (l *lane) excusesLocked(v *verdict, news bool) bool {
+	return isPlain(v.class) && (!news || l.misses == 1)
 }
 
 // answeredLocked notes that the destination took something, or refused it for what it

@@ -12,6 +12,7 @@ const (
 	probeFirst = 5 * time.Second  // between two tries, growing by half with 50 % jitter
 	probeMost  = 60 * time.Second //
 	healthy    = 10 * time.Second // without a failure, until a lane counts as open again
+	yielding   = 30 * time.Second // that a parked record which fails time and again leaves to live traffic
 )
 
 // phase is what a lane of a route that parks does with what comes.
@@ -33,6 +34,7 @@ type parking struct {
 
 	probeAt time.Time     // blocked: no try before
 	wait    *batchBackoff // between tries
+	aside   time.Duration // blocked: parked records are not tried for so much longer
 	tasting time.Time     // blocked: since when a try is on its way; zero: none is
 	proven  bool          // it delivered, and has not failed since
 
@@ -53,7 +55,7 @@ func (k *parking) block(now time.Time) {
 	if k.phase == flowing {
 		k.wait = newBackoff(probeFirst, probeMost)
 	}
-	k.phase, k.since, k.proven, k.tasting = blocked, now, false, time.Time{}
+	k.phase, k.since, k.proven, k.tasting, k.aside = blocked, now, false, time.Time{}, 0
 	k.probeAt = now.Add(k.wait.next())
 }
 
@@ -64,6 +66,16 @@ func (k *parking) failed(now time.Time) bool {
 		return false
 	}
 	k.block(now)
+	return true
+}
+
+// excuse notes a failure that may be that of the data, and says whether that keeps the
+// lane from being blocked: one that recovers, until another fails.
+func (k *parking) excuse() bool {
+	if k.phase != recovering {
+		return false
+	}
+	k.proven = false
 	return true
 }
 
@@ -85,6 +97,13 @@ func (k *parking) delivered(now time.Time) (opened bool) {
 	return opened
 }
 
+// yields says that the next try is not to be a parked record: the one that would come has
+// failed time and again, and live traffic may show whether it is that record or the
+// destination.
+func (k *parking) yields(now time.Time) bool {
+	return k.phase == blocked && now.Before(k.probeAt.Add(k.aside))
+}
+
 // taste says whether one try may be made now; it is on its way then.
 func (k *parking) taste(now time.Time) bool {
 	if k.phase != blocked {
@@ -101,7 +120,7 @@ func (k *parking) taste(now time.Time) bool {
 func (k *parking) gate(now time.Time) queue.Gate {
 	switch k.phase {
 	case blocked:
-		if k.tasting.IsZero() && !now.Before(k.probeAt) {
+		if k.tasting.IsZero() && !k.yields(now) {
 			return queue.GateProbe
 		}
 		return queue.GateShut

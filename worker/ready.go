@@ -84,7 +84,7 @@ func (l *lane) answered(r *runner, c *call, began time.Time, ok bool, v *verdict
 
 // unreadyLocked has the lane asked again later.
 func (l *lane) unreadyLocked(asked time.Time, why string) {
-	if l.gaveUpLocked(nil, why) {
+	if l.gaveUpLocked(nil, why, false) {
 		l.idleLocked(asked)
 		return
 	}

@@ -157,7 +157,8 @@ func TestAHangingFlushOfAConcurrentFlusherIsTriedAgain(t *testing.T) {
 func TestNewPartsPassABatchInBackoff(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := checker.New()
-		s.Fail(errDown, func(c *checker.Call) bool { return idOf(c.Groups[0]) == "poison" })
+		slow := fmt.Errorf("sending: %w", context.DeadlineExceeded)
+		s.Fail(slow, func(c *checker.Call) bool { return idOf(c.Groups[0]) == "poison" })
 		r := start(t, memory.Config{}, worker.Config{Routes: []worker.Route{routeOf("all", worker.Match{}, entryOf("out", s))}})
 		r.q.Publish(keyed("p", "ls0", encode(t, group("poison"))))
 		time.Sleep(10 * time.Minute) // its backoff has reached 30s

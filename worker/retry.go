@@ -48,8 +48,16 @@ func (l *lane) dueLocked(now time.Time) *batch {
 		if i > 0 && l.entry.strict.Load() {
 			break // it waits for the one before it
 		}
-		if !b.nextTry.After(now) {
+		if l.heldBackLocked(b) {
+			continue
+		}
+		cuts := l.cutsLocked(b)
+		if cuts || !b.nextTry.After(now) {
 			l.retry = slices.Delete(l.retry, i, i+1)
+			if cuts {
+				return l.cutLocked(b, i, now)
+			}
+			l.probe = l.probe && !b.feeler
 			return b
 		}
 	}
@@ -59,7 +67,9 @@ func (l *lane) dueLocked(now time.Time) *batch {
 func (l *lane) retryWaitLocked(now time.Time) time.Duration {
 	wait := time.Hour
 	for _, b := range l.retry {
-		wait = min(wait, b.nextTry.Sub(now))
+		if !l.heldBackLocked(b) {
+			wait = min(wait, b.nextTry.Sub(now))
+		}
 	}
 	return wait
 }

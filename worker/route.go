@@ -140,6 +140,9 @@ type entry struct {
 	abandoned atomic.Int32 // calls that outlasted their limit and have not returned
 	guard     guard
 	errors    [errorClasses]atomic.Int64
+	taken     atomic.Uint64 // Flush calls that succeeded, in part at least
+	firsts    reliability
+	repeated  atomic.Int64 // groups of batches that were cut
 	seconds   *histogram
 
 	slow       atomic.Bool // the last lane whose calls were judged was slow

@@ -189,6 +189,7 @@ func (l *lane) statusLocked(live []*part) LaneStatus {
 	if l.lastError != "" && l.lastError != l.why {
 		ls.Why += "; the last Flush failed: " + l.lastError
 	}
+	ls.Suspects, ls.Doubtful = l.suspectsLocked()
 	ls.Park = l.parkStatusLocked()
 	switch ls.State = l.shownLocked(); {
 	case ls.State != LaneParking:

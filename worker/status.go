@@ -122,8 +122,33 @@ type LaneStatus struct {
 	Oldest    time.Time `json:"oldest,omitzero"` // when its oldest part was received
 	Abandoned int       `json:"abandoned_calls,omitempty"`
 
+	Suspects []SuspectStatus `json:"suspects,omitempty"` // the oldest; at most MaxSuspects
+	Doubtful int             `json:"doubtful,omitempty"` // how many there are
+
 	Park *ParkStatus `json:"park,omitempty"` // of a route that parks, while it does
 }
+
+// SuspectStatus is a batch that fails while its lane delivers others: is it the data?
+type SuspectStatus struct {
+	Phase   string    `json:"phase"` // suspected, halving, alone, pausing, hanging
+	Attempt int       `json:"attempt"`
+	Groups  int       `json:"groups"`
+	Failed  string    `json:"failed"` // what the flusher said last
+	NextTry time.Time `json:"next_try,omitzero"`
+	Next    string    `json:"next"` // what happens next
+}
+
+// MaxSuspects bounds LaneStatus.Suspects.
+const MaxSuspects = 5
+
+// The phases of a suspect.
+const (
+	SuspectSuspected = "suspected" // others came through since it failed first; it is tried again
+	SuspectHalving   = "halving"   // it holds poison: halves of it are tried
+	SuspectAlone     = "alone"     // one group, that has failed by itself
+	SuspectPausing   = "pausing"   // nothing of its lane came through since it failed: it is not looked into
+	SuspectHanging   = "hanging"   // its Flush did not return, twice
+)
 
 // ParkStatus is why a lane parks.
 type ParkStatus struct {

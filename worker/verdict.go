@@ -19,6 +19,7 @@ type verdict struct {
 	text   string
 	failed map[int]*verdict // of a partial result: every index is within the batch
 	stack  []byte           // of a panic
+	hung   bool             // a Flush that did not return and was abandoned
 }
 
 // verdictText bounds what is kept of an error, in bytes.

@@ -26,8 +26,9 @@ func (l *lane) adopt() bool {
 	l.inst, l.flusher = nil, nil
 	l.opening, l.notBefore, l.deaf = nil, time.Time{}, false
 	l.askAgain.Store(0)
+	l.known = nil
 	for _, b := range l.retry {
-		b.nextTry, b.backoff = time.Time{}, nil
+		b.nextTry, b.backoff, b.doubt = time.Time{}, nil, doubt{} // what failed may have been mended
 	}
 	if old == nil || !old.left() { // none, or an abandoned call stops it when it returns
 		return true

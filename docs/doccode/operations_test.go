@@ -53,6 +53,7 @@ func TestOperationsExplainsEveryState(t *testing.T) {
 		least                 int
 	}{
 		{"| state | means | safe | to do |", "../../worker/status.go", "Lane", 13},
+		{"### Suspects", "../../worker/status.go", "Suspect", 5},
 		{"## Parking", "../../worker/status.go", "Park", 3},
 		{"## Strands", "../../worker/strand.go", "strand", 8},
 		{"And these the source's", "../../queue/source.go", "State", 10},

@@ -80,6 +80,18 @@ func engine() []Defect {
 			LateRetry, "late-retry", "what a concurrent call leaves to be tried again waits for a wait of the lane that has nothing to do with it",
 			[]Check{worker("TestTheEndOfACallEndsTheWaitForAnother")},
 		},
+		{
+			HalveBlind, "halve-blind", "a batch is halved without a success of its lane since it failed",
+			[]Check{worker("TestNoOtherFailureIsPoison"), worker("TestOtherLanesDoomNothing"), worker("TestDoubts")},
+		},
+		{
+			LoseHalf, "lose-half", "the second half of a batch that is halved is forgotten",
+			[]Check{worker("TestPoisonIsFoundByHalves"), worker("TestSeveralBadGroupsAreAllFound")},
+		},
+		{
+			DoomTimeout, "doom-timeout", "a timeout counts as if the data were to blame",
+			[]Check{worker("TestNoOtherFailureIsPoison")},
+		},
 	}
 }
 

@@ -43,6 +43,9 @@ const (
 	IdleShut
 	TurnLeak
 	TurnUnbounded
+	HalveBlind
+	LoseHalf
+	DoomTimeout
 	CommitHighest
 	NoFence
 	CommitAfterEnd

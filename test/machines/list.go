@@ -20,6 +20,7 @@ var machines = []stepMachine{
 	{"ready gate", "worker", "TestTheReadyGate", 5, 1000},
 	{"retry", "worker", "TestRetries", 3, 1000},
 	{"guard of dead letters", "worker", "TestTheGuard", 1, 50000},
+	{"poison", "worker", "TestDoubts", 1, 20000},
 	{"drain", "worker", "TestDrains", 3, 1000},
 	{"parking", "worker", "TestParkingMachine", 1, 20000},
 	{"sweep of parked records", "queue/kafka", "TestSweepKeepsEveryRecord", 1, 5000},
