@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -105,7 +106,7 @@ func TestPoisonIsFoundByHalves(t *testing.T) {
 					if got := r.reasons(); len(got) != 1 || got[fmt.Sprint(bad)] != worker.ReasonPoison {
 						t.Fatalf("the dead letters are %v", got)
 					}
-					if got := s.Stats().Groups; int(got) != n-1+200 {
+					if got := s.Stats().Groups; got != n-1+200 {
 						t.Errorf("%d groups are stored, want %d", got, n-1+200)
 					}
 					calls, before := halving(callsWith(s, n), n)
@@ -190,9 +191,10 @@ func TestNoOtherFailureIsPoison(t *testing.T) {
 func TestADestinationThatFlapsIsNotHalvedInto(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := checker.New()
-		down := true
+		var down atomic.Bool
+		down.Store(true)
 		s.Do(-1, func(context.Context, *checker.Call) error {
-			if down {
+			if down.Load() {
 				return errDown
 			}
 			return nil
@@ -202,11 +204,11 @@ func TestADestinationThatFlapsIsNotHalvedInto(t *testing.T) {
 		go func() {
 			for range 20 {
 				time.Sleep(37 * time.Second)
-				down = false
+				down.Store(false)
 				time.Sleep(41 * time.Second)
-				down = true
+				down.Store(true)
 			}
-			down = false
+			down.Store(false)
 		}()
 		r.trickle("ls0", 30*time.Minute)
 		r.acked(18008)
