@@ -68,7 +68,7 @@ type letterStrand struct {
 type lettered struct {
 	queue.Delivery
 	strand  *letterStrand
-	letter  *queue.Letter // once it is handed out only its places
+	letter  *queue.Letter // once it is handed out only what resolves it
 	message queue.Message // until it is handed out
 	bytes   int64
 }
@@ -230,7 +230,7 @@ func (s *letterStrand) handOut(held int64) *queue.Delivery {
 		origin = seed.At(0, at.Position, one.letter.Time)
 	}
 	one.bytes = one.letter.Size()
-	one.letter, one.message = &queue.Letter{Places: one.letter.Places}, queue.Message{} // Free leaves nothing behind
+	one.letter, one.message = one.letter.Bare(), queue.Message{} // Free leaves nothing behind
 	one.Init(m, origin, 1, held, one, s.host.Give)
 	s.src.position.Add(1)
 	s.src.open.Add(1)

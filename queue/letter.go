@@ -29,8 +29,7 @@ type LetterBox interface {
 	// forgotten. Once it returned nil no box shows them again. After an error each may be
 	// resolved or not, or have some of its chunks left, which are shown as damaged.
 	// Resolving again is no error. A letter that is Arriving is refused, the others are
-	// resolved.
-	// Each is as it was visited, but need not have its Value any more.
+	// resolved. It reads no more of a letter than Bare keeps.
 	Resolve(ctx context.Context, ls []*Letter) error
 
 	// Free gives back the space of resolved letters as far as the queue can, and says what
@@ -108,6 +107,16 @@ func ParsePlace(s string) (Place, error) {
 		}
 	}
 	return Place{}, fmt.Errorf("%q names no letter: want <queue>/<position> as `flushline dlq ls` prints it", s)
+}
+
+// Bare is what has to be kept of a letter to resolve it: where it lies, when it was stored
+// and what it is. It holds no memory of the letter itself.
+func (l *Letter) Bare() *Letter {
+	b := &Letter{Message: Message{Time: l.Time}, Places: l.Places, Damage: l.Damage}
+	if origin, has := l.Header(HeaderOrigin); has {
+		b.Headers = []Header{{HeaderOrigin, strings.Clone(origin)}}
+	}
+	return b
 }
 
 // Name is what commands call the letter.

@@ -115,7 +115,8 @@ var crashSubset = []string{
 	"kafka/intake.after/term", "kafka/commit.before/sleep", "kafka/flush.after/kill", "kafka/commit.before/stop", "kafka/commit.sent/kill",
 	"kafka/rebalance.between/kill", "nats/park.put/kill", "nats/park.served/kill", "kafka/park.put/kill", "kafka/park.served/kill",
 	"files/job.checkpoint.after/kill", "files/job.checkpoint.before/error",
-	"files/letters.back/kill", "files/letters.delivered/kill",
+	"nats/letters.back/kill", "kafka/letters.back/kill", "files/letters.back/kill", "nats/letters.delivered/kill",
+	"kafka/letters.delivered/kill", "files/letters.delivered/kill",
 }
 
 // The program is killed, told to end, or frozen past its broker's patience at every
