@@ -58,6 +58,8 @@ func (f *fakeWorker) Unpause(t worker.Target) (bool, error) {
 	return slices.Contains(f.paused, t), f.refuses
 }
 
+func (f *fakeWorker) Tap(worker.TapRequest) (*worker.Tap, error) { return nil, f.refuses }
+
 func strand(name, state string) worker.StrandStatus {
 	return worker.StrandStatus{Name: name, State: "fetching", Queue: queue.Status{State: state}}
 }
@@ -158,7 +160,7 @@ func TestThePublicListenerShowsNoDetailAndChangesNothing(t *testing.T) {
 	public, _ := handlers(t, w, "")
 	for path, want := range map[string]int{
 		"/healthz": 200, "/readyz": 200, "/metrics": 200,
-		"/status": 404, "/resume": 404, "/pause": 404, "/reload": 404, "/debug/pprof/": 404,
+		"/status": 404, "/resume": 404, "/pause": 404, "/tap": 404, "/reload": 404, "/debug/pprof/": 404,
 	} {
 		if got := do(public, call{method: "GET", path: path, host: "pod.example"}).Code; got != want {
 			t.Errorf("GET %s = %d, want %d", path, got, want)
@@ -259,7 +261,7 @@ func TestRefusedChangesSayWhy(t *testing.T) {
 		{fmt.Errorf("%w: later", admin.ErrNotNow), 503},
 	} {
 		_, control := handlers(t, &fakeWorker{refuses: tc.err}, "")
-		for _, path := range []string{"/reload", "/pause?route=x", "/resume?route=x"} {
+		for _, path := range []string{"/reload", "/pause?route=x", "/resume?route=x", "/tap?route=x"} {
 			rec := do(control, call{method: "POST", path: path})
 			if rec.Code != tc.code || rec.Body.String() != tc.err.Error()+"\n" {
 				t.Errorf("POST %s = %d %q; want %d %q", path, rec.Code, rec.Body, tc.code, tc.err)
@@ -300,6 +302,8 @@ func TestControlRefusesWhoIsNotAllowed(t *testing.T) {
 		{"IPv6 loopback", open, call{method: "GET", path: "/status", host: "[::1]:8480"}, 200},
 		{"a form on a web page", open, call{method: "POST", path: "/resume", header: map[string]string{"Sec-Fetch-Site": "cross-site"}}, 403},
 		{"a pause by a web page", open, call{method: "POST", path: "/pause?route=a", header: map[string]string{"Sec-Fetch-Site": "cross-site"}}, 403},
+		{"a tap of a web page", open, call{method: "POST", path: "/tap?route=a", header: map[string]string{"Sec-Fetch-Site": "cross-site"}}, 403},
+		{"a tap without token", guarded, call{method: "POST", path: "/tap?route=a", host: "pod.example"}, 401},
 		{"a reload without token", guarded, call{method: "POST", path: "/reload"}, 401},
 		{"a pause without token", guarded, call{method: "POST", path: "/pause?route=a", host: "pod.example"}, 401},
 		{"a reload by reading", open, call{method: "GET", path: "/reload"}, 405},

@@ -18,7 +18,7 @@ type Resumed struct {
 	Resumed []string `json:"resumed"` // what had stopped or was paused, and goes on
 }
 
-// TargetParameters are the query parameters of POST /pause and POST /resume, and
+// TargetParameters are the query parameters of POST /pause, /resume and /tap, and
 // which field of a target each of them is.
 func TargetParameters(t *worker.Target) map[string]*string {
 	return map[string]*string{
@@ -30,11 +30,24 @@ func TargetParameters(t *worker.Target) map[string]*string {
 
 // target reads what a request is about. False: it was answered.
 func target(rw http.ResponseWriter, r *http.Request) (t worker.Target, ok bool) {
+	query, ok := queryOf(rw, r)
+	if !ok {
+		return t, false
+	}
+	return targetOf(rw, query)
+}
+
+// queryOf reads the parameters of a request. False: it was answered.
+func queryOf(rw http.ResponseWriter, r *http.Request) (url.Values, bool) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		answer(rw, http.StatusBadRequest, "couldn't read the query: "+err.Error())
-		return t, false
+		return nil, false
 	}
+	return query, true
+}
+
+func targetOf(rw http.ResponseWriter, query url.Values) (t worker.Target, ok bool) {
 	fields := TargetParameters(&t)
 	for name, values := range query {
 		field := fields[name]
@@ -99,7 +112,7 @@ func reload(w Worker) http.HandlerFunc {
 // refuse says why nothing was changed: because of what was asked for, or of the time.
 func refuse(rw http.ResponseWriter, err error) {
 	code := http.StatusUnprocessableEntity
-	if errors.Is(err, ErrNotNow) || errors.Is(err, worker.ErrStopping) {
+	if errors.Is(err, ErrNotNow) || errors.Is(err, worker.ErrStopping) || errors.Is(err, worker.ErrTaps) {
 		code = http.StatusServiceUnavailable
 	}
 	answer(rw, code, err.Error())

@@ -33,6 +33,7 @@ func Control(w Worker, metrics http.Handler, token string) http.Handler {
 	mux.HandleFunc("POST /reload", reload(w))
 	mux.HandleFunc("POST /pause", pause(w))
 	mux.HandleFunc("POST /resume", resume(w))
+	mux.HandleFunc("POST /tap", tap(w)) // POST: no web page may open taps
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)

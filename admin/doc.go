@@ -8,8 +8,8 @@
 //   - [Control] is for the people who run the worker and listens on loopback, or
 //     needs a token: the three above, /status (JSON of worker.Status: which lane
 //     does not move, and why), POST /reload, POST /pause and POST /resume of a
-//     route, flusher, lane or strand (query parameters: [TargetParameters]),
-//     /debug/pprof/.
+//     route, flusher, lane or strand (query parameters: [TargetParameters]), POST
+//     /tap, which shows groups as they come ([TapLine]), /debug/pprof/.
 //
 // A change that was refused is answered with 422 and the reason as text, or with 503
 // if it may be asked for again later.

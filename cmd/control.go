@@ -63,30 +63,39 @@ func printChanges(w io.Writer, c *worker.Changes) {
 	fmt.Fprintln(w, "unchanged flushers:", len(c.Unchanged))
 }
 
-// targetOptions name what is paused.
+// targetOptions name what is paused, or tapped.
 type targetOptions struct{ worker.Target }
 
 func (o *targetOptions) flags(c *cobra.Command) {
+	o.laneFlags(c)
+	c.Flags().StringVar(&o.Strand, "strand", "", "a strand, by its name in `flushline status --strands`")
+}
+
+func (o *targetOptions) laneFlags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&o.Route, "route", "", "a route")
 	f.StringVar(&o.Flusher, "flusher", "", "a flusher of the route")
 	f.StringVar(&o.Project, "project", "", "with --logstore, --config-name and a flusher: a lane")
 	f.StringVar(&o.Logstore, "logstore", "", "see --project")
 	f.StringVar(&o.Config, "config-name", "", "see --project")
-	f.StringVar(&o.Strand, "strand", "", "a strand, by its name in `flushline status --strands`")
 }
 
 func (o *targetOptions) query() string {
+	q := o.values()
+	if len(q) == 0 {
+		return ""
+	}
+	return "?" + q.Encode()
+}
+
+func (o *targetOptions) values() url.Values {
 	q := url.Values{}
 	for name, value := range admin.TargetParameters(&o.Target) {
 		if *value != "" {
 			q.Set(name, *value)
 		}
 	}
-	if len(q) == 0 {
-		return ""
-	}
-	return "?" + q.Encode()
+	return q
 }
 
 func newPause(p *program) *cobra.Command {

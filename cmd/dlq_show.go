@@ -154,5 +154,3 @@ func (t *letterText) value(s string) string {
 	}
 	return redacted(len(s))
 }
-
-func redacted(n int) string { return "<" + counted(n, "byte") + ">" }

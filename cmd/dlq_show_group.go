@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"encoding/hex"
-	"time"
 
 	"github.com/flushline/flushline/protocol"
 	"github.com/flushline/flushline/queue"
@@ -50,31 +49,6 @@ func (t *letterText) group(g *letterGroup, f *queue.Facts) {
 		id = ", id " + protocol.ID{Origin: f.Origin, Group: g.index}.String()
 	}
 	t.line("\nLogGroup %d%s: %s, %s", g.index, id, counted(len(decoded.Logs), "log"), counted(len(g.Data), "byte"))
-	for _, field := range [][2]string{
-		{"category", decoded.Category}, {"topic", decoded.Topic}, {"source", decoded.Source}, {"machine", decoded.MachineUUID},
-	} {
-		if field[1] != "" {
-			t.line("  %s: %s", field[0], printable(field[1]))
-		}
-	}
-	for _, tag := range decoded.LogTags {
-		t.line("  tag %s = %s", printable(tag.Key), t.value(tag.Value))
-	}
-	for _, log := range decoded.Logs {
-		t.line("  %s", logTime(log))
-		for _, c := range log.Contents {
-			t.line("    %s = %s", printable(c.Key), t.value(c.Value))
-		}
-		for _, v := range log.Values {
-			t.line("    - %s", t.value(v))
-		}
-	}
-}
-
-func logTime(l *protocol.Log) string {
-	at := time.Unix(int64(l.Time), 0).UTC()
-	if l.TimeNs == nil {
-		return at.Format(time.RFC3339)
-	}
-	return at.Add(time.Duration(*l.TimeNs)).Format(time.RFC3339Nano)
+	v := protocol.NewView(decoded, 0, t.contents)
+	printView(t.out, &v)
 }

@@ -318,6 +318,14 @@ func (s *stage) Unpause(t worker.Target) (bool, error) {
 	return false, admin.ErrNotNow
 }
 
+// Tap implements worker.Control.
+func (s *stage) Tap(r worker.TapRequest) (*worker.Tap, error) {
+	if w := s.worker.Load(); w != nil {
+		return w.Tap(r)
+	}
+	return nil, admin.ErrNotNow
+}
+
 // Resume implements admin.Worker.
 func (s *stage) Resume() []string {
 	if w := s.worker.Load(); w != nil {

@@ -139,7 +139,6 @@ func (a *adminOptions) open(p *program) (*adminClient, error) {
 type adminClient struct {
 	base  string
 	token string
-	http  http.Client
 }
 
 func newAdminClient(address, token string) (*adminClient, error) {
@@ -156,10 +155,25 @@ func newAdminClient(address, token string) (*adminClient, error) {
 			u.Host = net.JoinHostPort("127.0.0.1", port)
 		}
 	}
-	return &adminClient{base: strings.TrimSuffix(u.String(), "/"), token: token, http: http.Client{Timeout: 10 * time.Second}}, nil
+	return &adminClient{base: strings.TrimSuffix(u.String(), "/"), token: token}, nil
 }
 
 func (a *adminClient) call(ctx context.Context, method, path string) ([]byte, error) {
+	resp, err := a.ask(ctx, method, path, 10*time.Second)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
+	if err != nil {
+		return nil, unavailable(fmt.Errorf("couldn't read the answer of %s: %w", a.base, err))
+	}
+	return body, nil
+}
+
+// ask sends a request whose answer may last so long; 0: until ctx ends. The error is
+// also what the worker refuses.
+func (a *adminClient) ask(ctx context.Context, method, path string, lasts time.Duration) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, a.base+path, nil)
 	if err != nil {
 		return nil, usage(err)
@@ -167,12 +181,16 @@ func (a *adminClient) call(ctx context.Context, method, path string) ([]byte, er
 	if a.token != "" {
 		req.Header.Set("Authorization", "Bearer "+a.token)
 	}
-	resp, err := a.http.Do(req)
+	client := http.Client{Timeout: lasts}
+	resp, err := client.Do(req)
 	if err != nil {
 		return nil, unavailable(fmt.Errorf("couldn't reach a worker: %w\nis `flushline run` running? its address is admin.listen of its configuration: give it with --admin", unwrapURL(err)))
 	}
+	if resp.StatusCode == http.StatusOK {
+		return resp, nil
+	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	switch {
 	case err != nil:
 		return nil, unavailable(fmt.Errorf("couldn't read the answer of %s: %w", a.base, err))
@@ -182,10 +200,8 @@ func (a *adminClient) call(ctx context.Context, method, path string) ([]byte, er
 		return nil, unavailable(fmt.Errorf("%s has no %s: perhaps this is metrics.listen; give the address of admin.listen with --admin", a.base, path))
 	case resp.StatusCode == http.StatusBadRequest, resp.StatusCode == http.StatusUnprocessableEntity:
 		return nil, usage(errors.New(printableLines(string(body))))
-	case resp.StatusCode != http.StatusOK:
-		return nil, unavailable(fmt.Errorf("%s%s answered %s: %s", a.base, path, resp.Status, printable(strings.TrimSpace(string(body)))))
 	}
-	return body, nil
+	return nil, unavailable(fmt.Errorf("%s%s answered %s: %s", a.base, path, resp.Status, printable(strings.TrimSpace(string(body)))))
 }
 
 // printableLines is printable for text of several lines.

@@ -197,7 +197,14 @@ type Drain struct {
 type Admin struct {
 	Listen string        `option:"listen" help:"Address; an empty text switches it off." example:"127.0.0.1:8480"`
 	Token  option.Secret `option:"token" help:"Bearer token that every request must carry; needed when the address is not loopback." example:"${env:ADMIN_TOKEN}"`
+	Tap    string        `option:"tap" enum:"redacted,contents" help:"What flushline tap may show of LogGroups. redacted: instead of the values of contents and tags only their lengths; contents: the values too, to whoever reaches this address and asks for them."`
 }
+
+// The values of Admin.Tap.
+const (
+	TapRedacted = "redacted"
+	TapContents = "contents"
+)
 
 // Metrics is the HTTP server for probes and metrics; it is read-only.
 type Metrics struct {
@@ -253,7 +260,7 @@ func defaultFile() *fileBlock {
 			Window: 8192, Lanes: 10000, LaneIdle: 10 * time.Minute,
 		},
 		Drain:   Drain{Timeout: 25 * time.Second},
-		Admin:   Admin{Listen: "127.0.0.1:8480"},
+		Admin:   Admin{Listen: "127.0.0.1:8480", Tap: TapRedacted},
 		Metrics: Metrics{Listen: "0.0.0.0:8481"},
 		Log:     Log{Level: "info", Format: "auto"},
 		Reload:  Reload{Watch: true},

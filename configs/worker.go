@@ -24,6 +24,8 @@ func (c *Config) Worker() worker.Config {
 		Limits:     c.Limits.worker(),
 		DeadLetter: worker.DeadLetter{StopAfter: c.DeadLetter.StopAfter},
 		Drain:      c.Drain.Timeout,
+
+		TapContents: c.Admin.Tap == TapContents,
 	}
 	for i := range c.Routes {
 		w.Routes = append(w.Routes, c.Routes[i].worker())

@@ -37,6 +37,9 @@ type Config struct {
 	// be held for nothing. 0: Run leaves it alone.
 	GCPercent int
 
+	// TapContents allows taps that show the values of contents and tags.
+	TapContents bool
+
 	Logger *zap.Logger // nil: none
 
 	// Crash ends the process when a goroutine of the worker or of a source panics;

@@ -335,7 +335,11 @@ func (s *strand) offer(ctx context.Context) {
 		return
 	}
 	run := make([]*lane, 0, len(s.touched))
+	taps := s.w.taps.Load()
 	for _, sl := range s.touched {
+		if taps != nil {
+			sl.tapped(*taps)
+		}
 		surplus := false
 		for {
 			if sl.lane == nil {

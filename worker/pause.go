@@ -22,11 +22,13 @@ type Control interface {
 	Pause(Target) error
 	// Unpause says whether the target was paused.
 	Unpause(Target) (bool, error)
+	// Tap shows groups of a route, a flusher entry or a lane as they come.
+	Tap(TapRequest) (*Tap, error)
 }
 
 var _ Control = (*Worker)(nil)
 
-// Target is what a pause is about: a route, a flusher entry of it, a lane (an entry
+// Target is what a pause or a tap is about: a route, a flusher entry of it, a lane (an entry
 // and all three parts of a key), or a strand and nothing else.
 type Target struct {
 	Route, Flusher            string
@@ -35,7 +37,7 @@ type Target struct {
 }
 
 // ErrTarget is in errors about a target that names nothing.
-var ErrTarget = errors.New("this cannot be paused or resumed")
+var ErrTarget = errors.New("wrong target")
 
 func targetError(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrTarget, fmt.Sprintf(format, args...))
@@ -112,8 +114,10 @@ func (t *Target) holdsEntry(e *entry) bool {
 	return t.Strand == "" && t.Route == e.route && (t.Flusher == "" || t.Flusher == e.flusher)
 }
 
-func (t *Target) holdsLane(l *lane) bool {
-	return t.holdsEntry(l.entry) && (t.Project == "" || t.key() == l.key)
+func (t *Target) holdsLane(l *lane) bool { return t.holds(l.entry, &l.key) }
+
+func (t *Target) holds(e *entry, key *protocol.Key) bool {
+	return t.holdsEntry(e) && (t.Project == "" || t.key() == *key)
 }
 
 // pause is one that somebody asked for.

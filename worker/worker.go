@@ -54,6 +54,7 @@ type Worker struct {
 	drainFor  atomic.Int64 // a time.Duration
 	stopAfter atomic.Int64
 	pauses    atomic.Pointer[[]pause] // nil: nothing is paused
+	taps      atomic.Pointer[[]*Tap]  // nil: none is open; written under mu
 
 	reloading sync.Mutex // one reload at a time
 
