@@ -21,6 +21,7 @@ import (
 type parcel struct {
 	key   protocol.Key // as the input names it; flags win over it
 	group *protocol.LogGroup
+	data  []byte       // the group's protobuf as it came, of a frame: with fields that we do not know
 	id    *protocol.ID // of a frame
 	from  string       // FILE:LINE, for errors
 }
@@ -121,7 +122,7 @@ func (in *input) frames(r io.Reader, yield func(parcel, error) bool) {
 			yield(parcel{}, fmt.Errorf("couldn't read %s: %w", in.name, err))
 			return
 		}
-		p := parcel{key: f.Key, group: new(protocol.LogGroup), id: &f.ID, from: from}
+		p := parcel{key: f.Key, group: new(protocol.LogGroup), data: f.Data, id: &f.ID, from: from}
 		if err := p.group.Unmarshal(f.Data); err != nil {
 			yield(parcel{}, fmt.Errorf("%s: %w", from, err))
 			return

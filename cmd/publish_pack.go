@@ -24,9 +24,9 @@ const (
 )
 
 // pack returns the messages of one group: one, or several when it is too large.
-// Parts of a group have new ids; a whole one keeps the id its frame carried.
+// Parts of a group have new ids; a whole one keeps the id and the bytes of its frame.
 func (k *packer) pack(p *parcel) ([]queue.Message, error) {
-	values, encodings, err := k.values(p.group, p.from)
+	values, encodings, err := k.values(p.group, p.data, p.from)
 	if err != nil {
 		return nil, err
 	}
@@ -60,12 +60,16 @@ func (k *packer) message(key protocol.Key, value []byte, encoding protocol.Encod
 }
 
 // values encodes a group and halves it until each part fits. A single log that
-// does not fit is compressed if nobody asked for another encoding.
-func (k *packer) values(g *protocol.LogGroup, from string) ([][]byte, []protocol.Encoding, error) {
+// does not fit is compressed if nobody asked for another encoding. data is the group's
+// protobuf if it is known.
+func (k *packer) values(g *protocol.LogGroup, data []byte, from string) ([][]byte, []protocol.Encoding, error) {
 	if g.Size() > largest && len(g.Logs) > 1 {
 		return k.halves(g, from)
 	}
-	v, err := protocol.Compress(nil, g.AppendMarshal(nil), k.encoding)
+	if data == nil {
+		data = g.AppendMarshal(nil)
+	}
+	v, err := protocol.Compress(nil, data, k.encoding)
 	switch {
 	case err != nil:
 		return nil, nil, err
@@ -75,7 +79,7 @@ func (k *packer) values(g *protocol.LogGroup, from string) ([][]byte, []protocol
 		return k.halves(g, from)
 	case k.encoding == protocol.EncodingNone:
 		z := packer{encoding: protocol.EncodingZstd, limit: k.limit, larger: k.larger}
-		return z.values(g, from)
+		return z.values(g, data, from)
 	}
 	return nil, nil, usage(fmt.Errorf("%s: a single log makes a message of %s bytes, compressed, and the broker takes %s, of which %d are for headers: %s",
 		from, number(int64(len(v))), number(int64(k.limit)), headerRoom, k.larger))
@@ -85,11 +89,11 @@ func (k *packer) halves(g *protocol.LogGroup, from string) ([][]byte, []protocol
 	half := len(g.Logs) / 2
 	left, right := *g, *g
 	left.Logs, right.Logs = g.Logs[:half], g.Logs[half:]
-	values, encodings, err := k.values(&left, from)
+	values, encodings, err := k.values(&left, nil, from)
 	if err != nil {
 		return nil, nil, err
 	}
-	more, moreEncodings, err := k.values(&right, from)
+	more, moreEncodings, err := k.values(&right, nil, from)
 	return append(values, more...), append(encodings, moreEncodings...), err
 }
 

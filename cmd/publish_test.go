@@ -90,7 +90,8 @@ func TestInputsAreReadByTheirFormat(t *testing.T) {
 func TestFramesKeepKeyAndID(t *testing.T) {
 	t.Parallel()
 	id := protocol.ID{Origin: [16]byte{0xab}, Group: 3}
-	frames := protocol.AppendFrame(nil, id, testKey, new(protocol.LogGroup).AppendMarshal(nil))
+	data := append((&protocol.LogGroup{Topic: "t"}).AppendMarshal(nil), 0x78, 1) // and a field 15, of a later version
+	frames := protocol.AppendFrame(nil, id, testKey, data)
 	got, err := readAll(t, input{name: "in", r: bytes.NewReader(frames), format: formatFrames, lines: 1})
 	if err != nil || len(got) != 1 {
 		t.Fatalf("got %d parcels, %v", len(got), err)
@@ -99,6 +100,9 @@ func TestFramesKeepKeyAndID(t *testing.T) {
 	ms, err := k.pack(&got[0])
 	if err != nil || len(ms) != 1 {
 		t.Fatalf("pack: %d messages, %v", len(ms), err)
+	}
+	if !bytes.Equal(ms[0].Value, data) {
+		t.Errorf("published as %x, want %x", ms[0].Value, data)
 	}
 	for name, want := range map[string]string{
 		protocol.HeaderProject: "shop", protocol.HeaderLogstore: "web", protocol.HeaderConfig: "app",
