@@ -24,7 +24,8 @@ import (
 
 func TestMain(m *testing.M) {
 	testscript.Main(withKafka{m}, map[string]func(){
-		"flushline": func() { os.Exit(cmd.Main()) },
+		"flushline":    func() { os.Exit(cmd.Main()) },
+		"ownflushline": func() { os.Exit(cmd.Main(rowsKind())) },
 	})
 }
 
@@ -49,9 +50,10 @@ func TestStories(t *testing.T) {
 // groups of its own.
 func TestKafkaStories(t *testing.T) {
 	t.Parallel()
-	kafka := kafkabroker.Shared(t).Addr()
+	kafka := kafkabroker.Shared(t)
 	testscript.Run(t, stories("testdata/kafka", func(env *testscript.Env) error {
-		env.Setenv("KAFKA", kafka)
+		env.Setenv("KAFKA", kafka.Addr())
+		env.Values[sharedKafka{}] = kafka
 		repository, err := filepath.Abs("..")
 		env.Setenv("REPOSITORY", repository)
 		return err
@@ -87,6 +89,7 @@ func stories(dir string, queue func(*testscript.Env) error) testscript.Params {
 			"collect":   collect,
 			"counts":    counts,
 			"exits":     exits,
+			"forgets":   forgets,
 			"grab":      grab,
 			"hangup":    hangup,
 			"recipe":    recipe,
