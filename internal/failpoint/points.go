@@ -47,6 +47,7 @@ const (
 	CheckpointAfter  Point = "job.checkpoint.after"
 	LettersBack      Point = "letters.back"
 	LettersDelivered Point = "letters.delivered"
+	LettersFreed     Point = "letters.freed"
 )
 
 // Info is what a crash at a point means.
@@ -85,5 +86,6 @@ func Points() []Info {
 		{CheckpointAfter, "a checkpoint is stored and its holder has not noted it", false},
 		{LettersBack, "dead letters are in their queue again and still lie in theirs", false},
 		{LettersDelivered, "dead letters are delivered, or are new ones, and still lie in their queue", false},
+		{LettersFreed, "Kafka: resolved dead letters are deleted and nobody has noted up to where", false},
 	}
 }

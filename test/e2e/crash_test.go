@@ -68,11 +68,12 @@ const (
 	ofKafka = "NATS stores no offsets: see ack.before and ack.sent"
 	noSweep = "parked records are not swept: they are served lane by lane"
 
+	noMarks = "what is resolved is deleted, or its file is"
 	noGroup = "the consumers of a durable share it without rounds"
 )
 
 // crashPoints are all of them: those that a running worker meets, those of jobs, and those
-// of dead letters that are replayed.
+// of dead letters that are replayed or purged.
 var (
 	crashPoints = []crashPoint{
 		{failpoint.FetchAfter, 5, nil},
@@ -106,6 +107,9 @@ var (
 		{failpoint.LettersBack, 2, nil},
 		{failpoint.LettersDelivered, 2, nil},
 	}
+	purgeCrashPoints = []crashPoint{
+		{failpoint.LettersFreed, 1, map[string]string{"nats": noMarks, "files": noMarks}},
+	}
 )
 
 // crashSubset is what `make faults` runs; `make crash` runs all cells.
@@ -116,7 +120,7 @@ var crashSubset = []string{
 	"kafka/rebalance.between/kill", "nats/park.put/kill", "nats/park.served/kill", "kafka/park.put/kill", "kafka/park.served/kill",
 	"files/job.checkpoint.after/kill", "files/job.checkpoint.before/error",
 	"nats/letters.back/kill", "kafka/letters.back/kill", "files/letters.back/kill", "nats/letters.delivered/kill",
-	"kafka/letters.delivered/kill", "files/letters.delivered/kill",
+	"kafka/letters.delivered/kill", "files/letters.delivered/kill", "kafka/letters.freed/kill",
 }
 
 // The program is killed, told to end, or frozen past its broker's patience at every
@@ -142,13 +146,16 @@ func TestCrash(t *testing.T) {
 		for _, p := range letterCrashPoints {
 			m.cells(t, queue, p, crashReplay)
 		}
+		for _, p := range purgeCrashPoints {
+			m.cells(t, queue, p, crashPurge)
+		}
 	}
 }
 
 // Every point of the program is in the matrix once, and the subset names cells.
 func TestTheCrashMatrixIsWhole(t *testing.T) {
 	t.Parallel()
-	all := slices.Concat(crashPoints, jobCrashPoints, letterCrashPoints)
+	all := slices.Concat(crashPoints, jobCrashPoints, letterCrashPoints, purgeCrashPoints)
 	for _, info := range failpoint.Points() {
 		n := 0
 		for _, p := range all {

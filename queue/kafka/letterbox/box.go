@@ -24,6 +24,7 @@ type box struct {
 	input   *history.Input
 	marks   *history.Input
 
+	stamp    *string       // id of the dead letter topic as it was last read; nil: not yet
 	sink     *kafka.Sink   // of the done topic; nil: not opened yet
 	patience time.Duration // how long what may pass is tried without any progress
 	now      func() time.Time
@@ -104,7 +105,7 @@ func (b *box) Letters(ctx context.Context, visit func(*queue.Letter) error) erro
 		return err
 	}
 	return b.scan(ctx, ends, func(s *span, l *queue.Letter) error {
-		if done.resolved(s.Partition, l) {
+		if done.resolved(s, l) {
 			return nil
 		}
 		return visit(l)

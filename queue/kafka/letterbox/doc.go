@@ -11,10 +11,11 @@
 // A letter has one mark, which names all of its records, so it is resolved or not,
 // whenever the process ends. The key is
 //
-//	<partition>/<offset>/<timestamp>/<origin>
+//	<partition>/<offset>/<timestamp>/<id of the topic>
 //
-// of the letter's first record. Where the topic was deleted and made anew, a letter has
-// the offset of an old one, and not its timestamp and origin: it is not taken for done.
+// of the letter's first record. Where the topic was deleted and made anew, a letter may have
+// the offset of an old one, and neither its timestamp nor its id: it is not taken for done.
+// Brokers before 2.8 know no ids; marks from then, with - instead, count later, too.
 // A letter counts as resolved only if its mark names every record that it is made of
 // now: of a put that somebody forgot while it was being tried again, the rest is shown.
 //

@@ -10,6 +10,7 @@ import (
 
 	kafkago "github.com/segmentio/kafka-go"
 
+	"github.com/flushline/flushline/internal/failpoint"
 	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/queue/kafka"
 	"github.com/flushline/flushline/queue/kafka/leaders"
@@ -76,7 +77,7 @@ func (b *box) Free(ctx context.Context) (text string, err error) {
 		piles[s.Partition] = &pile{span: s}
 	}
 	unread := b.scan(ctx, ends, func(s *span, l *queue.Letter) error {
-		piles[s.Partition].add(l, done.resolved(s.Partition, l))
+		piles[s.Partition].add(l, done.resolved(s, l))
 		return nil
 	})
 	if ctx.Err() != nil {
@@ -107,6 +108,7 @@ func (b *box) free(ctx context.Context, ends []*span, piles map[int32]*pile, don
 		}
 	}
 	err := b.delete(ctx, ends, cuts)
+	failpoint.Hit(failpoint.LettersFreed)
 	return strings.Join(left, "; "), errors.Join(err, b.remember(ctx, ends, done))
 }
 
@@ -114,7 +116,7 @@ func (b *box) free(ctx context.Context, ends []*span, piles map[int32]*pile, don
 func (b *box) outlived(piles map[int32]*pile, done *book) (gone []queue.Message) {
 	for key, m := range done.marks {
 		p, n := piles[m.partition], done.notes[m.partition]
-		if p != nil && p.err == nil && n.old(b.now()) && m.last() < min(p.first, n.Below) {
+		if p != nil && p.err == nil && n.old(b.now()) && m.last() < min(p.found, n.Below) {
 			gone = append(gone, queue.Message{Key: []byte(key)})
 		}
 	}
@@ -172,12 +174,14 @@ func (b *box) deleteBelow(ctx context.Context, s *span, cut int64) error {
 }
 
 // remember notes where the partitions begin now. A note that is not old yet stays: what
-// was deleted since waits for the next one.
+// was deleted since waits for the next one. One that was not true any more, as deleted
+// records had come back, begins anew.
 func (b *box) remember(ctx context.Context, ends []*span, done *book) error {
 	var notes []queue.Message
 	for _, s := range ends {
 		n := done.notes[s.Partition]
-		if s.err == nil && s.first > 0 && s.first != n.Below && n.old(b.now()) {
+		due := s.first != n.Below && n.old(b.now()) || s.found < n.Below
+		if s.err == nil && s.first > 0 && due {
 			notes = append(notes, note{Below: s.first, At: b.now()}.record(s.Partition))
 		}
 	}

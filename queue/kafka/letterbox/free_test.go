@@ -1,7 +1,6 @@
 package letterbox_test
 
 import (
-	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -104,16 +103,7 @@ func TestMarksDoNotGrowForEver(t *testing.T) {
 func TestFreeDeletesNoLetterByHalf(t *testing.T) {
 	t.Parallel()
 	r := fake(t, 1)
-	chunks := func(name string) []queue.Message {
-		value := make([]byte, 3_000)
-		_, _ = rand.NewChaCha8([32]byte{}).Read(value)
-		ms, err := queue.Split(letter(name, value), 2_000, func(m *queue.Message) int { return len(m.Value) + 600 })
-		if err != nil || len(ms) < 2 {
-			t.Fatal(len(ms), err)
-		}
-		return ms
-	}
-	a, b := chunks("a"), chunks("b")
+	a, b := pieces(t, "a"), pieces(t, "b")
 	r.put("first")
 	r.putAll(a[0], b[0])
 	r.put("between")

@@ -1,6 +1,7 @@
 package letterbox
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/flushline/flushline/queue"
+	"github.com/flushline/flushline/queue/kafka/wire"
 )
 
 // mark says that a letter is resolved.
@@ -24,19 +26,18 @@ type markValue struct {
 	Offsets string `json:"offsets"` // "5-8,11"
 }
 
-// letterKey is the key of a letter's mark.
-func letterKey(partition int32, l *queue.Letter) string {
-	origin := "-"
-	if f := l.Facts(); f.HasOrigin {
-		origin = f.Origin.String()
-	}
-	return fmt.Sprintf("%d/%d/%d/%s", partition, l.Places[0].Position, l.Time.UnixMilli(), origin)
+// unknown stands for the id of a topic in brokers before 2.8, which have none.
+const unknown = "-"
+
+// markKey is the key of a letter's mark, in the topic with an id.
+func markKey(at wire.TopicPartition, stamp string, l *queue.Letter) string {
+	return fmt.Sprintf("%d/%d/%d/%s", at.Partition, l.Places[0].Position, l.Time.UnixMilli(), cmp.Or(stamp, unknown))
 }
 
-// markOf is the mark of a letter and its record.
-func markOf(partition int32, l *queue.Letter) queue.Message {
+// markOf is the record of a letter's mark.
+func markOf(at wire.TopicPartition, stamp string, l *queue.Letter) queue.Message {
 	value, _ := json.Marshal(markValue{Offsets: textOf(runsOf(l))}) // strings are always encoded
-	return queue.Message{Key: []byte(letterKey(partition, l)), Value: value}
+	return queue.Message{Key: []byte(markKey(at, stamp, l)), Value: value}
 }
 
 // parseMark reads a mark. What is none was written by a later version, or by nobody who

@@ -10,6 +10,7 @@ import (
 
 	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/queue/kafka"
+	"github.com/flushline/flushline/queue/kafka/wire"
 )
 
 // atOnce is how many marks are stored with one Put, which has a time limit.
@@ -20,13 +21,23 @@ const atOnce = 10_000
 // is missing.
 func (b *box) Resolve(ctx context.Context, ls []*queue.Letter) error {
 	ready, refused := queue.SplitArriving(ls, b.now())
+	if len(ready) == 0 {
+		return refused
+	}
+	if b.stamp == nil { // the letters are from another box
+		now, err := b.spans(ctx, b.letters, false)
+		if err != nil {
+			return fmt.Errorf("couldn't resolve letters of %s: %w", b.Describe(), err)
+		}
+		b.stamp = &now[0].stamp
+	}
 	marks := make([]queue.Message, len(ready))
 	for i, l := range ready {
-		partition, err := b.partitionOf(l)
+		at, err := b.placeOf(l)
 		if err != nil {
 			return err
 		}
-		marks[i] = markOf(partition, l)
+		marks[i] = markOf(at, *b.stamp, l)
 	}
 	if err := b.put(ctx, marks); err != nil {
 		return errors.Join(refused, fmt.Errorf("couldn't resolve letters of %s: %w", b.Describe(), err))
@@ -34,14 +45,14 @@ func (b *box) Resolve(ctx context.Context, ls []*queue.Letter) error {
 	return refused
 }
 
-// partitionOf is the partition that a letter lies in.
-func (b *box) partitionOf(l *queue.Letter) (int32, error) {
+// placeOf is the partition that a letter lies in.
+func (b *box) placeOf(l *queue.Letter) (wire.TopicPartition, error) {
 	number, ok := strings.CutPrefix(l.Places[0].Part, b.letters+"-")
 	n, err := strconv.ParseInt(number, 10, 32)
 	if !ok || err != nil {
-		return 0, fmt.Errorf("couldn't resolve the letter %s: it is not of %s", l.Name(), b.Describe())
+		return wire.TopicPartition{}, fmt.Errorf("couldn't resolve the letter %s: it is not of %s", l.Name(), b.Describe())
 	}
-	return int32(n), nil
+	return wire.TopicPartition{Topic: b.letters, Partition: int32(n)}, nil
 }
 
 // put stores records in the done topic.

@@ -97,7 +97,6 @@ func letter(name string, value []byte) queue.Message {
 		{Key: queue.HeaderVersion, Value: queue.LetterFormat},
 		{Key: queue.HeaderOrigin, Value: origin(name).String()},
 		{Key: queue.HeaderReason, Value: "permanent"},
-		{Key: queue.HeaderSource, Value: "kafka logs[0] 1"},
 		{Key: "name", Value: name},
 	}}
 }
@@ -259,6 +258,46 @@ func mustContain(t testing.TB, err error, parts ...string) {
 	for _, part := range parts {
 		if !strings.Contains(fmt.Sprint(err), part) {
 			t.Errorf("%v\ndoes not say %q", err, part)
+		}
+	}
+}
+
+// produce stores letters with these names in one partition.
+func (r *rig) produce(partition int32, names ...string) {
+	r.Helper()
+	if err := r.client().ProduceSync(r.Context(), r.records(partition, names...)...).FirstErr(); err != nil {
+		r.Fatal(err)
+	}
+}
+
+func (r *rig) records(partition int32, names ...string) []*kgo.Record {
+	var rs []*kgo.Record
+	for _, name := range names {
+		m := letter(name, []byte("value of "+name))
+		rec := &kgo.Record{Topic: letters, Partition: partition, Value: m.Value}
+		for _, h := range m.Headers {
+			rec.Headers = append(rec.Headers, kgo.RecordHeader{Key: h.Key, Value: []byte(h.Value)})
+		}
+		rs = append(rs, rec)
+	}
+	return rs
+}
+
+// transact stores letters in a transaction; commit is to end it.
+func (r *rig) transact(names ...string) (end func(commit bool)) {
+	r.Helper()
+	cl := r.client(kgo.TransactionalID(names[0]))
+	err := cl.BeginTransaction()
+	if err == nil {
+		err = cl.ProduceSync(r.Context(), r.records(0, names...)...).FirstErr()
+	}
+	if err != nil {
+		r.Fatal(err)
+	}
+	return func(commit bool) {
+		r.Helper()
+		if err := cl.EndTransaction(r.Context(), kgo.TransactionEndTry(commit)); err != nil {
+			r.Fatal(err)
 		}
 	}
 }

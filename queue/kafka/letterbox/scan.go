@@ -60,9 +60,13 @@ func (k *book) take(m *queue.Message) error {
 	return nil
 }
 
-// resolved says whether a letter of a partition needs nothing more.
-func (k *book) resolved(partition int32, l *queue.Letter) bool {
-	one, ok := k.marks[letterKey(partition, l)]
+// resolved says whether a letter of a partition needs nothing more. Its mark may be from
+// before the brokers knew ids.
+func (k *book) resolved(s *span, l *queue.Letter) bool {
+	one, ok := k.marks[markKey(s.TopicPartition, s.stamp, l)]
+	if !ok && s.stamp != "" {
+		one, ok = k.marks[markKey(s.TopicPartition, unknown, l)]
+	}
 	return ok && one.covers(l)
 }
 
@@ -73,6 +77,7 @@ func (b *box) survey(ctx context.Context) ([]*span, *book, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("couldn't read %s: %w", b.Describe(), err)
 	}
+	b.stamp = &ends[0].stamp
 	done, err := b.readDone(ctx)
 	if err != nil {
 		return nil, nil, fmt.Errorf("couldn't read which letters of %s are resolved: %w", b.Describe(), err)

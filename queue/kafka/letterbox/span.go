@@ -18,9 +18,10 @@ type span struct {
 	wire.TopicPartition
 	leader     string
 	stamp      string // id of the topic; "": not known
-	first, end int64
-	high       int64 // high watermark: what lies between end and this, open transactions hold back
-	err        error // why nothing is known
+	found      int64  // its first offset, when it was asked
+	first, end int64  // of what there is, and behind it
+	high       int64  // high watermark: what lies between end and this, open transactions hold back
+	err        error  // why nothing is known
 }
 
 // spans are those of all partitions of a topic. What may pass is asked again; a
@@ -80,12 +81,13 @@ func (b *box) measure(ctx context.Context, all []*span, committed bool) error {
 		b.list(ctx, addr, some, false, wire.Latest, func(s *span) *int64 { return &s.high })
 		b.list(ctx, addr, some, committed, wire.Latest, func(s *span) *int64 { return &s.end })
 	}
+	var failed error
 	for _, s := range all {
-		if s.err != nil {
-			return s.err
+		if s.found = s.first; failed == nil {
+			failed = s.err
 		}
 	}
-	return nil
+	return failed
 }
 
 // list fills in one offset of each span, or why it is not known.
