@@ -123,13 +123,20 @@ func (p *program) replayLetters(ctx context.Context, o *dlqReplayFlags, names []
 		ctx, end = interruptible(ctx)
 		defer end()
 	}
-	return r.ended(ctx, deliver(ctx, stop))
+	err = deliver(ctx, stop)
+	if err == nil && r.tell.replayed > 0 {
+		r.tell.freed, err = r.box.Free(ctx)
+	}
+	return r.ended(ctx, err)
 }
 
 // chosen calls visit for each letter that is to be replayed, and with what it becomes.
-// Those that stay are told.
+// Those that stay are told, and are none of --max: else they would be in the way of the
+// others for ever.
 func (r *letterReplay) chosen(ctx context.Context, visit func(*queue.Letter, *queue.Facts, queue.Message) error) error {
-	return r.o.each(ctx, r.box, func(l *queue.Letter, f *queue.Facts) error {
+	all, n := r.o.letterFilter, 0
+	all.max = 0
+	return all.each(ctx, r.box, func(l *queue.Letter, f *queue.Facts) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -138,7 +145,13 @@ func (r *letterReplay) chosen(ctx context.Context, visit func(*queue.Letter, *qu
 			r.tell.stays(l, err)
 			return nil
 		}
-		return visit(l, f, m)
+		if err := visit(l, f, m); err != nil {
+			return err
+		}
+		if n++; n == r.o.max {
+			return errEnough
+		}
+		return nil
 	})
 }
 
@@ -167,8 +180,14 @@ func (r *letterReplay) intoQueue(ctx context.Context, _ context.CancelCauseFunc)
 
 // ended says what came of it, and with which exit code.
 func (r *letterReplay) ended(ctx context.Context, err error) error {
+	if errors.Is(err, errInterrupted) {
+		return err // what still runs tells, too
+	}
 	if r.tell.show != nil {
 		r.tell.line("%s", r.tell.summary(r.o.dryRun))
+	}
+	if r.tell.freed != "" {
+		r.tell.line("%s", printable(r.tell.freed))
 	}
 	switch {
 	case err == nil:

@@ -3,8 +3,11 @@ package cmd
 import (
 	"context"
 	"errors"
+	"io"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -124,6 +127,60 @@ func TestReplaysKeepToTheirRateAndEndBetweenLetters(t *testing.T) {
 		}
 	})
 }
+
+// A terminal or pipe that is gone ends a replay between two letters: what was put is
+// resolved, what was not begun is neither.
+func TestAReplayThatNobodyReadsEndsBetweenTwoLetters(t *testing.T) {
+	t.Parallel()
+	box := newKeepBox(someLetters(t, 10)...)
+	box.letters[4].Damage = errors.New("chunks [2] of 3 are missing")
+	sink := &keepSink{}
+	ctx, stop := context.WithCancelCause(t.Context())
+	defer stop(nil)
+	r := &letterReplay{o: &dlqReplayFlags{}, cfg: prodConfig(), box: box, plan: resending{cfg: prodConfig()}}
+	r.tell = &replayTold{out: brokenPipe{}, gone: stop}
+	r.tell.begin(io.Discard, "stream LOGS")
+	put := &putBack{box: box, back: &backTo{keepSink: sink, events: box.events}, tell: r.tell}
+	err := r.chosen(ctx, func(l *queue.Letter, f *queue.Facts, m queue.Message) error {
+		if err := put.add(ctx, l, f, m); err != nil {
+			return err
+		}
+		return put.flush(ctx)
+	})
+	err = r.ended(ctx, err)
+	var c *coded
+	if !errors.As(err, &c) || c.code != exitTryAgain || !strings.Contains(err.Error(), "nobody reads what it says any more") || !strings.Contains(err.Error(), "replayed 4 letters to stream LOGS, the rest is kept; the same command goes on") {
+		t.Errorf("error = %v", err)
+	}
+	if len(sink.got) != 4 || box.left() != 6 {
+		t.Errorf("%d put, %d left of 10", len(sink.got), box.left())
+	}
+}
+
+// Letters that stay are not in the way of those that --max lets through.
+func TestMaxCountsWhatIsReplayed(t *testing.T) {
+	t.Parallel()
+	box := newKeepBox(someLetters(t, 10)...)
+	for i := range 4 {
+		box.letters[i].Damage = errors.New("its format is 2")
+	}
+	o := &dlqReplayFlags{}
+	o.max = 3
+	r := &letterReplay{o: o, cfg: prodConfig(), box: box, plan: resending{cfg: prodConfig()}}
+	r.tell, _ = told()
+	var got []int64
+	err := r.chosen(t.Context(), func(l *queue.Letter, _ *queue.Facts, _ queue.Message) error {
+		got = append(got, l.Places[0].Position)
+		return nil
+	})
+	if err != nil || !slices.Equal(got, []int64{5, 6, 7}) || r.tell.stayed != 4 {
+		t.Errorf("%v, %v; %d stayed", got, err, r.tell.stayed)
+	}
+}
+
+type brokenPipe struct{}
+
+func (brokenPipe) Write([]byte) (int, error) { return 0, syscall.EPIPE }
 
 func atoi(t *testing.T, s string) int {
 	t.Helper()

@@ -18,7 +18,8 @@ type replayTold struct {
 
 	where                   string
 	replayed, stayed, would int64
-	again                   int64 // became dead letters again
+	again                   int64  // became dead letters again
+	freed                   string // what the box says of the space of those that were replayed
 }
 
 func (t *replayTold) begin(stderr io.Writer, where string) {

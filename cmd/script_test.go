@@ -73,6 +73,9 @@ func stories(dir string, queue func(*testscript.Env) error) testscript.Params {
 				}
 				env.Setenv(name, address)
 			}
+			if defect := os.Getenv("FLUSHLINE_MUTANT"); defect != "" { // what is planted is in the program, too
+				env.Setenv("FLUSHLINE_MUTANT", defect)
+			}
 			env.Setenv("GORACE", "atexit_sleep_ms=10") // else each command takes a second to end under -race
 			if err := queue(env); err != nil {
 				return err

@@ -139,6 +139,8 @@ func queues() []Defect {
 				{"queue/nats", "TestAnOriginInTheHeadersWins"},
 				{"queue/kafka", "TestConformanceOfFake/" + carried},
 				{"queue/job", "TestConformance/" + carried},
+				{"cmd", "TestStories/dlq_replay$"},
+				{"cmd", "TestKafkaStories/dlq_replay$"},
 			},
 		},
 		{

@@ -12,12 +12,14 @@ import (
 )
 
 // How a destination fails: it says so at once, it never answers, it ends the connection
-// without an answer, or it says that the data is wrong. In each case it has stored nothing.
+// without an answer, it says that the data is wrong, or that who sends it may not. In each
+// case it has stored nothing.
 const (
 	refuses = "refuses"
 	hangs   = "hangs"
 	cuts    = "cuts"
 	rejects = "rejects"
+	denies  = "denies"
 )
 
 // outage is a failure of a destination.
@@ -55,6 +57,9 @@ func (o *outage) answer(w http.ResponseWriter, req *http.Request) {
 		panic(http.ErrAbortHandler)
 	case rejects:
 		http.Error(w, "this is no data for me", http.StatusBadRequest)
+		return
+	case denies:
+		http.Error(w, "the password was revoked", http.StatusUnauthorized)
 		return
 	}
 	http.Error(w, "nothing is taken", http.StatusServiceUnavailable)
