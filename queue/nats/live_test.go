@@ -227,6 +227,34 @@ func TestADeletedConsumerIsMissingUntilItExistsAgain(t *testing.T) {
 	p.stop()
 }
 
+// A request for as many messages as the window holds is no full window: the worker
+// would say of an idle consumer that its lanes hold it up.
+func TestAWindowIsFullOfWhatWasHandedOutAlone(t *testing.T) {
+	t.Parallel()
+	q := openQueue(t)
+	q.with.Window = 10
+	p := q.startPod()
+	p.none(100 * time.Millisecond) // leaves a request behind, for all of it
+	if st := p.strand.Status(); st.Full || st.RequestedBytes == 0 {
+		t.Errorf("an idle strand is full: %t, with %d bytes asked for", st.Full, st.RequestedBytes)
+	}
+	q.publish(20, 10)
+	var held []*queue.Delivery
+	for len(held) < 10 {
+		held = append(held, p.fetch(1)...)
+	}
+	p.none(100 * time.Millisecond)
+	if st := p.strand.Status(); !st.Full {
+		t.Errorf("with its window handed out it is not full: %+v", st)
+	}
+	ack(held...)
+	for range 10 {
+		ack(p.fetch(1)...)
+	}
+	q.pending(0, 0)
+	p.stop()
+}
+
 func TestMaxAckPendingFullThroughOthersIsAState(t *testing.T) {
 	t.Parallel()
 	q := openQueue(t)

@@ -118,9 +118,9 @@ func (s *strand) Status() queue.Status {
 		Unsettled:   s.unsettled.Load(),
 		Redelivered: s.redeliverd.Load(),
 		PassedOver:  s.passedOver(n),
-		Full:        s.starved.Load(),
 	}
 	s.mu.Lock()
+	st.Full = s.starved.Load() && s.pulls.msgs == 0 // what was asked for may come
 	st.Buffered, st.BufferedBytes = int64(len(s.in)), s.inBytes
 	st.RequestedBytes = s.pulls.cost()
 	s.mu.Unlock()
