@@ -91,7 +91,8 @@ type lane struct {
 	failing   bool   // the last Flush failed: one batch at a time
 	probe     bool   // a new batch may be tried once while an older one backs off
 	notBefore time.Time
-	abandoned int // calls that have not returned
+	wakes     time.Time // from its wait, if that is not for IsReady: ten thousand ask every half second
+	abandoned int       // calls that have not returned
 	guard     guard
 
 	taken     uint64 // Flush calls that succeeded, in part at least
@@ -198,6 +199,9 @@ func (l *lane) waitFromLocked(now time.Time, s laneState, why string, d time.Dur
 		d = 0 // the reload that made it so may have looked before the wait began
 	}
 	l.setLocked(s, why, now)
+	if s != unready {
+		l.wakes = now.Add(d)
+	}
 	l.waiting = true
 	l.waitGen++
 	l.entry.wheel.add(waiter{l, l.waitGen}, now, d)

@@ -145,6 +145,7 @@ func (w *Worker) Pause(t Target) error {
 	for _, s := range w.strands {
 		if s.info.Name == t.Strand {
 			s.cutFetch()
+			poke(s.wake) // one whose window is full says so, too
 		}
 	}
 	return nil

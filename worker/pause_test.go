@@ -205,3 +205,30 @@ func TestAPauseGoesWithItsEntry(t *testing.T) {
 		clean(t, s)
 	})
 }
+
+// A strand that is paused while its window is full says that it is paused: else nobody
+// would know which command it waits for once the window has room.
+func TestAFullStrandThatIsPausedSaysSo(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := checker.New()
+		mend := s.Fail(errDown)
+		r := start(t, memory.Config{}, worker.Config{Limits: worker.Limits{Window: 4}, Routes: []worker.Route{routeOf("all", worker.Match{}, entryOf("x", s))}})
+		r.publish(10, 1)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		state := func() string { return r.w.Status().Strands[0].State }
+		if got := state(); got != "window_full" {
+			t.Fatalf("the strand is %s", got)
+		}
+		target := worker.Target{Strand: "memory[0]"}
+		r.pause(target)
+		synctest.Wait()
+		if got := state(); got != "paused" {
+			t.Errorf("the paused strand is %s", got)
+		}
+		mend()
+		r.unpause(target)
+		r.acked(10)
+		r.mustStop()
+	})
+}

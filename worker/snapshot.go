@@ -30,7 +30,8 @@ func (w *Worker) Status() *Status {
 	for _, e := range sn.entries {
 		st.Flushers = append(st.Flushers, sn.flusherStatus(e))
 	}
-	st.Lanes = sn.busy()
+	st.Standing = standing(sn.lanes, now)
+	st.Lanes = sn.busy(now)
 	for _, s := range sn.strands {
 		st.Strands = append(st.Strands, s.status(sn))
 	}
@@ -68,7 +69,7 @@ type load struct {
 	bytes int64
 	parts int
 
-	oldest time.Time // when its oldest part came
+	oldest Unended
 }
 
 func (w *Worker) snapshot() *snapshot {
@@ -80,11 +81,11 @@ func (w *Worker) snapshot() *snapshot {
 		byEntry: map[*entry][]total{}, states: map[*entry]map[string]int64{}, load: map[*strand][]load{},
 	}
 	sn.bySource = make([]total, len(sn.sources))
-	for i, s := range sn.sources {
+	for _, s := range sn.sources {
 		s.lost.mu.Lock()
 		sn.add(nil, &s.lost, s.lost.dying)
+		sn.hold("", "", s.lost.dying)
 		s.lost.mu.Unlock()
-		_ = i
 	}
 	for _, e := range sn.entries {
 		sn.byEntry[e] = make([]total, len(sn.sources))
@@ -145,22 +146,7 @@ func (sn *snapshot) visit(l *lane) {
 	}
 	ls := l.statusLocked(live)
 	sn.lanes = append(sn.lanes, ls)
-	per := map[*strand]*load{}
-	for _, p := range live {
-		ld := per[p.m.strand]
-		if ld == nil {
-			ld = &load{name: l.entry.name() + " " + l.key.String()}
-			per[p.m.strand] = ld
-		}
-		ld.bytes += p.bytes()
-		ld.parts++
-		if ld.oldest.IsZero() || p.m.received.Before(ld.oldest) {
-			ld.oldest = p.m.received
-		}
-	}
-	for s, ld := range per {
-		sn.load[s] = append(sn.load[s], *ld)
-	}
+	sn.hold(l.name(), ls.State, live)
 }
 
 // liveLocked finds all parts of the lane that have not ended.
@@ -185,9 +171,10 @@ func (l *lane) statusLocked(live []*part) LaneStatus {
 		Route: l.entry.route, Flusher: l.entry.flusher,
 		Project: l.key.Project, Logstore: l.key.Logstore, Config: l.key.Config,
 		State: l.state.String(), Why: l.why, Since: l.since, Parts: len(live), Abandoned: l.abandoned,
+		LastError: l.lastError,
 	}
 	if l.lastError != "" && l.lastError != l.why {
-		ls.Why += "; the last Flush failed: " + l.lastError
+		ls.Why += lastFailed + l.lastError
 	}
 	ls.Suspects, ls.Doubtful = l.suspectsLocked()
 	ls.Park = l.parkStatusLocked()
@@ -200,19 +187,12 @@ func (l *lane) statusLocked(live []*part) LaneStatus {
 	}
 	for _, p := range live {
 		ls.Bytes += p.bytes()
-		if ls.Oldest.IsZero() || p.m.received.Before(ls.Oldest) {
-			ls.Oldest = p.m.received
-		}
 	}
-	for _, list := range [2][]*batch{l.retry, l.flights} {
-		for _, b := range list {
-			ls.Attempt = max(ls.Attempt, b.attempt)
-		}
-	}
-	for _, b := range l.retry {
-		if ls.NextTry.IsZero() || b.nextTry.Before(ls.NextTry) {
-			ls.NextTry = b.nextTry
-		}
+	l.triesLocked(&ls)
+	if oldest := oldestOf(live); oldest != nil {
+		u := oldest.unended()
+		u.Lane, u.State = l.name(), ls.State
+		ls.Unended, ls.Oldest = &u, u.Received
 	}
 	return ls
 }
@@ -258,11 +238,11 @@ func (l *lane) parkStatusLocked() *ParkStatus {
 	return ps
 }
 
-// busy are the lanes that hold parts, blocked ones first, the oldest part first.
-func (sn *snapshot) busy() []LaneStatus {
+// busy are the lanes that hold parts, standing ones first, the oldest part first.
+func (sn *snapshot) busy(now time.Time) []LaneStatus {
 	slices.SortFunc(sn.lanes, func(a, b LaneStatus) int {
-		if a.blocked() != b.blocked() {
-			if a.blocked() {
+		if a.Stands(now) != b.Stands(now) {
+			if a.Stands(now) {
 				return -1
 			}
 			return 1
@@ -270,14 +250,6 @@ func (sn *snapshot) busy() []LaneStatus {
 		return a.Oldest.Compare(b.Oldest)
 	})
 	return sn.lanes[:min(len(sn.lanes), MaxLanes)]
-}
-
-func (ls *LaneStatus) blocked() bool {
-	switch ls.State {
-	case LaneIdle, LaneQueued, LaneFlushing, LaneBatching:
-		return false
-	}
-	return true
 }
 
 func (sn *snapshot) flusherStatus(e *entry) FlusherStatus {
@@ -316,16 +288,19 @@ const blockers = 5
 
 func (s *strand) status(sn *snapshot) StrandStatus {
 	st := s.look(time.Now())
+	st.Unended = sn.oldest(s)
 	if st.State != strandFetching && st.State != st.Queue.State {
 		loads := sn.load[s]
 		slices.SortFunc(loads, func(a, b load) int {
 			if st.Queue.Full { // it may be the oldest message alone that keeps the rest
-				return a.oldest.Compare(b.oldest)
+				return a.oldest.Received.Compare(b.oldest.Received)
 			}
 			return int(b.bytes - a.bytes)
 		})
-		for _, ld := range loads[:min(len(loads), blockers)] {
-			st.BlockedBy = append(st.BlockedBy, ld.name)
+		for _, ld := range loads {
+			if ld.name != "" && len(st.BlockedBy) < blockers {
+				st.BlockedBy = append(st.BlockedBy, ld.name)
+			}
 		}
 	}
 	return st

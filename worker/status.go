@@ -22,7 +22,8 @@ type Status struct {
 	Sources  []SourceStatus  `json:"sources"`
 	Strands  []StrandStatus  `json:"strands"`
 	Flushers []FlusherStatus `json:"flushers"`
-	Lanes    []LaneStatus    `json:"lanes"` // those that hold parts, blocked ones first; at most MaxLanes
+	Lanes    []LaneStatus    `json:"lanes"`              // those that hold parts or park, standing ones first; at most MaxLanes
+	Standing []StandingLanes `json:"standing,omitempty"` // all lanes that stand, by flusher, state and error; at most MaxStanding
 	Pools    []PoolStatus    `json:"pools"`
 	Stopped  []GuardStatus   `json:"stopped,omitempty"` // what waits for `flushline resume`
 	Paused   []PauseStatus   `json:"paused,omitempty"`  // by `flushline pause`
@@ -33,13 +34,14 @@ type Status struct {
 
 // ConfigStatus is the configuration in use. Who runs the worker fills it in.
 type ConfigStatus struct {
-	File        string    `json:"file"`
-	Hash        string    `json:"hash"` // as in flushline_config_info
-	Loaded      time.Time `json:"loaded"`
-	Reloads     int64     `json:"reloads"`
-	Failed      int64     `json:"failed_reloads"`
-	LastError   string    `json:"last_error,omitempty"` // of the newest reload, if that failed
-	LastErrorAt time.Time `json:"last_error_at,omitzero"`
+	File        string            `json:"file"`
+	Hash        string            `json:"hash"` // as in flushline_config_info
+	Loaded      time.Time         `json:"loaded"`
+	Given       map[string]string `json:"given,omitempty"` // where options stand that may have to be mended ("limits.lanes": file:line:col), and what letters and parked records are put on
+	Reloads     int64             `json:"reloads"`
+	Failed      int64             `json:"failed_reloads"`
+	LastError   string            `json:"last_error,omitempty"` // of the newest reload, if that failed
+	LastErrorAt time.Time         `json:"last_error_at,omitzero"`
 }
 
 // MaxLanes bounds Status.Lanes.
@@ -72,9 +74,10 @@ func (c *Counts) Balanced() bool {
 // SourceStatus is the equation of one source and its messages.
 type SourceStatus struct {
 	Name         string `json:"name"`
-	Messages     int64  `json:"messages"`     // received
-	Acknowledged int64  `json:"acknowledged"` // messages
-	Released     int64  `json:"released"`     // messages given back
+	Place        string `json:"place,omitempty"` // where its broker is; who runs the worker fills it in
+	Messages     int64  `json:"messages"`        // received
+	Acknowledged int64  `json:"acknowledged"`    // messages
+	Released     int64  `json:"released"`        // messages given back
 	Counts       Counts `json:"parts"`
 }
 
@@ -89,7 +92,20 @@ type StrandStatus struct {
 	BlockedBy   []string     `json:"blocked_by,omitempty"` // lanes that hold its window or bytes, the largest first, or its source's, the oldest first
 	Held        int64        `json:"held"`                 // messages
 	HeldBytes   int64        `json:"held_bytes"`
+	Unended     *Unended     `json:"unended,omitempty"` // its oldest part; nothing behind it is acknowledged on Kafka
 	Queue       queue.Status `json:"queue"`
+}
+
+// Unended is a part that has not ended.
+type Unended struct {
+	Strand   string    `json:"strand"`
+	Position int64     `json:"position"` // of its message: offset or sequence
+	Group    uint32    `json:"group"`    // which group of its original message, from 0
+	Received time.Time `json:"received"`
+	// Who has it: a lane, by its route, flusher and key, and its state. Without one it is
+	// a dead letter that waits to be stored.
+	Lane  string `json:"lane,omitempty"`
+	State string `json:"state,omitempty"`
 }
 
 // FlusherStatus sums the lanes of one flusher entry.
@@ -102,6 +118,18 @@ type FlusherStatus struct {
 	Errors    map[string]int64 `json:"errors,omitempty"`  // failed calls by class
 	Abandoned int64            `json:"abandoned_calls"`   // not returned yet
 	Leaving   string           `json:"leaving,omitempty"` // drain or dead_letter: a reload removed it while it held parts
+
+	// Of a worker that runs by a file, while lanes of it stand: where the entry begins, and
+	// what the file says about the kind's own options.
+	At      string         `json:"at,omitempty"` // file:line:col
+	Options []OptionStatus `json:"options,omitempty"`
+}
+
+// OptionStatus is where an option of a flusher stands. Its value is not shown.
+type OptionStatus struct {
+	Name   string `json:"name"`
+	At     string `json:"at"` // file:line:col
+	Secret bool   `json:"secret,omitempty"`
 }
 
 // LaneStatus answers "why does this not move".
@@ -115,7 +143,8 @@ type LaneStatus struct {
 	State     string    `json:"state"`
 	Why       string    `json:"why,omitempty"` // last error or what is waited for
 	Since     time.Time `json:"since"`
-	Attempt   int       `json:"attempt,omitempty"`
+	LastError string    `json:"last_error,omitempty"` // of Flush or Init, until one succeeds
+	Attempt   int       `json:"attempt,omitempty"`    // of the batch that was tried most often
 	NextTry   time.Time `json:"next_try,omitzero"`
 	Parts     int       `json:"parts"`
 	Bytes     int64     `json:"bytes"`
@@ -125,8 +154,41 @@ type LaneStatus struct {
 	Suspects []SuspectStatus `json:"suspects,omitempty"` // the oldest; at most MaxSuspects
 	Doubtful int             `json:"doubtful,omitempty"` // how many there are
 
-	Park *ParkStatus `json:"park,omitempty"` // of a route that parks, while it does
+	Unended *Unended     `json:"unended,omitempty"` // its oldest part
+	Batch   *BatchStatus `json:"batch,omitempty"`   // that was tried most often, or is in a call
+	Call    *CallStatus  `json:"call,omitempty"`    // into the flusher, while one lasts
+	Park    *ParkStatus  `json:"park,omitempty"`    // of a route that parks, while it does
 }
+
+// BatchStatus is the size of a batch.
+type BatchStatus struct {
+	Groups int   `json:"groups"`
+	Bytes  int64 `json:"bytes"` // of protobuf
+}
+
+// CallStatus is a call that has not returned.
+type CallStatus struct {
+	Method string    `json:"method"` // Init, IsReady, Flush, SetUrgent, Stop
+	Since  time.Time `json:"since"`
+	Until  time.Time `json:"until"` // it is abandoned
+}
+
+// StandingLanes are the lanes of one flusher that stand in one state for one reason.
+type StandingLanes struct {
+	Route   string    `json:"route"`
+	Flusher string    `json:"flusher"`
+	State   string    `json:"state"`
+	Phase   string    `json:"phase,omitempty"` // of parking
+	Why     string    `json:"why,omitempty"`   // the last error, or what is waited for; empty for all beyond MaxStanding
+	Lanes   int64     `json:"lanes"`
+	Parts   int64     `json:"parts"`
+	Bytes   int64     `json:"bytes"`
+	Since   time.Time `json:"since"`           // the first of them
+	Oldest  time.Time `json:"oldest,omitzero"` // when the oldest part of theirs was received
+}
+
+// MaxStanding bounds Status.Standing.
+const MaxStanding = 100
 
 // SuspectStatus is a batch that fails while its lane delivers others: is it the data?
 type SuspectStatus struct {
