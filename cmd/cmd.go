@@ -87,7 +87,7 @@ func newRoot(p *program) (root *cobra.Command, began *bool) {
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
 		newRun(p), newReplay(p), newBackfill(p), newJob(p), newParked(p), newDLQ(p), newCheck(p), newSetup(p), newDemo(p), newPublish(p),
-		newExplain(p), newStatus(p), newReload(p), newPause(p), newResume(p), newTap(p), newFlushers(p), newSchema(p), newVersion(p),
+		newExplain(p), newStatus(p), newWhy(p), newReload(p), newPause(p), newResume(p), newTap(p), newFlushers(p), newSchema(p), newVersion(p),
 	)
 	root.InitDefaultCompletionCmd()
 	usageErrors(root, began)

@@ -40,6 +40,7 @@ type reloader struct {
 
 	stateMu sync.Mutex // a status does not wait for a reload
 	state   worker.ConfigStatus
+	used    *configs.Config // cfg, for a status
 }
 
 // first reads the file for the start.
@@ -51,7 +52,7 @@ func (r *reloader) first(read func() (*configs.Config, *configs.Report, error)) 
 	}
 	r.cfg = cfg
 	r.note(before, report)
-	r.state = worker.ConfigStatus{File: cfg.File, Hash: cfg.Hash, Loaded: time.Now()}
+	r.state, r.used = worker.ConfigStatus{File: cfg.File, Hash: cfg.Hash, Loaded: time.Now()}, cfg
 	return cfg, report, nil
 }
 
@@ -123,6 +124,7 @@ func (r *reloader) takeOver() (*worker.Changes, error) {
 	r.level.SetLevel(levelOf(next))
 	r.settle(func(s *worker.ConfigStatus) {
 		s.Reloads++
+		r.used = next
 		s.Hash, s.Loaded, s.LastError, s.LastErrorAt = next.Hash, time.Now(), "", time.Time{}
 	})
 	return changes, nil
@@ -156,6 +158,13 @@ func (r *reloader) status() worker.ConfigStatus {
 	r.stateMu.Lock()
 	defer r.stateMu.Unlock()
 	return r.state
+}
+
+// inUse is the configuration that the worker runs by.
+func (r *reloader) inUse() *configs.Config {
+	r.stateMu.Lock()
+	defer r.stateMu.Unlock()
+	return r.used
 }
 
 // watchEvery is how often the files are looked at. Their content is read, whatever

@@ -253,6 +253,7 @@ type stage struct {
 	early   worker.Status
 	started time.Time
 	fixed   worker.ConfigStatus // without again
+	cfg     *configs.Config     // as fixed
 	again   *reloader           // nil: there is none
 }
 
@@ -262,7 +263,7 @@ var (
 )
 
 func (s *stage) open(cfg *configs.Config, again *reloader) {
-	s.started, s.again = time.Now(), again
+	s.started, s.again, s.cfg = time.Now(), again, cfg
 	s.fixed = worker.ConfigStatus{File: cfg.File, Hash: cfg.Hash, Loaded: s.started}
 	s.early = worker.Status{
 		Version: Version, Deployment: cfg.Source.Deployment(), Host: hostName(), State: "starting", Started: s.started,
@@ -280,11 +281,20 @@ func (s *stage) Status() *worker.Status {
 				st.Companions = []worker.CompanionStatus{*known}
 			}
 		}
+		placed(st, s.inUse())
 		return st
 	}
 	st := s.early
 	st.Now, st.Config = time.Now(), &config
 	return &st
+}
+
+// inUse is the configuration that the worker runs by.
+func (s *stage) inUse() *configs.Config {
+	if s.again == nil {
+		return s.cfg
+	}
+	return s.again.inUse()
 }
 
 func (s *stage) config() worker.ConfigStatus {

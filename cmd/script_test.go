@@ -35,8 +35,9 @@ type withKafka struct{ m *testing.M }
 func (k withKafka) Run() int { return leak.Check(kafkabroker.Main(k.m)) }
 
 // Each script of testdata is one story as its user meets it. $NATS is a JetStream
-// server of its own without any stream, $ADMIN, $METRICS and $QUEUE are free addresses, and
-// $SILENCE is a URL that never answers, and $REFUSAL one that takes nothing, for good.
+// server of its own without any stream, $ADMIN, $METRICS and $QUEUE are free addresses,
+// $SILENCE is a URL that never answers, $REFUSAL one that takes nothing, for good, and
+// $DENIES one that answers 401.
 func TestStories(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, stories("testdata", func(env *testscript.Env) error {
@@ -83,6 +84,7 @@ func stories(dir string, queue func(*testscript.Env) error) testscript.Params {
 			silence, err := startSilence(env)
 			env.Setenv("SILENCE", silence)
 			env.Setenv("REFUSAL", startRefusal(env))
+			env.Setenv("DENIES", startDenial(env))
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -92,13 +94,16 @@ func stories(dir string, queue func(*testscript.Env) error) testscript.Params {
 			"collect":   collect,
 			"counts":    counts,
 			"exits":     exits,
+			"fill":      fill,
 			"forgets":   forgets,
 			"grab":      grab,
 			"hangup":    hangup,
 			"recipe":    recipe,
 			"stored":    stored,
 			"subst":     substitute,
+			"shut":      shut,
 			"terminate": terminate,
+			"until":     until,
 		},
 	}
 }
@@ -127,6 +132,7 @@ func startServer(env *testscript.Env) (string, error) {
 		return "", err
 	}
 	s.Start()
+	env.Values[serverKey{}] = s
 	env.Defer(func() {
 		s.Shutdown()
 		s.WaitForShutdown()

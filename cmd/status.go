@@ -3,7 +3,6 @@ package cmd
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,14 +13,13 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-
-	"github.com/flushline/flushline/worker"
 )
 
 type statusOptions struct {
 	scope
-	asJSON bool
-	watch  bool
+	blocked bool // only what stands: what `flushline why` shows
+	asJSON  bool
+	watch   bool
 }
 
 func newStatus(p *program) *cobra.Command {
@@ -35,6 +33,9 @@ with reason and next try, what was received and what became of it. Many strands 
 counted by state, and those that are not fetched are shown. A token goes into
 FLUSHLINE_ADMIN_TOKEN, or comes from the configuration.
 
+With --blocked it says what stands, what holds it up and what would free it: that is
+` + "`flushline why`" + `.
+
 Exit codes: 0 shown; 64 usage or configuration; 69 no worker answered.`,
 		Example: `  flushline status
   flushline status --watch --blocked
@@ -47,9 +48,9 @@ Exit codes: 0 shown; 64 usage or configuration; 69 no worker answered.`,
 		},
 	}
 	a.flags(p, c)
-	c.Flags().BoolVar(&o.asJSON, "json", false, "print the worker's JSON as it is")
-	c.Flags().BoolVar(&o.strands, "strands", false, "list every strand with its positions, however many there are")
-	c.Flags().BoolVar(&o.blocked, "blocked", false, "show only what does not move, and why")
+	c.Flags().BoolVar(&o.asJSON, "json", false, "print the worker's JSON as it is; with --blocked that of flushline why")
+	c.Flags().BoolVar(&o.strands, "strands", false, "list every strand with its positions, however many there are; with --blocked all that the snapshot names")
+	c.Flags().BoolVar(&o.blocked, "blocked", false, "show only what does not move, why, and what would free it")
 	c.Flags().BoolVarP(&o.watch, "watch", "w", false, "ask again every two seconds, until interrupted")
 	return c
 }
@@ -59,47 +60,18 @@ func (p *program) status(ctx context.Context, a *adminOptions, o statusOptions) 
 	if err != nil {
 		return err
 	}
-	if !o.watch {
-		return p.showStatus(ctx, target, o)
+	k := &asker{target: target, o: o}
+	if o.watch {
+		return p.watch(ctx, k.frame)
 	}
-	every := time.NewTicker(2 * time.Second)
-	defer every.Stop()
-	seen := false
-	for {
-		err := p.showStatus(ctx, target, o)
-		switch {
-		case err == nil:
-			seen = true
-		case ctx.Err() == nil && !seen:
-			return err // a wrong address stays wrong
-		case ctx.Err() == nil:
-			fmt.Fprintln(p.stderr, "flushline:", err) // a worker that restarts comes back
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-every.C:
-		}
-	}
-}
-
-func (p *program) showStatus(ctx context.Context, target *adminClient, o statusOptions) error {
-	body, err := target.call(ctx, http.MethodGet, "/status")
+	text, err := k.frame(ctx)
 	if err != nil {
 		return err
 	}
-	if o.asJSON {
-		_, err := p.stdout.Write(body)
-		return err
+	if _, err := p.stdout.Write(text); err != nil {
+		return fmt.Errorf("couldn't print: %w", err)
 	}
-	var s worker.Status
-	if err := json.Unmarshal(body, &s); err != nil {
-		return fmt.Errorf("couldn't read the answer of %s: is it a flushline admin address? %w", target.base, err)
-	}
-	if o.watch && isTerminal(p.stdout) {
-		fmt.Fprint(p.stdout, "\x1b[H\x1b[2J") // cursor home, clear
-	}
-	return printStatus(p.stdout, &s, o.scope)
+	return nil
 }
 
 // adminOptions say where a worker's admin listener is: --admin, else the

@@ -23,8 +23,6 @@ func strandTable(t *table, s *worker.Status, v scope) {
 	case len(s.Strands) == 0:
 		t.head("STRAND", "STATE")
 		t.row("none yet")
-	case v.blocked:
-		stuckStrands(t, s, v)
 	case v.strands || len(s.Strands) <= strandRows:
 		strandHead(t)
 		for i := range s.Strands {
@@ -32,7 +30,7 @@ func strandTable(t *table, s *worker.Status, v scope) {
 		}
 	default:
 		strandSums(t, s)
-		stuckStrands(t, s, v)
+		stuckStrands(t, s)
 	}
 }
 
@@ -120,16 +118,13 @@ func strandSums(t *table, s *worker.Status) {
 
 // stuckStrands are those that do not move, the largest lag first. What stands for
 // one reason, as all partitions of a broker that is away, is one line.
-func stuckStrands(t *table, s *worker.Status, v scope) {
+func stuckStrands(t *table, s *worker.Status) {
 	stuck := slices.DeleteFunc(slices.Clone(s.Strands), func(st worker.StrandStatus) bool { return st.State == stateFetching })
 	if len(stuck) == 0 {
-		if v.blocked {
-			t.line("every strand is fetched")
-		}
 		return
 	}
 	slices.SortStableFunc(stuck, func(a, b worker.StrandStatus) int { return cmp.Compare(b.Queue.Lag, a.Queue.Lag) })
-	if v.strands || len(stuck) == 1 {
+	if len(stuck) == 1 {
 		strandHead(t)
 		for i := range stuck {
 			strandRow(t, s, &stuck[i])

@@ -19,7 +19,6 @@ import (
 // scope is how much of a snapshot is shown.
 type scope struct {
 	strands bool // each strand, however many there are
-	blocked bool // only what does not move
 }
 
 // printStatus writes a snapshot for people: what stopped and what is blocked
@@ -35,11 +34,9 @@ func printStatus(w io.Writer, s *worker.Status, v scope) error {
 	suspectTable(t, s)
 	parkedTable(t, s)
 	strandTable(t, s, v)
-	if !v.blocked {
-		sourceTable(t, s)
-		flusherTable(t, s)
-		poolTable(t, s)
-	}
+	sourceTable(t, s)
+	flusherTable(t, s)
+	poolTable(t, s)
 	if s.Defects > 0 {
 		t.line("")
 		t.line(fmt.Sprintf("%d second settlements: a defect of flushline, please report it", s.Defects))

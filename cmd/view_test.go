@@ -98,7 +98,7 @@ func TestStatusShowsWhatIsParkedLaneByLane(t *testing.T) {
 		}},
 	}
 	var b bytes.Buffer
-	if err := printStatus(&b, s, scope{blocked: true}); err != nil {
+	if err := printStatus(&b, s, scope{}); err != nil {
 		t.Fatal(err)
 	}
 	want := `
@@ -168,7 +168,7 @@ func TestStatusSumsUpManyStrands(t *testing.T) {
 			t.Errorf("status does not say %q:\n%s", want, got)
 		}
 	}
-	for v, rows := range map[scope]int{{}: 1, {strands: true}: 200, {blocked: true}: 1, {blocked: true, strands: true}: 25} {
+	for v, rows := range map[scope]int{{}: 1, {strands: true}: 200} {
 		if n := strings.Count(show(v), "kafka logs["); n != rows {
 			t.Errorf("%+v shows %d strands, want %d", v, n, rows)
 		}
@@ -177,9 +177,6 @@ func TestStatusSumsUpManyStrands(t *testing.T) {
 	s.Strands[199].BlockedBy = []string{"shop/es shop/app/cart"}
 	if got := show(scope{}); !strings.Contains(got, "kafka logs[198] and 23 more") || !strings.Contains(got, "blocked by shop/es shop/app/cart") {
 		t.Errorf("two reasons are two lines:\n%s", got)
-	}
-	if got := show(scope{blocked: true}); strings.Contains(got, "BYTES") || strings.Contains(got, "MESSAGES") {
-		t.Errorf("what moves is shown:\n%s", got)
 	}
 }
 

@@ -19,7 +19,7 @@ const slowAfter = 3 * time.Second
 func (ls *LaneStatus) Stands(now time.Time) bool {
 	switch ls.State {
 	case LaneIdle, LaneBatching:
-		return false
+		return ls.Doubtful > 0
 	case LaneStarting, LaneFlushing:
 		return ls.failing() || ls.Call != nil && now.Sub(ls.Call.Since) >= slowAfter
 	case LaneQueued:
@@ -30,7 +30,18 @@ func (ls *LaneStatus) Stands(now time.Time) bool {
 
 // failing says that what it does now is another try.
 func (ls *LaneStatus) failing() bool {
-	return ls.LastError != "" || ls.State == LaneStarting && ls.Why != ""
+	return ls.LastError != "" || ls.Doubtful > 0 || ls.State == LaneStarting && ls.Why != ""
+}
+
+// Phase is that of parking, or of the oldest suspect; empty: neither.
+func (ls *LaneStatus) Phase() string {
+	switch {
+	case ls.Park != nil:
+		return ls.Park.Phase
+	case len(ls.Suspects) > 0:
+		return ls.Suspects[0].Phase
+	}
+	return ""
 }
 
 // lastFailed is in Why between what is waited for and the last error.
@@ -40,6 +51,9 @@ const lastFailed = "; the last Flush failed: "
 // for; without what differs from one connection to the next.
 func (ls *LaneStatus) Reason() string {
 	why := cmp.Or(ls.LastError, ls.Why)
+	if len(ls.Suspects) > 0 {
+		why = cmp.Or(ls.LastError, ls.Suspects[0].Failed)
+	}
 	switch ls.State {
 	case LanePaused, LaneHolding, LaneRateLimited, LaneWorkWait, LaneLettering:
 		why, _, _ = strings.Cut(ls.Why, lastFailed)
@@ -175,10 +189,7 @@ func standing(lanes []LaneStatus, now time.Time) []StandingLanes {
 		if !l.Stands(now) {
 			continue
 		}
-		c := cause{l.Route, l.Flusher, l.State, "", l.Reason()}
-		if l.Park != nil {
-			c.phase = l.Park.Phase
-		}
+		c := cause{l.Route, l.Flusher, l.State, l.Phase(), l.Reason()}
 		s := at[c]
 		if s == nil {
 			s = &StandingLanes{Route: c.route, Flusher: c.flusher, State: c.state, Phase: c.phase, Why: c.why, Since: l.Since, Oldest: l.Oldest}

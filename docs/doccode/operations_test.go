@@ -6,9 +6,12 @@ import (
 	"go/token"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/flushline/flushline/internal/why"
 )
 
 // statesOf are the values of the string constants of a file whose names begin with a
@@ -41,7 +44,8 @@ func statesOf(t *testing.T, file, prefix string) []string {
 }
 
 // A state that status can show has a row in docs/OPERATIONS.md that says what it means,
-// what is safe and what to do; a row is about a state that there is.
+// what is safe, and what would free it in the very words of `flushline why`; a row is
+// about a state that there is.
 func TestOperationsExplainsEveryState(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../OPERATIONS.md")
@@ -51,12 +55,13 @@ func TestOperationsExplainsEveryState(t *testing.T) {
 	for _, set := range []struct {
 		heading, file, prefix string
 		least                 int
+		freed                 why.Sentences
 	}{
-		{"| state | means | safe | to do |", "../../worker/status.go", "Lane", 13},
-		{"### Suspects", "../../worker/status.go", "Suspect", 5},
-		{"## Parking", "../../worker/status.go", "Park", 3},
-		{"## Strands", "../../worker/strand.go", "strand", 8},
-		{"And these the source's", "../../queue/source.go", "State", 10},
+		{"| state | means | safe | what would free it |", "../../worker/status.go", "Lane", 13, why.Lanes},
+		{"### Suspects", "../../worker/status.go", "Suspect", 5, why.Suspects},
+		{"## Parking", "../../worker/status.go", "Park", 3, why.Phases},
+		{"## Strands", "../../worker/strand.go", "strand", 8, why.Strands},
+		{"And these the source's", "../../queue/source.go", "State", 10, why.Sources},
 	} {
 		states := statesOf(t, set.file, set.prefix)
 		if len(states) < set.least {
@@ -64,10 +69,20 @@ func TestOperationsExplainsEveryState(t *testing.T) {
 		}
 		rows := rowsBehind(string(page), set.heading)
 		for _, state := range states {
-			if cells := rows[state]; len(cells) != 4 || strings.Contains(strings.Join(cells, "|"), "||") {
+			switch cells := rows[state]; {
+			case len(cells) != 4 || strings.Contains(strings.Join(cells, "|"), "||"):
 				t.Errorf("docs/OPERATIONS.md has no row with four cells for the state %s of %s behind %q", state, set.file, set.heading)
+			case set.freed[state] == "":
+				t.Errorf("internal/why has no sentence about what would free the state %s of %s", state, set.file)
+			case cells[3] != set.freed.Generic(state):
+				t.Errorf("docs/OPERATIONS.md says of what would free %s:\n%s\nand flushline why says:\n%s", state, cells[3], set.freed.Generic(state))
 			}
 			delete(rows, state)
+		}
+		for state := range set.freed {
+			if !slices.Contains(states, state) {
+				t.Errorf("internal/why says what would free %s, and %s has no such state", state, set.file)
+			}
 		}
 		for state := range rows {
 			t.Errorf("docs/OPERATIONS.md has a row for %s behind %q, and %s has no such state", state, set.heading, set.file)
