@@ -124,6 +124,17 @@ func TestEachCauseNamesItsMend(t *testing.T) {
 			l.State, l.LastError, l.Call = worker.LaneFlushing, "", &worker.CallStatus{Method: "Flush", Since: before(9 * time.Second), Until: now.Add(12 * time.Second)}
 		}), "wait: the destination of shop/es (shop.yaml:6:9) answers, or the call is given up in 12s and its batch tried again"},
 		{"between two tries", why.KindLane, worker.LaneFlushing, lane(func(l *worker.LaneStatus) { l.State = worker.LaneFlushing }), "it is tried again now, for ever"},
+		{"a suspect beside what comes through", why.KindLane, worker.LaneFlushing, lane(func(l *worker.LaneStatus) {
+			l.State, l.LastError, l.Doubtful = worker.LaneFlushing, "", 1
+			l.Suspects = []worker.SuspectStatus{{Phase: worker.SuspectHalving, Failed: "500", Attempt: 4}}
+		}), "halves of it are tried until the poison is found"},
+		{"a suspect that nothing comes through beside", why.KindLane, worker.LaneBackoff, lane(func(l *worker.LaneStatus) {
+			l.Doubtful, l.Suspects = 1, []worker.SuspectStatus{{Phase: worker.SuspectPausing, Failed: "500"}}
+		}), "look at the destination of shop/es (shop.yaml:6:9)"},
+		{"a suspect of a lane that is paused", why.KindLane, worker.LanePaused, lane(func(l *worker.LaneStatus) {
+			l.State, l.Why = worker.LanePaused, "route shop was paused; `flushline resume --route shop` lets it go on"
+			l.Doubtful, l.Suspects = 1, []worker.SuspectStatus{{Phase: worker.SuspectPausing, Failed: "500"}}
+		}), "`flushline resume --route shop`"},
 		{"wedged", why.KindLane, worker.LaneWedged, lane(func(l *worker.LaneStatus) { l.State = worker.LaneWedged }), "only a restart gives up the calls that hang"},
 		{"letters that cannot be stored", why.KindLane, worker.LaneLettering, lane(func(l *worker.LaneStatus) { l.State = worker.LaneLettering }), "bring back stream L_DLQ, or make room there"},
 		{"everything is dead", why.KindStopped, worker.LaneHolding, func(s *worker.Status) {
