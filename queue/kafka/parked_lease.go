@@ -32,7 +32,7 @@ func (p *Parked) lease(ctx context.Context, src *Source, h queue.ParkedHost, l *
 		},
 		log:  src.log.With(zap.Stringer("partition", l.TopicPartition)),
 		turn: make(chan struct{}, 1), wake: make(chan struct{}, 1), looked: make(chan struct{}, 1),
-		opened: map[queue.Lane]struct{}{}, since: time.Now(),
+		since:  time.Now(),
 		status: queue.Status{State: queue.StateJoining, Cause: "has not been swept yet", Position: -1, Committed: l.Committed - 1, End: -1, Lag: -1},
 	}
 	s.status.Committed = max(s.status.Committed, -1)

@@ -36,7 +36,7 @@ type parkedStrand struct {
 	ready  []*queue.Delivery
 	bytes  int64 // of ready
 	events []parkedEvent
-	opened map[queue.Lane]struct{}
+	opened []queue.Lane // since the sweep last heard of some
 
 	serving *serving // nil between sweeps
 	waiting int64    // records that wait in it
@@ -165,11 +165,12 @@ func (s *parkedStrand) tell(e parkedEvent) {
 	}
 }
 
-// look hears that the gate of a lane has opened.
+// look hears that the gate of a lane has opened. Which one it is matters only to a sweep
+// that may have found it shut.
 func (s *parkedStrand) look(lane queue.Lane) {
 	s.mu.Lock()
-	if len(s.opened) < mostOpened {
-		s.opened[lane] = struct{}{}
+	if s.serving != nil && len(s.opened) < mostOpened {
+		s.opened = append(s.opened, lane)
 	}
 	s.mu.Unlock()
 	poke(s.turn)
@@ -181,10 +182,7 @@ func (s *parkedStrand) heard() (events []parkedEvent, lanes []queue.Lane) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	events, s.events = s.events, nil
-	for lane := range s.opened {
-		lanes = append(lanes, lane)
-	}
-	clear(s.opened)
+	lanes, s.opened = s.opened, nil
 	if v := s.serving; v != nil {
 		s.waiting, s.cost = int64(v.plan.waiting), v.cost
 	}
