@@ -94,7 +94,7 @@ func (l *lane) abandon(c *call, seen uint64) bool {
 	inst.cancel(errCallAbandoned)
 	v := &verdict{class: flushers.ClassTimeout, hung: m == callFlush, text: fmt.Sprintf("%s did not return within %s and is abandoned", m, limit)}
 	l.log().Warn("a call into the flusher is abandoned; a new instance takes over", zap.Stringer("call", m),
-		zap.Duration("limit", limit), zap.Int("hanging_calls_of_the_lane", l.abandoned))
+		zap.Duration("limit", limit), zap.Int32("hanging_calls_of_the_lane", l.abandoned))
 	switch {
 	case m == callSetUrgent: // once is enough of a drain's time
 		l.deaf = true

@@ -165,7 +165,7 @@ func (l *lane) cutLocked(b *batch, i int, now time.Time) *batch {
 	}
 	l.serials++
 	second := b.splitAt(len(b.parts) / 2)
-	b.doubt, second.doubt = b.doubt.halve(l.serials)
+	b.doubt, second.doubt = b.doubt.halve(uint64(l.serials))
 	b.backoff, second.nextTry = nil, now
 	if !mutant.On(mutant.LoseHalf) {
 		l.retry = slices.Insert(l.retry, i, second)

@@ -16,25 +16,56 @@ const farewell = 2*otherLimit + otherLimit/2
 // waits for its calls, and stops it. It returns when Stop did or was given up, and
 // at the latest after patience; calls after the first wait for that.
 func (inst *instance) stop(urgent bool, patience time.Duration) {
-	inst.stopOnce.Do(func() {
+	stopped, first := inst.beginStop()
+	if first {
 		go func() {
 			defer inst.lane.w.crash()
 			inst.stopNow(urgent)
 		}()
-	})
+	}
 	t := time.NewTimer(patience)
 	defer t.Stop()
 	select {
-	case <-inst.stopped:
+	case <-stopped:
 	case <-t.C:
 		inst.lane.log().Warn("the flusher did not stop in time; it is left behind", zap.Duration("after", patience))
 		inst.over()
 	}
 }
 
+// beginStop returns what is closed when the instance has stopped. The first who asks has
+// to see to it.
+func (inst *instance) beginStop() (stopped <-chan struct{}, first bool) {
+	inst.mu.Lock()
+	defer inst.mu.Unlock()
+	if first = inst.stopped == nil; first {
+		inst.stopped = make(chan struct{})
+	}
+	return inst.stopped, first
+}
+
+func (inst *instance) hasStopped() bool {
+	inst.mu.Lock()
+	defer inst.mu.Unlock()
+	return inst.hasStoppedLocked()
+}
+
+func (inst *instance) hasStoppedLocked() bool {
+	select {
+	case <-inst.stopped:
+		return true
+	default:
+		return false
+	}
+}
+
 // over lets the next instance of the lane begin.
 func (inst *instance) over() {
-	inst.overOnce.Do(func() { close(inst.stopped) })
+	inst.mu.Lock()
+	if !inst.hasStoppedLocked() {
+		close(inst.stopped)
+	}
+	inst.mu.Unlock()
 	inst.cancel(context.Canceled)
 }
 

@@ -28,15 +28,13 @@ type instance struct {
 	hint       flushers.Hint
 	urgent     atomic.Bool    // what it was told
 	calls      sync.WaitGroup // Flush calls inside it, abandoned ones included
-	stopped    chan struct{}  // closed when Stop returned or was given up
-	stopOnce   sync.Once
-	overOnce   sync.Once
-	spent      atomic.Bool  // a call was abandoned: make another
-	users      atomic.Int32 // the lane while it may make calls, and abandoned calls
+	spent      atomic.Bool    // a call was abandoned: make another
+	users      atomic.Int32   // the lane while it may make calls, and abandoned calls
 
 	mu       sync.Mutex
-	releases []func() // of shared values it did not release itself
-	done     bool     // it has stopped, or never began: nothing is shared with it any more
+	stopped  chan struct{} // nil until it is to stop; closed when Stop returned or was given up
+	releases []func()      // of shared values it did not release itself
+	done     bool          // it has stopped, or never began: nothing is shared with it any more
 }
 
 var (
@@ -45,9 +43,7 @@ var (
 )
 
 func newInstance(l *lane) *instance {
-	inst := &instance{
-		entry: l.entry, version: l.version, lane: l, concurrent: 1, stopped: make(chan struct{}),
-	}
+	inst := &instance{entry: l.entry, version: l.version, lane: l, concurrent: 1}
 	inst.users.Store(1)
 	inst.ctx, inst.cancel = context.WithCancelCause(l.w.hard)
 	return inst

@@ -94,7 +94,7 @@ func (s *strand) take(ctx context.Context, ds []*queue.Delivery) {
 			}
 			return
 		}
-		s.intake(ctx, m)
+		s.intake(m)
 		failpoint.Hit(failpoint.IntakeAfter)
 	}
 	s.offer(ctx)
@@ -179,7 +179,7 @@ func (s *strand) awaitHeld(ctx context.Context, waiting int) bool {
 }
 
 // intake is pass one: it fixes the parts of a message.
-func (s *strand) intake(ctx context.Context, m *message) {
+func (s *strand) intake(m *message) {
 	p, err := s.w.payload(m.d.Message())
 	if err == nil {
 		err = damage(m.d.Message().Header(queue.HeaderDamage))
@@ -197,7 +197,7 @@ func (s *strand) intake(ctx context.Context, m *message) {
 	case s.info.Parked:
 		s.routeParked(m)
 	default:
-		s.routeGroups(ctx, m)
+		s.routeGroups(m)
 	}
 }
 
@@ -240,7 +240,7 @@ func (s *strand) scan(m *message, p *protocol.Payload) error {
 }
 
 // routeGroups makes a part for each group and flusher entry.
-func (s *strand) routeGroups(ctx context.Context, m *message) {
+func (s *strand) routeGroups(m *message) {
 	msg := m.d.Message()
 	base := s.w.keyer.ofMessage(msg)
 	only, notOurs, err := s.onlyTo(msg)
@@ -263,8 +263,8 @@ func (s *strand) routeGroups(ctx context.Context, m *message) {
 		var t *target
 		unwanted := err != nil && s.w.only.narrow() // what has no key matches nothing
 		if err == nil {
-			t = s.target(ctx, key)
-			unwanted = t.unwanted
+			t = s.target(&key)
+			unwanted = t.route == leftOut
 			if t.route == nil {
 				err, reason = fmt.Errorf("no route matches %s", key), ReasonNoRoute
 			}
@@ -278,15 +278,15 @@ func (s *strand) routeGroups(ctx context.Context, m *message) {
 			lost = append(lost, doomed{p: p, reason: reason, err: err})
 			continue
 		}
-		staged := false
-		for j := range t.slots {
-			if only == nil || t.slots[j].entry == only {
-				s.stage(&t.slots[j], m.newPart(g, indexes.at(i)))
-				staged = true
+		goes := false
+		for j := range t.slots() {
+			if sl := t.slot(j); only == nil || sl.entry == only {
+				s.stage(t, sl, m.newPart(g, indexes.at(i)))
+				goes = true
 			}
 		}
 		switch {
-		case staged:
+		case goes:
 		case only.route != t.route.name:
 			p := m.newPart(g, indexes.at(i))
 			lost = append(lost, doomed{p: p, reason: ReasonUnknownTarget, err: fmt.Errorf("%s no longer goes to %s", key, only.name())})
@@ -314,84 +314,6 @@ func (m *message) newPart(g *protocol.Group, index uint32) *part {
 	m.open.Add(1)
 	m.holds.Add(1)
 	return p
-}
-
-func (s *strand) stage(sl *slot, p *part) {
-	if sl.last == nil {
-		sl.first = p
-		s.touched = append(s.touched, sl)
-	} else {
-		sl.last.next = p
-	}
-	sl.last = p
-	sl.n++
-	sl.bytes += p.bytes()
-}
-
-// offer hands the staged parts to their lanes and schedules those that were idle.
-func (s *strand) offer(ctx context.Context) {
-	s.skipUnwanted()
-	if len(s.touched) == 0 {
-		return
-	}
-	run := make([]*lane, 0, len(s.touched))
-	taps := s.w.taps.Load()
-	for _, sl := range s.touched {
-		if taps != nil {
-			sl.tapped(*taps)
-		}
-		surplus := false
-		for {
-			if sl.lane == nil {
-				s.w.runners.schedule(run) // what runs may free the lane we need
-				run = run[:0]
-				if sl.lane, surplus = s.findLane(ctx, sl); sl.lane == nil {
-					break // the strand ends; finish releases the parts
-				}
-				*sl.key = sl.lane.key // the same, in memory that all strands share
-			}
-			ok, first := sl.lane.offer(sl.first, sl.last, sl.n, sl.bytes)
-			if first {
-				run = append(run, sl.lane)
-			}
-			if ok {
-				break
-			}
-			sl.lane = nil
-		}
-		if surplus {
-			sl.lane = nil // there may be room for it when more comes
-		}
-		sl.first, sl.last, sl.n, sl.bytes = nil, nil, 0, 0
-	}
-	clear(s.touched)
-	s.touched = s.touched[:0]
-	s.w.runners.schedule(run)
-	s.w.closeBatches()
-}
-
-// findLane waits until the lane exists: at `limits.lanes` that takes an idle one
-// to stop. A route that parks does so in the end with what has no lane (surplus).
-func (s *strand) findLane(ctx context.Context, sl *slot) (l *lane, surplus bool) {
-	if l := s.w.lane(sl.entry, *sl.key); l != nil {
-		return l, false
-	}
-	ctx, cancel := s.untilDrained(ctx)
-	defer cancel()
-	for {
-		if l := s.w.lane(sl.entry, *sl.key); l != nil {
-			return l, false
-		}
-		if s.passesBy(sl, time.Now()) {
-			return s.w.surplusLane(sl.entry, *sl.key), true
-		}
-		s.setState(strandLanesExhausted, "`limits.lanes` lanes hold parts; a new key has to wait")
-		select {
-		case <-ctx.Done():
-			return nil, false
-		case <-time.After(lanesAgain):
-		}
-	}
 }
 
 // untilDrained is a context for waits of intake: with a stop of the process it lasts

@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/flushline/flushline/flushers"
+	"github.com/flushline/flushline/internal/clock"
 	"github.com/flushline/flushline/protocol"
 )
 
@@ -66,10 +66,12 @@ type lane struct {
 	gone      bool // stopped for being idle: look the lane up again
 	surplus   bool // beyond `limits.lanes`: it has no instance, and parks what comes
 	oddWhy    bool // why is not notReady
+	failing   bool // the last Flush failed: one batch at a time
+	probe     bool // a new batch may be tried once while an older one backs off
+	blamed    bool // a failure since a success is counted in firsts
 	state     laneState
 	waitGen   uint32 // which wait
-
-	flusher flushers.Flusher // of inst
+	abandoned int32  // calls that have not returned
 
 	books // its mutex guards all fields that are not atomic or of the token's holder
 
@@ -88,18 +90,14 @@ type lane struct {
 	lead    int64 // bytes that the parked were ahead, while both wait
 
 	lastError string // of Flush, until one succeeds
-	failing   bool   // the last Flush failed: one batch at a time
-	probe     bool   // a new batch may be tried once while an older one backs off
-	notBefore time.Time
-	wakes     time.Time // from its wait, if that is not for IsReady: ten thousand ask every half second
-	abandoned int       // calls that have not returned
+	notBefore clock.Stamp
+	wakes     clock.Stamp // from its wait, if that is not for IsReady: ten thousand ask every half second
+	misses    int32       // plain failures since a success that were news of the destination
+	serials   uint32      // of halves
 	guard     guard
 
 	taken     uint64 // Flush calls that succeeded, in part at least
 	firsts    reliability
-	blamed    bool                  // a failure since is counted in firsts
-	misses    int                   // plain failures since that were news of the destination
-	serials   uint64                // of halves
 	known     map[protocol.ID]doubt // of groups that were parked while they were suspect
 	condemned []doomed              // on their way to the dead letters, as soon as mu is free
 
@@ -173,7 +171,7 @@ func (l *lane) mayWakeLocked(first *part) bool {
 	case batching:
 		return l.fullLocked() || first.m.strand.info.Parked
 	case backingOff:
-		return (l.live.head == first || l.served.head == first) && l.inst != nil && l.mayFormLocked() && !time.Now().Before(l.notBefore)
+		return (l.live.head == first || l.served.head == first) && l.inst != nil && l.mayFormLocked() && !l.notBefore.After(time.Now())
 	}
 	return false
 }
@@ -200,7 +198,7 @@ func (l *lane) waitFromLocked(now time.Time, s laneState, why string, d time.Dur
 	}
 	l.setLocked(s, why, now)
 	if s != unready {
-		l.wakes = now.Add(d)
+		l.wakes = clock.At(now.Add(d))
 	}
 	l.waiting = true
 	l.waitGen++
@@ -267,8 +265,8 @@ func (l *lane) next(now time.Time) *batch {
 		return nil
 	case l.holdLocked():
 		return nil
-	case now.Before(l.notBefore) && !l.w.urgent.Load():
-		l.waitLocked(backingOff, l.why, l.notBefore.Sub(now))
+	case l.notBefore.After(now) && !l.w.urgent.Load():
+		l.waitLocked(backingOff, l.why, -l.notBefore.Age(now))
 		return nil
 	}
 	if wait := l.entry.limiter.wait(l.version.Rate, now); wait > 0 {

@@ -120,15 +120,7 @@ func (l *lane) retire() bool {
 // followsLocked says that the lane waits for no older instance to stop: a lane of
 // the same key could not know of it.
 func (l *lane) followsLocked() bool {
-	if l.before == nil {
-		return true
-	}
-	select {
-	case <-l.before.stopped:
-		return true
-	default:
-		return false
-	}
+	return l.before == nil || l.before.hasStopped()
 }
 
 // stopInstances stops what idle lanes had open. A lane of the same key that comes
@@ -157,7 +149,7 @@ func (l *lane) letGoIdle() *instance {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	inst := l.inst
-	l.inst, l.flusher, l.call.inst = nil, nil, nil
+	l.inst, l.call.inst = nil, nil
 	return inst
 }
 

@@ -6,6 +6,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/flushline/flushline/flushers"
+	"github.com/flushline/flushline/internal/clock"
 )
 
 // ensure has the lane an instance that was told what it has to know. False: the
@@ -91,18 +92,14 @@ func (l *lane) open(r *runner) bool {
 		l.mu.Unlock()
 		return false
 	}
-	if l.before != nil {
-		select {
-		case <-l.before.stopped:
-			l.before = nil
-		default:
-			l.waitLocked(starting, "the previous instance has not stopped", readyFirst)
-			l.mu.Unlock()
-			return false
-		}
+	if !l.followsLocked() {
+		l.waitLocked(starting, "the previous instance has not stopped", readyFirst)
+		l.mu.Unlock()
+		return false
 	}
-	if now := time.Now(); now.Before(l.notBefore) && !l.w.urgent.Load() {
-		l.waitLocked(l.state, l.why, l.notBefore.Sub(now))
+	l.before = nil
+	if now := time.Now(); l.notBefore.After(now) && !l.w.urgent.Load() {
+		l.waitLocked(l.state, l.why, -l.notBefore.Age(now))
 		l.mu.Unlock()
 		return false
 	}
@@ -125,7 +122,9 @@ func (l *lane) opened(r *runner, c *call, v *verdict) bool {
 	inst := c.inst
 	if !c.end(r) {
 		if v != nil { // nothing to stop
-			inst.stopOnce.Do(inst.over)
+			if _, first := inst.beginStop(); first {
+				inst.over()
+			}
 		}
 		inst.left() // the lane never had it
 		l.returned(c)
@@ -152,10 +151,7 @@ func (l *lane) setInstance(inst *instance) bool {
 		l.scheduled = false
 		return false
 	}
-	l.inst, l.flusher = inst, nil
-	if inst != nil {
-		l.flusher = inst.f
-	}
+	l.inst = inst
 	return true
 }
 
@@ -179,6 +175,6 @@ func (l *lane) openFailed(v *verdict) {
 		l.idleLocked(time.Now())
 		return
 	}
-	l.notBefore = time.Now().Add(wait)
+	l.notBefore = clock.At(time.Now().Add(wait))
 	l.waitLocked(state, "Init: "+v.text, wait)
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/flushline/flushline/flushers"
+	"github.com/flushline/flushline/internal/clock"
 	"github.com/flushline/flushline/internal/failpoint"
 	"github.com/flushline/flushline/internal/mutant"
 )
@@ -101,7 +102,7 @@ func (l *lane) keepLocked(b *batch, v *verdict) time.Duration {
 			}
 		}
 		if l.gaveUpLocked(b, v.text, l.excusesLocked(v, news)) {
-			return time.Until(l.park.probeAt)
+			return -l.park.probeAt.Age(time.Now())
 		}
 		if news {
 			b.feeler = b.feeler && l.hasWholeLocked() // else it is what others are tried beside
@@ -123,7 +124,7 @@ func (l *lane) keepLocked(b *batch, v *verdict) time.Duration {
 		wait, state, l.probe = misconfiguredRetry, misconfigured, false
 	case flushers.ClassRetryAfter:
 		wait, l.probe = v.after, false
-		l.notBefore = time.Now().Add(wait)
+		l.notBefore = clock.At(time.Now().Add(wait))
 	}
 	wait = l.retryLocked(b, wait)
 	l.setLocked(state, v.text, time.Now())

@@ -1,6 +1,10 @@
 package worker
 
-import "time"
+import (
+	"time"
+
+	"github.com/flushline/flushline/internal/clock"
+)
 
 const (
 	stalledFor   = time.Second     // of a strand, until lanes that hold it up are made to park
@@ -94,7 +98,7 @@ func (l *lane) overflow(now time.Time) {
 		was = min(was, l.park.cap)
 	}
 	share := min(0.5, float64(queuedFor)/float64(max(now.Sub(l.live.head.m.received), 1)))
-	l.park.cap, l.park.roomy = max(capLeast, int64(share*float64(was))), time.Time{}
+	l.park.cap, l.park.roomy = max(capLeast, int64(share*float64(was))), 0
 	var first, last *part
 	for l.live.head != nil && l.live.bytes+int64(l.live.n)*capOverhead > l.park.cap {
 		p := l.live.pop()
@@ -118,11 +122,11 @@ func (l *lane) uncapLocked(now time.Time) {
 	switch {
 	case l.park.cap == 0:
 	case l.live.bytes+int64(l.live.n)*capOverhead > l.park.cap/4:
-		l.park.roomy = time.Time{}
+		l.park.roomy = 0
 	case l.park.roomy.IsZero():
-		l.park.roomy = now
-	case now.Sub(l.park.roomy) >= healthy:
-		l.park.cap, l.park.roomy = 0, time.Time{}
+		l.park.roomy = clock.At(now)
+	case l.park.roomy.Age(now) >= healthy:
+		l.park.cap, l.park.roomy = 0, 0
 	}
 }
 

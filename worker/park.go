@@ -141,7 +141,7 @@ func (l *lane) parkAllLocked(inHand *batch) {
 		*q = fifo{}
 		l.turnAwayLocked(first)
 	}
-	l.failing, l.probe, l.notBefore = false, false, time.Time{}
+	l.failing, l.probe, l.notBefore = false, false, 0
 	l.askAgain.Store(0)
 }
 
@@ -160,7 +160,7 @@ func (l *lane) gaveUpLocked(b *batch, why string, excused bool) bool {
 		l.park.off()
 	}
 	if !l.park.failed(now) {
-		if after == 0 || b == nil || now.Sub(b.oldest()) < after || now.Sub(l.park.succeeded) < after {
+		if after == 0 || b == nil || now.Sub(b.oldest()) < after || l.park.succeeded.Age(now) < after {
 			return false
 		}
 		l.park.block(now)
@@ -199,7 +199,7 @@ func (l *lane) inCallFor(now time.Time) time.Duration {
 // troubledLocked says that the lane's destination takes nothing: it was not ready or
 // failed, or a call lasts as long as a lane has until it parks.
 func (l *lane) troubledLocked(now time.Time, after time.Duration) bool {
-	if now.Sub(l.park.succeeded) < after {
+	if l.park.succeeded.Age(now) < after {
 		return false // one batch of many that it refuses is not all
 	}
 	switch l.state {
@@ -246,7 +246,7 @@ func (l *lane) look(now time.Time, crowded map[*strand]*holdup) {
 	l.uncapLocked(now)
 	switch first := l.oldestLocked(); {
 	case l.park.phase == blocked:
-		if l.park.tasting.IsZero() || now.Sub(l.park.tasting) < after {
+		if l.park.tasting.IsZero() || l.park.tasting.Age(now) < after {
 			return
 		}
 	case first == nil:

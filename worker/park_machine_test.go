@@ -70,8 +70,8 @@ func TestParkingMachine(t *testing.T) {
 					t.Fatalf("the gate is open %s behind a failure", now.Sub(lastFailure))
 				case gate == queue.GateShut && k.phase != blocked:
 					t.Fatalf("the gate is shut in phase %d", k.phase)
-				case k.phase == blocked && k.probeAt.Sub(now) > probeMost*3/2:
-					t.Fatalf("the next try is %s away", k.probeAt.Sub(now))
+				case k.phase == blocked && k.probeAt.After(now.Add(probeMost*3/2)):
+					t.Fatalf("the next try is %s away", -k.probeAt.Age(now))
 				}
 			},
 		}))

@@ -3,6 +3,7 @@ package worker
 import (
 	"time"
 
+	"github.com/flushline/flushline/internal/clock"
 	"github.com/flushline/flushline/internal/mutant"
 	"github.com/flushline/flushline/queue"
 )
@@ -29,18 +30,18 @@ var phases = [...]string{"", ParkBlocked, ParkRecovering}
 // parking decides what a lane takes. It knows no clock and starts nothing: who holds
 // the lane's lock tells it what happened, and when.
 type parking struct {
-	phase phase
-	since time.Time // of phase
+	phase  phase
+	proven bool        // it delivered, and has not failed since
+	since  clock.Stamp // of phase
 
-	probeAt time.Time     // blocked: no try before
+	probeAt clock.Stamp   // blocked: no try before
 	wait    *batchBackoff // between tries
 	aside   time.Duration // blocked: parked records are not tried for so much longer
-	tasting time.Time     // blocked: since when a try is on its way; zero: none is
-	proven  bool          // it delivered, and has not failed since
+	tasting clock.Stamp   // blocked: since when a try is on its way; zero: none is
 
-	succeeded time.Time // last
-	cap       int64     // bytes that may be queued while it holds up its strand; 0: any number
-	roomy     time.Time // since when less than a quarter of cap is used
+	succeeded clock.Stamp // last
+	cap       int64       // bytes that may be queued while it holds up its strand; 0: any number
+	roomy     clock.Stamp // since when less than a quarter of cap is used
 }
 
 // off is for a lane whose route does not park, or no longer does.
@@ -55,8 +56,8 @@ func (k *parking) block(now time.Time) {
 	if k.phase == flowing {
 		k.wait = newBackoff(probeFirst, probeMost)
 	}
-	k.phase, k.since, k.proven, k.tasting, k.aside = blocked, now, false, time.Time{}, 0
-	k.probeAt = now.Add(k.wait.next())
+	k.phase, k.since, k.proven, k.tasting, k.aside = blocked, clock.At(now), false, 0, 0
+	k.probeAt = clock.At(now.Add(k.wait.next()))
 }
 
 // failed notes a failure and says whether everything is to be parked.
@@ -81,16 +82,16 @@ func (k *parking) excuse() bool {
 
 // delivered notes a success and says whether the lane's gate has opened by it.
 func (k *parking) delivered(now time.Time) (opened bool) {
-	k.succeeded = now
+	k.succeeded = clock.At(now)
 	switch k.phase {
 	case blocked:
-		k.phase, k.since, k.tasting = recovering, now, time.Time{}
+		k.phase, k.since, k.tasting = recovering, k.succeeded, 0
 		return true // for the next try
 	case recovering:
-		if now.Sub(k.since) < healthy {
+		if k.since.Age(now) < healthy {
 			return false
 		}
-		k.phase, k.since, k.wait = flowing, now, nil
+		k.phase, k.since, k.wait = flowing, k.succeeded, nil
 	}
 	opened = !k.proven
 	k.proven = true
@@ -101,7 +102,7 @@ func (k *parking) delivered(now time.Time) (opened bool) {
 // failed time and again, and live traffic may show whether it is that record or the
 // destination.
 func (k *parking) yields(now time.Time) bool {
-	return k.phase == blocked && now.Before(k.probeAt.Add(k.aside))
+	return k.phase == blocked && k.probeAt.Age(now) < k.aside
 }
 
 // taste says whether one try may be made now; it is on its way then.
@@ -109,10 +110,10 @@ func (k *parking) taste(now time.Time) bool {
 	if k.phase != blocked {
 		return true
 	}
-	if (!k.tasting.IsZero() || now.Before(k.probeAt)) && !mutant.On(mutant.ProbeStorm) {
+	if (!k.tasting.IsZero() || k.probeAt.After(now)) && !mutant.On(mutant.ProbeStorm) {
 		return false
 	}
-	k.tasting = now
+	k.tasting = clock.At(now)
 	return true
 }
 

@@ -57,7 +57,7 @@ func (l *lane) notReady(b *batch, asked time.Time, why string) {
 // ask calls IsReady and says when. ours is false if the call was abandoned and the
 // token is gone.
 func (l *lane) ask(r *runner, b *batch, now time.Time) (ok, ours bool, asked time.Time, why string) {
-	c, f := l.call, l.flusher // from begin on the lane may go on without us
+	c, f := l.call, l.inst.f // from begin on the lane may go on without us
 	c.inst, c.batch = l.inst, b
 	began := c.begin(r, callIsReady, now)
 	ok, v := l.isReady(f)

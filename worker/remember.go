@@ -30,7 +30,7 @@ func (w *Worker) rememberLocked(id laneID, k *parking) {
 func (w *Worker) recallLocked(id laneID, now time.Time) (k parking) {
 	if kept := w.parkings[id]; kept != nil {
 		delete(w.parkings, id)
-		if kept.phase == blocked || now.Sub(kept.since) < healthy {
+		if kept.phase == blocked || kept.since.Age(now) < healthy {
 			return *kept
 		}
 	}

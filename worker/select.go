@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/flushline/flushline/option"
+	"github.com/flushline/flushline/protocol"
 )
 
 // Selection is the part of an input that is wanted. Groups that it leaves out are
@@ -83,21 +84,10 @@ func unknown(what, name string, there []string) error {
 // narrow says that some keys or routes are left out.
 func (s *selection) narrow() bool { return s.route != "" || s.match != [3]pattern{} }
 
-// apply leaves out of a key's target what is not wanted.
-func (s *selection) apply(t *target) {
-	switch {
-	case !matches(&s.match, t.key.Project, t.key.Logstore, t.key.Config),
-		s.route != "" && (t.route == nil || t.route.name != s.route):
-		t.unwanted, t.slots = true, nil
-	case s.flusher != "" && t.route != nil:
-		kept := t.slots[:0]
-		for _, sl := range t.slots {
-			if sl.entry.flusher == s.flusher {
-				kept = append(kept, sl)
-			}
-		}
-		t.slots, t.unwanted = kept, len(kept) == 0
-	}
+// wants says whether a key, which goes to r (nil: no route takes it), is wanted for any
+// flusher.
+func (s *selection) wants(key *protocol.Key, r *route) bool {
+	return matches(&s.match, key.Project, key.Logstore, key.Config) && (s.route == "" || r != nil && r.name == s.route)
 }
 
 // leaveOut makes a part of a group that is not wanted. It ends with those of the

@@ -20,12 +20,12 @@ func (s *strand) routeParked(m *message) {
 		s.postpone(m)
 		return
 	}
-	sl := s.slotOf(only, key)
+	t := s.targetOf(only, key)
 	indexes := originalIndexes(msg, len(m.groups))
 	m.open.Store(1) // as in routeGroups
 	m.holds.Store(1)
 	for i := range m.groups {
-		s.stage(sl, m.newPart(&m.groups[i], indexes.at(i)))
+		s.stage(t, &t.first, m.newPart(&m.groups[i], indexes.at(i)))
 	}
 	m.partEnded(1)
 }
@@ -41,23 +41,21 @@ func parkedKey(m *queue.Message) (key protocol.Key, err error) {
 	return key, nil
 }
 
-// slotOf stages for a lane that is known by its entry.
-func (s *strand) slotOf(e *entry, key protocol.Key) *slot {
+// targetOf is a target of a key toward one entry, whatever the table says.
+func (s *strand) targetOf(e *entry, key protocol.Key) *target {
 	id := laneID{e, key}
-	sl := s.served[id]
-	if sl == nil {
+	t := s.served[id]
+	if t == nil {
 		if len(s.served) > s.w.cfg.Limits.Lanes {
-			clear(s.served) // those in touched live on
+			clear(s.served) // what is staged knows its own
 		}
 		if s.served == nil {
-			s.served = map[laneID]*slot{}
+			s.served = map[laneID]*target{}
 		}
-		id.key = clone(key)
-		kept := id.key
-		sl = &slot{entry: e, key: &kept}
-		s.served[id] = sl
+		t = &target{key: pack(&key), first: slot{entry: e}}
+		s.served[laneID{e, t.key.key()}] = t
 	}
-	return sl
+	return t
 }
 
 // postpone leaves a parked record parked for which there is no lane.

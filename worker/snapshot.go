@@ -170,7 +170,7 @@ func (l *lane) statusLocked(live []*part) LaneStatus {
 	ls := LaneStatus{
 		Route: l.entry.route, Flusher: l.entry.flusher,
 		Project: l.key.Project, Logstore: l.key.Logstore, Config: l.key.Config,
-		State: l.state.String(), Why: l.why, Since: l.since, Parts: len(live), Abandoned: l.abandoned,
+		State: l.state.String(), Why: l.why, Since: l.since, Parts: len(live), Abandoned: int(l.abandoned),
 		LastError: l.lastError,
 	}
 	if l.lastError != "" && l.lastError != l.why {
@@ -181,7 +181,7 @@ func (l *lane) statusLocked(live []*part) LaneStatus {
 	switch ls.State = l.shownLocked(); {
 	case ls.State != LaneParking:
 	case l.park.phase == blocked || l.surplus:
-		ls.Why, ls.Since = l.lastError, l.park.since
+		ls.Why, ls.Since = l.lastError, l.park.since.Time()
 	default:
 		ls.Why = l.w.parker.failure()
 	}
@@ -221,16 +221,16 @@ func (l *lane) parkStatusLocked() *ParkStatus {
 	ps := &ParkStatus{Phase: phases[l.park.phase]}
 	switch {
 	case l.surplus:
-		ps.Phase, ps.Since = ParkNoLane, l.park.since
+		ps.Phase, ps.Since = ParkNoLane, l.park.since.Time()
 	case l.park.phase != flowing:
-		ps.Since = l.park.since
+		ps.Since = l.park.since.Time()
 	case l.park.cap > 0:
 		ps.Phase, ps.Cap = ParkOverflow, l.park.cap
 	default:
 		return nil
 	}
 	if l.park.phase == blocked {
-		ps.NextProbe = l.park.probeAt
+		ps.NextProbe = l.park.probeAt.Time()
 	}
 	for i := range l.tally {
 		ps.Parked += l.tally[i].parked

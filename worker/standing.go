@@ -99,10 +99,10 @@ func (l *lane) triesLocked(ls *LaneStatus) {
 	switch l.state {
 	case backingOff, misconfigured: // a failed Init has no batch; RetryAfter is for all of them
 		if l.notBefore.After(ls.NextTry) {
-			ls.NextTry = l.notBefore
+			ls.NextTry = l.notBefore.Time()
 		}
 	case rateLimited, batching:
-		ls.NextTry = l.wakes
+		ls.NextTry = l.wakes.Time()
 	}
 	if c := l.call; isRunning(c.state.Load()) {
 		since, limit := c.started.Load(), c.limit.Load()

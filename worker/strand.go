@@ -46,11 +46,11 @@ type strand struct {
 	slab     []message
 	table    *table // that targets are of
 	targets  targets
-	touched  []*slot
-	served   map[laneID]*slot // of a strand of parked records
-	unwanted []*part          // staged like those in touched, to be skipped
-	largest  int64            // bytes of the largest message seen
-	passedBy time.Time        // when parts without a lane last did not wait for one
+	staged   []staged
+	served   map[laneID]*target // of a strand of parked records
+	unwanted []*part            // staged, too, to be skipped
+	largest  int64              // bytes of the largest message seen
+	passedBy time.Time          // when parts without a lane last did not wait for one
 
 	mu       sync.Mutex
 	fetching context.Context // of Fetch; a pause ends it

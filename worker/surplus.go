@@ -3,6 +3,7 @@ package worker
 import (
 	"time"
 
+	"github.com/flushline/flushline/internal/clock"
 	"github.com/flushline/flushline/internal/mutant"
 	"github.com/flushline/flushline/protocol"
 )
@@ -27,7 +28,7 @@ func (w *Worker) surplusLane(e *entry, key protocol.Key) *lane {
 	}
 	now := time.Now()
 	l := newLane(w, e, key, now)
-	l.surplus, l.lastError, l.park.since = true, noLane, now
+	l.surplus, l.lastError, l.park.since = true, noLane, clock.At(now)
 	w.lanes[id] = l
 	w.surplus[l] = true
 	return l
@@ -46,11 +47,11 @@ func (w *Worker) adoptLocked(l *lane) {
 // passesBy says that staged parts without a lane need not wait for one any longer. For a
 // while after some had to wait that long, none waits: their strand stalls for stalledFor
 // now and then and not for each key.
-func (s *strand) passesBy(sl *slot, now time.Time) bool {
-	if s.w.parker == nil || sl.entry.parkAfter.Load() == 0 && !s.info.Parked {
+func (s *strand) passesBy(st *staged, now time.Time) bool {
+	if s.w.parker == nil || st.slot.entry.parkAfter.Load() == 0 && !s.info.Parked {
 		return false
 	}
-	if now.Sub(sl.first.m.received) < stalledFor && now.Sub(s.passedBy) >= healthy {
+	if now.Sub(st.first.m.received) < stalledFor && now.Sub(s.passedBy) >= healthy {
 		return false
 	}
 	if now.Sub(s.passedBy) >= healthy {

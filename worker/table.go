@@ -61,7 +61,6 @@ func (s *strand) adopt() {
 		if s.table != t {
 			s.table = t
 			clear(s.targets.of)
-			s.targets.n = 0
 		}
 		return
 	}

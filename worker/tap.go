@@ -193,21 +193,22 @@ func (t *Tap) pop() *tapped {
 
 // tapped shows what is staged to the taps that want it, while no lane has it yet: then
 // its memory cannot go.
-func (sl *slot) tapped(taps []*Tap) {
+func (st *staged) tapped(taps []*Tap) {
+	key := st.target.key.key()
 	for _, t := range taps {
-		if !t.full.Load() && t.request.holds(sl.entry, sl.key) {
-			t.see(sl)
+		if !t.full.Load() && t.request.holds(st.slot.entry, &key) {
+			t.see(st)
 		}
 	}
 }
 
 // see takes copies while there is room, and counts.
-func (t *Tap) see(sl *slot) {
+func (t *Tap) see(st *staged) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for p := sl.first; p != nil && !t.full.Load(); p = p.next {
+	for p := st.first; p != nil && !t.full.Load(); p = p.next {
 		t.counts.Seen++
-		if !t.takeLocked(sl, p) {
+		if !t.takeLocked(st, p) {
 			t.counts.Lost++
 			continue
 		}
@@ -219,19 +220,19 @@ func (t *Tap) see(sl *slot) {
 	poke(t.came)
 }
 
-func (t *Tap) takeLocked(sl *slot, p *part) bool {
+func (t *Tap) takeLocked(st *staged, p *part) bool {
 	// Raw and decoded, and once more as what the reader makes of it.
 	cost := 2*p.bytes() + p.group.DecodedSize() + tapOverhead
 	if t.bytes+cost > t.limit || t.w.held.grab(cost, cost) == 0 {
 		return false
 	}
 	t.bytes += cost
-	s := p.m.strand
+	s, key := p.m.strand, st.target.key.key()
 	g := &tapped{cost: cost, group: *p.group}
 	g.group.Data = bytes.Clone(p.group.Data)
 	g.Sample = Sample{
-		Route: sl.entry.route, Flusher: sl.entry.flusher,
-		Project: sl.key.Project, Logstore: sl.key.Logstore, Config: sl.key.Config,
+		Route: st.slot.entry.route, Flusher: st.slot.entry.flusher,
+		Project: key.Project, Logstore: key.Logstore, Config: key.Config,
 		ID: p.id().String(), Strand: s.info.Name, Parked: s.info.Parked, Position: p.m.d.Message().Position,
 		Received: p.m.received, Bytes: len(p.group.Data),
 	}

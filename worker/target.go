@@ -1,41 +1,90 @@
 package worker
 
 import (
-	"context"
 	"hash/maphash"
 	"math/bits"
 
 	"github.com/flushline/flushline/protocol"
 )
 
-// target is where the groups of one key go.
+// target is where the groups of one key go, as one strand sees it: there is one per
+// key and strand, of ten thousand keys, and each message looks at one.
 type target struct {
-	key   protocol.Key
-	next  *target // of the same hash
-	route *route
-	slots []slot // one per flusher entry that is wanted
-
-	unwanted bool // Config.Only leaves the key out
+	key   packedKey
+	route *route // nil: none takes the key; leftOut
+	first slot   // of the first flusher entry that is wanted, if there is one
+	more  *[]slot
 }
 
-// slot stages the parts of one Fetch result for one lane, so that the lane is
-// locked once and scheduled once.
+// leftOut is the route of keys that Config.Only leaves out.
+var leftOut = new(route)
+
+// slot is one flusher entry of a target.
 type slot struct {
-	entry       *entry
-	key         *protocol.Key // of its target
-	lane        *lane
-	first, last *part
-	n           int
-	bytes       int64
+	entry  *entry
+	lane   *lane // nil: it has to be found
+	staged int   // which of the strand's staged is for it, counted from 1; 0: none
+}
+
+// slots is how many flusher entries are wanted.
+func (t *target) slots() int {
+	switch {
+	case t.first.entry == nil:
+		return 0
+	case t.more == nil:
+		return 1
+	}
+	return 1 + len(*t.more)
+}
+
+func (t *target) slot(i int) *slot {
+	if i == 0 {
+		return &t.first
+	}
+	return &(*t.more)[i-1]
+}
+
+// add makes a flusher entry a wanted one.
+func (t *target) add(e *entry) {
+	switch {
+	case t.first.entry == nil:
+		t.first.entry = e
+		return
+	case t.more == nil:
+		t.more = new([]slot)
+	}
+	*t.more = append(*t.more, slot{entry: e})
+}
+
+// packedKey is a key in half of the memory.
+type packedKey struct {
+	text              string // project, logstore and config
+	project, logstore uint32 // their lengths
+}
+
+// pack copies a complete key out of the message it came with.
+func pack(k *protocol.Key) packedKey {
+	return packedKey{k.Project + k.Logstore + k.Config, uint32(len(k.Project)), uint32(len(k.Logstore))}
+}
+
+func (k *packedKey) is(other *protocol.Key) bool {
+	p, l := int(k.project), int(k.project)+int(k.logstore)
+	return len(other.Project) == p && len(other.Logstore) == int(k.logstore) &&
+		k.text[:p] == other.Project && k.text[p:l] == other.Logstore && k.text[l:] == other.Config
+}
+
+func (k *packedKey) key() protocol.Key {
+	p, l := k.project, k.project+k.logstore
+	return protocol.Key{Project: k.text[:p], Logstore: k.text[p:l], Config: k.text[l:]}
 }
 
 // targets is a strand's own cache, which needs no lock. It is found by a hash of
 // the key: comparing the one key that is found costs less than a map of structs of
-// strings, which reads each of them from memory that is not in the cache.
+// strings, which reads each of them from memory that is not in the cache. Two keys of
+// one hash, if there ever are any, take each other's place.
 type targets struct {
 	seed maphash.Seed
 	of   map[uint64]*target
-	n    int
 }
 
 func newTargets() targets {
@@ -49,47 +98,41 @@ func (ts *targets) hash(k *protocol.Key) uint64 {
 }
 
 // target finds where a key goes.
-func (s *strand) target(ctx context.Context, key protocol.Key) *target {
-	h := s.targets.hash(&key)
-	for t := s.targets.of[h]; t != nil; t = t.next {
-		if t.key == key {
-			return t
-		}
+func (s *strand) target(key *protocol.Key) *target {
+	h := s.targets.hash(key)
+	if t := s.targets.of[h]; t != nil && t.key.is(key) {
+		return t
 	}
-	if s.targets.n > 2*s.w.cfg.Limits.Lanes {
-		s.offer(ctx) // the slots that go hold nothing afterwards
-		clear(s.targets.of)
-		s.targets.n = 0
+	if len(s.targets.of) > 2*s.w.cfg.Limits.Lanes {
+		clear(s.targets.of) // what is staged knows its own
 	}
-	t := s.table.route(clone(key))
-	s.w.only.apply(t)
-	t.next = s.targets.of[h]
+	t := s.table.target(key, &s.w.only)
 	s.targets.of[h] = t
-	s.targets.n++
 	return t
 }
 
-// route makes the target of a key: the first route that matches, or none.
-func (tb *table) route(key protocol.Key) *target {
-	t := &target{key: key}
+// target makes that of a key: of the first route that matches, if there is one.
+func (tb *table) target(key *protocol.Key, only *selection) *target {
+	t := &target{key: pack(key)}
 	for _, r := range tb.routes {
-		if !matches(&r.match, key.Project, key.Logstore, key.Config) {
-			continue
+		if matches(&r.match, key.Project, key.Logstore, key.Config) {
+			t.route = r
+			break
 		}
-		t.route = r
-		t.slots = make([]slot, len(r.entries))
-		for i, e := range r.entries {
-			t.slots[i] = slot{entry: e, key: &t.key}
+	}
+	if !only.wants(key, t.route) {
+		t.route = leftOut
+	}
+	if t.route == nil || t.route == leftOut {
+		return t
+	}
+	for _, e := range t.route.entries {
+		if only.flusher == "" || e.flusher == only.flusher {
+			t.add(e)
 		}
-		break
+	}
+	if t.slots() == 0 {
+		t.route = leftOut
 	}
 	return t
-}
-
-// clone takes a complete key out of the message it came with, into one piece of
-// memory. (With an empty field it might not copy.)
-func clone(k protocol.Key) protocol.Key {
-	all := k.Project + k.Logstore + k.Config
-	p, l := len(k.Project), len(k.Project)+len(k.Logstore)
-	return protocol.Key{Project: all[:p], Logstore: all[p:l], Config: all[l:]}
 }

@@ -23,8 +23,8 @@ func (l *lane) adopt() bool {
 	}
 	old := l.inst
 	l.version = l.entry.newest.Load()
-	l.inst, l.flusher = nil, nil
-	l.opening, l.notBefore, l.deaf = nil, time.Time{}, false
+	l.inst = nil
+	l.opening, l.notBefore, l.deaf = nil, 0, false
 	l.askAgain.Store(0)
 	l.known = nil
 	for _, b := range l.retry {

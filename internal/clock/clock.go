@@ -7,7 +7,7 @@ package clock
 
 import "time"
 
-var begin = time.Now()
+var begin = time.Now().Add(-1) // so that no time is 0
 
 // Now is nanoseconds since this process began. It grows steadily, whatever is done to
 // the wall clock.
