@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/worker"
 )
 
@@ -15,7 +16,7 @@ func Of(s, before *worker.Status) *Report {
 	for i := range s.Strands {
 		l.lags[s.Strands[i].Name] = s.Strands[i].Queue.Lag
 	}
-	strands, lanes := l.strands(), l.lanes()
+	strands, lanes := append(l.joining(), l.strands()...), l.lanes()
 	r := &Report{
 		Version: s.Version, Deployment: s.Deployment, Host: s.Host, State: s.State, Now: s.Now,
 		Causes: slices.Concat(interleave(strands, lanes), l.stopped(), l.paused()),
@@ -35,6 +36,18 @@ func Of(s, before *worker.Status) *Report {
 		r.Causes = []Cause{}
 	}
 	return r
+}
+
+// joining is that of a worker which has no strand yet: nothing moves, and nothing of it
+// could stand.
+func (l *looker) joining() []Cause {
+	if len(l.s.Strands) > 0 || l.s.State == "stopped" || l.s.State == "draining" {
+		return nil
+	}
+	return []Cause{{
+		Kind: KindStrand, Name: l.s.Deployment, State: queue.StateJoining, Since: l.s.Started,
+		Why: "no strand is joined yet", FreedBy: l.free(Sources[queue.StateJoining], nil),
+	}}
 }
 
 // looker reads one snapshot.

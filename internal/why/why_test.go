@@ -243,6 +243,20 @@ func TestNothingStandsIsShownByWhatMoves(t *testing.T) {
 	}
 }
 
+// A worker that has joined nothing yet does not move, although nothing of it stands.
+func TestAWorkerWithoutStrandsIsJoining(t *testing.T) {
+	t.Parallel()
+	s := &worker.Status{State: "starting", Deployment: "flushline", Now: now, Started: before(time.Minute), Config: &worker.ConfigStatus{File: "a.yaml"}}
+	c := cause(t, why.Of(s, nil), why.KindStrand, queue.StateJoining)
+	if c.FreedBy != "wait: it is being joined; for long, `flushline check -c a.yaml --connect`" || !c.Since.Equal(s.Started) {
+		t.Errorf("it is %+v", c)
+	}
+	s.State = "draining"
+	if r := why.Of(s, nil); len(r.Causes) != 0 || r.Moves.Strands != 0 {
+		t.Errorf("a worker that has given its strands back: %+v", r)
+	}
+}
+
 // Every name in braces of a sentence has words of its own for docs/OPERATIONS.md.
 func TestSentencesAreComplete(t *testing.T) {
 	t.Parallel()
