@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,47 +21,106 @@ import (
 
 const (
 	crashLetters = 1500 // many more than a replay has under way
-	replayPut    = 256  // letters that a replay puts at once
+
+	// What a replay that is killed may deliver twice: what it puts at once; with --direct a
+	// window that is being resolved and one that has ended meanwhile, and what its worker
+	// puts at once of letters that failed again.
+	replayPut     = 256
+	replayWindows = 2 * crashWindow
+	lettersPut    = 512
 )
 
 // crashReplay runs a cell of `dlq replay`: a destination that rejected everything is
 // mended, and its letters are replayed by a process that meets the fault and by one behind
 // it. Letters that lie in files come from NATS.
 func crashReplay(t *testing.T, c *crashCell) {
-	x := &replayed{crashCell: c}
+	x := newReplayed(t, c)
+	x.meets(t)
+	x.delivers(t)
+	if c.action == kill {
+		c.row.Bound = map[bool]int{true: replayWindows, false: replayPut}[x.direct]
+	}
+	x.judge(t)
+}
+
+// What a kill between two other steps of a direct replay leaves is delivered by the next
+// one: behind a Flush, and behind the put of a letter that failed again.
+func TestADirectReplayThatIsKilledLosesNothing(t *testing.T) {
+	t.Parallel()
+	if _, err := failing(); err != nil {
+		t.Fatal(err)
+	}
+	for _, queue := range []string{"nats", "kafka", "files"} {
+		for _, point := range []crashPoint{{failpoint.FlushAfter, 3, nil}, {failpoint.LetterPut, 1, nil}} {
+			t.Run(queue+"/"+string(point.Point), func(t *testing.T) {
+				t.Parallel()
+				x := newReplayed(t, &crashCell{crashPoint: point, queue: queue, action: kill, log: filepath.Join(t.TempDir(), "failpoints")})
+				x.direct = true
+				if point.Point == failpoint.LetterPut {
+					x.slow.fails(rejects, nil)
+				}
+				x.meets(t)
+				x.slow.recovers()
+				x.delivers(t)
+				x.row.Bound = replayWindows
+				if point.Point == failpoint.LetterPut {
+					x.row.Bound += lettersPut
+				}
+				x.judge(t)
+			})
+		}
+	}
+}
+
+// newReplayed has everything become a dead letter.
+func newReplayed(t *testing.T, c *crashCell) *replayed {
+	t.Helper()
+	x := &replayed{crashCell: c, direct: c.Point == failpoint.LettersDelivered}
 	x.rig, x.kafka = boundedRig(t, c.queue)
 	x.deadLetter = "stop_after: 1000000"
 	if c.queue == "files" {
-		x.letterDir = t.TempDir()
-		x.deadLetter += fmt.Sprintf(", file: %q", x.letterDir)
+		x.deadLetter += fmt.Sprintf(", file: %q", t.TempDir())
 	}
 	x.config = x.rig.config(t, "w1", crashWindow)
 	x.appendConfig(t)
 	x.fill(t)
+	return x
+}
 
+// args are the command.
+func (x *replayed) args() []string {
 	args := []string{"dlq", "replay", "-c", x.config}
-	if x.direct() {
+	if x.direct {
 		args = append(args, "--direct")
 	}
-	cmd := c.command(t, args...)
+	return args
+}
+
+// meets runs the process that meets the fault.
+func (x *replayed) meets(t *testing.T) {
+	t.Helper()
+	cmd := x.command(t, x.args()...)
 	p, out := child.Start(t, "replay", cmd)
 	go func() { _, _ = io.Copy(io.Discard, out) }()
-	c.fired(t, 1)
-	fault := time.Now()
-	first := &process{p, "replay", cmd}
-	x.endsOf(t, first)
-	x.replay(t, args...)
-	if left := x.replay(t, args...); !strings.Contains(left, "replayed 0 letters") {
+	x.fired(t, 1)
+	x.fault = time.Now()
+	x.endsOf(t, &process{p, "replay", cmd})
+}
+
+// delivers replays what is left, and has workers deliver what lies in the queue.
+func (x *replayed) delivers(t *testing.T) {
+	t.Helper()
+	x.replay(t, x.args()...)
+	if left := x.replay(t, x.args()...); !strings.Contains(left, "replayed 0 letters") {
 		t.Errorf("behind a whole replay: %s", left)
 	}
-	c.row.Recovery = time.Since(fault).Seconds()
-	if !x.direct() {
+	x.row.Recovery = time.Since(x.fault).Seconds()
+	if !x.direct {
 		w := x.pod(t, "failing", "w1", x.config)
 		drainedRig(t, x.rig, x.kafka, time.Minute)
 		w.terminate(t)
 	}
-	c.row.Settled = time.Since(fault).Seconds()
-	x.judge(t)
+	x.row.Settled = time.Since(x.fault).Seconds()
 }
 
 // replayed is a cell of `dlq replay` on its way.
@@ -70,10 +130,9 @@ type replayed struct {
 	kafka      *kafka // nil: NATS
 	config     string
 	deadLetter string
-	letterDir  string // of letters in files
+	direct     bool
+	fault      time.Time
 }
-
-func (x *replayed) direct() bool { return x.Point == failpoint.LettersDelivered }
 
 func (x *replayed) appendConfig(t *testing.T) {
 	t.Helper()
@@ -136,21 +195,13 @@ func (x *replayed) replay(t *testing.T, args ...string) string {
 	return string(out)
 }
 
-// judge holds the destination to at least once. Twice came what was put and not resolved
-// when the process was killed: one put; with --direct a window that was being resolved and
-// one that had ended meanwhile.
+// judge holds the destination to at least once, and to the bound on what comes twice.
 func (x *replayed) judge(t *testing.T) {
 	t.Helper()
 	slow := x.verdict(t, x.book(t), "slow (http)", x.slow.dir, func(k protocol.Key) bool { return k.Project == "slow" })
 	x.row.Confirmed, x.row.Lost, x.row.Duplicates = keptAll(t, map[string]*ledger.Verdict{"slow (http)": slow})
 	if x.row.Confirmed != crashLetters {
 		t.Errorf("%d logs confirmed, want %d", x.row.Confirmed, crashLetters)
-	}
-	if x.action == kill {
-		x.row.Bound = replayPut
-		if x.direct() {
-			x.row.Bound = 2 * crashWindow
-		}
 	}
 	if x.row.Duplicates > x.row.Bound {
 		t.Errorf("%d letters came twice, at most %d may", x.row.Duplicates, x.row.Bound)
