@@ -42,8 +42,12 @@ type LetterBox interface {
 }
 
 // ArrivalBound is how long after its first chunk the others of a letter may still come.
-// Sinks confirm no letter that took longer.
+// Sinks confirm no letter that took longer: they fail it with ErrArrivedLate.
 const ArrivalBound = 5 * time.Minute
+
+// ErrArrivedLate is what a sink says of a message whose chunks took too long. A process that
+// is frozen between them may come back after somebody has tidied up.
+var ErrArrivedLate = errors.New("the process stood still between the chunks of the message, which may have been removed meanwhile")
 
 // Arriving says that chunks are missing which may be on their way: a worker puts them just
 // now, and is told that the letter is stored once the last one is. now is the queue's time.

@@ -48,6 +48,9 @@ const (
 	LettersBack      Point = "letters.back"
 	LettersDelivered Point = "letters.delivered"
 	LettersFreed     Point = "letters.freed"
+	ChunkSent        Point = "chunk.sent"
+	BatchStored      Point = "batch.stored"
+	ChunkRemoved     Point = "chunk.removed"
 )
 
 // Info is what a crash at a point means.
@@ -87,5 +90,8 @@ func Points() []Info {
 		{LettersBack, "dead letters are in their queue again and still lie in theirs", false},
 		{LettersDelivered, "dead letters are delivered, or are new ones, and still lie in their queue", false},
 		{LettersFreed, "Kafka: resolved dead letters are deleted and nobody has noted up to where", false},
+		{ChunkSent, "NATS: a chunk of a letter or of a parked record is with the client, perhaps not with the server, and the next is not", false},
+		{BatchStored, "Kafka: a batch of what is put at once, chunks perhaps, is stored and the next is not sent", false},
+		{ChunkRemoved, "NATS: a chunk of a letter that is resolved is removed and the next is not", false},
 	}
 }

@@ -106,12 +106,15 @@ func (s *Sink) Put(ctx context.Context, ms []queue.Message) []error {
 	defer cancel()
 	errs := make([]error, len(ms))
 	all := s.assign(s.current(ctx), ms, errs)
+	began := time.Now()
 	s.storeAll(ctx, all)
+	took := time.Since(began)
 	failed := false
 	for _, pieces := range all {
 		for i := range pieces {
-			if p := &pieces[i]; p.err != nil && errs[p.of] == nil {
-				errs[p.of] = s.failed(p.err)
+			p := &pieces[i]
+			if err := p.result(took); err != nil && errs[p.of] == nil {
+				errs[p.of] = s.failed(err)
 			}
 		}
 	}
@@ -132,8 +135,17 @@ func (s *Sink) failed(err error) error {
 type piece struct {
 	of     int // which message of the caller
 	record wire.Record
+	cut    bool // one of several chunks
 	err    error
 	unsure bool // an attempt had no answer: it may be stored
+}
+
+// result is what became of a put that took so long.
+func (p *piece) result(took time.Duration) error {
+	if p.err == nil && p.cut && took > queue.ArrivalBound {
+		return unsureError{queue.ErrArrivedLate}
+	}
+	return p.err
 }
 
 func recordOf(m *queue.Message) wire.Record {
@@ -169,7 +181,7 @@ func (s *Sink) assign(facts *topicFacts, ms []queue.Message, errs []error) map[i
 			all[to] = make([]piece, 0, min(len(ms)-i, 256))
 		}
 		for k := range pieces {
-			all[to] = append(all[to], piece{of: i, record: recordOf(&pieces[k])})
+			all[to] = append(all[to], piece{of: i, record: recordOf(&pieces[k]), cut: len(pieces) > 1})
 		}
 	}
 	return all

@@ -9,6 +9,7 @@ import (
 	retry "github.com/cenkalti/backoff/v4"
 	kafkago "github.com/segmentio/kafka-go"
 
+	"github.com/flushline/flushline/internal/failpoint"
 	"github.com/flushline/flushline/queue/kafka/wire"
 )
 
@@ -41,7 +42,9 @@ func (s *Sink) store(ctx context.Context, partition int32, open []piece) {
 		err := s.produce(ctx, facts, partition, open[:n])
 		switch {
 		case err == nil:
-			open, most = open[n:], batchMessages
+			if open, most = open[n:], batchMessages; len(open) > 0 {
+				failpoint.Hit(failpoint.BatchStored)
+			}
 			pause.Reset()
 		case aboutData(err) && n > 1: // one of them it is
 			most = n / 2

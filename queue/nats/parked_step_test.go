@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
+
+	"github.com/flushline/flushline/queue"
 )
 
 func TestTailsAreToldFromLanes(t *testing.T) {
@@ -55,7 +57,7 @@ func TestOrphansAreDueAfterTheirHeadCanNoLongerCome(t *testing.T) {
 		want    []string
 	}{
 		{0, 0, []string{tail}, nil},
-		{tailPatience, 0, []string{tail}, nil},
+		{queue.ArrivalBound, 0, []string{tail}, nil},
 		{orphanAge - time.Second, 1, []string{tail}, nil}, // a record came
 		{orphanAge + time.Second, 0, []string{tail}, nil}, // and went: it counts anew
 		{2 * orphanAge, 0, []string{tail}, nil},
@@ -92,8 +94,12 @@ func TestAHeadWaitsForItsTails(t *testing.T) {
 	if !head.hopeless() || head.result(0) == nil || other.hopeless() {
 		t.Error("a head is stored although a tail was refused")
 	}
-	late := &put{set: &tailSet{}, head: true, final: true}
-	if late.result(time.Second) != nil || late.result(tailPatience+time.Second) == nil {
+	late := &put{set: &tailSet{}, head: true, final: true, cut: true}
+	if late.result(time.Second) != nil || late.result(queue.ArrivalBound+time.Second) == nil {
 		t.Error("a head that came after its tails may have been tidied up counts as stored")
+	}
+	chunk, alone := &put{final: true, cut: true}, &put{final: true}
+	if !errors.Is(chunk.result(queue.ArrivalBound+time.Second), queue.ErrArrivedLate) || alone.result(queue.ArrivalBound+time.Second) != nil {
+		t.Error("what stands under one subject is not held to the same")
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/flushline/flushline/queue"
 )
 
 // tidier removes the chunks of records that have ended, each once the stream no longer
@@ -98,8 +100,8 @@ func (t *tidier) tidy(ctx context.Context, one tidyItem) bool {
 // seen. Chunks are stored before their record, so they may be on their way.
 type orphans map[string]time.Time
 
-// orphanAge is well beyond tailPatience.
-const orphanAge = 2 * tailPatience
+// orphanAge is well beyond queue.ArrivalBound.
+const orphanAge = 2 * queue.ArrivalBound
 
 // due notes what a listing shows and returns the subjects whose chunks nobody will
 // complete any more.

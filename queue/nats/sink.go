@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/flushline/flushline/internal/failpoint"
 	"github.com/flushline/flushline/queue"
 )
 
@@ -209,6 +210,9 @@ func (s *Sink) burst(ctx context.Context, ps []*put) {
 				stop = err
 			}
 			all.unsent(i, err)
+		}
+		if p.cut {
+			failpoint.Hit(failpoint.ChunkSent)
 		}
 	}
 	for i, err := range all.await(ctx, s.conn, line) {

@@ -2,7 +2,6 @@ package nats
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"time"
 
@@ -39,12 +38,6 @@ func headOf(suffix string) (string, bool) {
 // laneTokens is how many tokens Lane.String has.
 const laneTokens = 5
 
-// tailPatience is within which time all chunks of a message have to be stored. A
-// process that is frozen in between may come back after somebody has tidied up.
-const tailPatience = queue.ArrivalBound
-
-var errSlowTails = errors.New("the process stood still between the chunks of the message, which may have been removed meanwhile")
-
 // hopeless says that a head must not be stored, since its tails are not.
 func (p *put) hopeless() bool {
 	if !p.head || p.final || p.set.err == nil {
@@ -61,8 +54,8 @@ func (p *put) result(took time.Duration) error {
 		return p.err
 	case !p.final:
 		return errAway // it was never sent
-	case p.cut && took > tailPatience:
-		return errSlowTails
+	case p.cut && took > queue.ArrivalBound:
+		return queue.ErrArrivedLate
 	}
 	return nil
 }

@@ -110,6 +110,11 @@ var (
 	purgeCrashPoints = []crashPoint{
 		{failpoint.LettersFreed, 1, map[string]string{"nats": noMarks, "files": noMarks}},
 	}
+	chunkCrashPoints = []crashPoint{
+		{failpoint.ChunkSent, 5, map[string]string{"kafka": "a batch is stored or not: see batch.stored"}},
+		{failpoint.BatchStored, 1, map[string]string{"nats": "messages are stored one by one: see chunk.sent"}},
+		{failpoint.ChunkRemoved, 3, map[string]string{"kafka": "one mark resolves a letter with all its chunks"}},
+	}
 )
 
 // crashSubset is what `make faults` runs; `make crash` runs all cells.
@@ -121,6 +126,7 @@ var crashSubset = []string{
 	"files/job.checkpoint.after/kill", "files/job.checkpoint.before/error",
 	"nats/letters.back/kill", "kafka/letters.back/kill", "files/letters.back/kill", "nats/letters.delivered/kill",
 	"kafka/letters.delivered/kill", "files/letters.delivered/kill", "kafka/letters.freed/kill",
+	"nats/chunk.sent/kill", "kafka/batch.stored/kill", "nats/chunk.removed/kill",
 }
 
 // The program is killed, told to end, or frozen past its broker's patience at every
@@ -143,6 +149,11 @@ func TestCrash(t *testing.T) {
 		for _, p := range jobCrashPoints {
 			m.cells(t, queue, p, crashJob)
 		}
+		if queue != "files" { // letters of files are cut by nobody
+			for _, p := range chunkCrashPoints {
+				m.cells(t, queue, p, crashChunks)
+			}
+		}
 		for _, p := range letterCrashPoints {
 			m.cells(t, queue, p, crashReplay)
 		}
@@ -155,7 +166,7 @@ func TestCrash(t *testing.T) {
 // Every point of the program is in the matrix once, and the subset names cells.
 func TestTheCrashMatrixIsWhole(t *testing.T) {
 	t.Parallel()
-	all := slices.Concat(crashPoints, jobCrashPoints, letterCrashPoints, purgeCrashPoints)
+	all := slices.Concat(crashPoints, jobCrashPoints, letterCrashPoints, purgeCrashPoints, chunkCrashPoints)
 	for _, info := range failpoint.Points() {
 		n := 0
 		for _, p := range all {

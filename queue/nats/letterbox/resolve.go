@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/flushline/flushline/internal/failpoint"
 	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/queue/nats"
 )
@@ -25,15 +26,35 @@ func (b *Box) Resolve(ctx context.Context, ls []*queue.Letter) error {
 	}
 	ready, arriving := queue.SplitArriving(ls, b.now(info))
 	for _, l := range ready {
+		if ctx.Err() != nil {
+			return fmt.Errorf("couldn't resolve the letter %s: %w", l.Name(), context.Cause(ctx))
+		}
 		err := b.same(ctx, l, info)
-		for i := len(l.Places) - 1; i >= 0 && err == nil; i-- {
-			err = b.remove(ctx, k, l.Places[i])
+		if err == nil {
+			err = b.resolve(ctx, k, l)
 		}
 		if err != nil {
 			return fmt.Errorf("couldn't resolve the letter %s: %w", l.Name(), err)
 		}
 	}
 	return arriving
+}
+
+// resolve deletes a letter's messages, the one that names it last. Of one that has several
+// all go, also if ctx ends meanwhile.
+func (b *Box) resolve(ctx context.Context, k *keeper, l *queue.Letter) error {
+	if len(l.Places) > 1 {
+		ctx = context.WithoutCancel(ctx) // bounded by b.wait for each
+	}
+	for i := len(l.Places) - 1; i >= 0; i-- {
+		if err := b.remove(ctx, k, l.Places[i]); err != nil {
+			return err
+		}
+		if i > 0 {
+			failpoint.Hit(failpoint.ChunkRemoved)
+		}
+	}
+	return nil
 }
 
 // remove deletes one message of a stream that is known to be the same.

@@ -2,6 +2,7 @@ package letterbox
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"math/rand/v2"
 	"strings"
@@ -188,4 +189,67 @@ func TestAServerThatIsAwaySaysSo(t *testing.T) {
 	}
 	r.Start()
 	r.shows("a")
+}
+
+// The first chunk says which letter it is, so it is removed last: what a crash leaves of a
+// letter can be named, and resolved again.
+func TestTheFirstChunkIsRemovedLast(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	large := message("")
+	large.Value = make([]byte, 3<<20)
+	_, _ = rand.NewChaCha8([32]byte{1}).Read(large.Value) // never fails
+	s, _, err := r.Sink()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if errs := s.Put(t.Context(), []queue.Message{large}); errs != nil {
+		t.Fatal(errs)
+	}
+	asked := make(chan int64, 100)
+	sub, err := r.conn.NATS().Subscribe(r.conn.APIPrefix()+"STREAM.MSG.DELETE."+dlq, func(m *natsgo.Msg) {
+		var req struct {
+			Seq int64 `json:"seq"`
+		}
+		if err := json.Unmarshal(m.Data, &req); err != nil {
+			t.Error(err)
+		}
+		asked <- req.Seq
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.conn.NATS().Flush(); err != nil {
+		t.Fatal(err)
+	}
+	box := r.box()
+	all := r.read(box)
+	if len(all) != 1 || len(all[0].Places) < 3 {
+		t.Fatalf("%d letters", len(all))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- box.Resolve(ctx, all) }()
+	for i := len(all[0].Places) - 1; i >= 0; i-- {
+		select {
+		case seq := <-asked:
+			if seq != all[0].Places[i].Position {
+				t.Errorf("sequence %d is removed, want %d", seq, all[0].Places[i].Position)
+			}
+		case <-time.After(time.Minute):
+			t.Fatalf("sequence %d is not removed", all[0].Places[i].Position)
+		}
+		cancel()
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("a letter that had begun to go when the call was interrupted: %v", err)
+	}
+	r.shows()
+	if err := r.box().Resolve(ctx, all); !errors.Is(err, context.Canceled) {
+		t.Errorf("a call that was interrupted before it began: %v", err)
+	}
+	if err := sub.Drain(); err != nil {
+		t.Error(err)
+	}
 }
