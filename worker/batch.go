@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"slices"
 	"time"
 
 	"github.com/flushline/flushline/protocol"
@@ -74,6 +75,8 @@ func (b *batch) add(p *part) {
 	b.size += p.group.DecodedSize()
 }
 
+func (b *batch) anyOpen() bool { return slices.ContainsFunc(b.parts, (*part).open) }
+
 // keepOpen drops parts that ended meanwhile and says whether any is left.
 func (b *batch) keepOpen() bool {
 	n := 0
@@ -130,6 +133,9 @@ func (l *lane) limitsLocked() (groups int, bytes, size int64, wait time.Duration
 	}
 	def(&groups, batchGroups)
 	def(&bytes, batchBytes)
+	if l.bite > 0 {
+		groups = min(groups, max(1, int(l.bite/biteUnit)))
+	}
 	// Of what is free only half: a batch that never fits what dead destinations
 	// leave would wait with them.
 	size = max(0, min(l.w.work.limit/8, l.w.work.free.Load()/2-l.version.callBytes()))

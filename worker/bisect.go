@@ -6,17 +6,35 @@ import (
 
 	"github.com/flushline/flushline/flushers"
 	"github.com/flushline/flushline/internal/mutant"
-	"github.com/flushline/flushline/protocol"
 )
 
 // feelers is how many batches of one group a failing lane has tried, beside the one that
 // failed, until it tries no more: were they all poison, nothing would show it.
 const feelers = 4
 
+// biteUnit is also how many successes double what a batch may hold again.
+const biteUnit = 32
+
+// biteLocked lets batches be smaller while poison comes: of a hundred groups one is bad
+// nearly always, and all of them would wait until that is shown. One that is suspected
+// halves them, each success lets them grow by a little.
+func (l *lane) biteLocked(suspected *batch) {
+	switch {
+	case suspected != nil:
+		l.bite = max(biteUnit, int32(min(len(suspected.parts), batchGroups))*biteUnit/2)
+	case l.bite == 0:
+	default:
+		if l.bite += l.bite / biteUnit; l.bite > batchGroups*biteUnit {
+			l.bite = 0
+		}
+	}
+}
+
 // tookLocked notes that the destination took something of the lane's.
 func (l *lane) tookLocked() {
 	l.taken++
 	l.misses, l.blamed = 0, false
+	l.biteLocked(nil)
 	l.entry.taken.Add(1)
 }
 
@@ -48,11 +66,21 @@ func (l *lane) firstFailedLocked(b *batch, v *verdict) {
 	}
 }
 
+// risky is how many calls of a lane hang until what hung before is tried again only behind
+// a success: those that are left may all be needed to show that it is to blame, and the
+// lane goes on only below its limit.
+const risky = laneAbandoned - hangsToSplit - 1
+
+// risksLocked says that a try might hang like the last one, without telling anything.
+func (l *lane) risksLocked(d *doubt) bool {
+	return d.hangs > 0 && l.abandoned >= risky && l.taken <= d.hung
+}
+
 // heldBackLocked says that a batch in retry is not tried by its own backoff: a second
 // half waits for the first, and of the feelers that failed one is tried for each try of
 // the batch that failed before them, in turn, when no new one may be.
 func (l *lane) heldBackLocked(b *batch) bool {
-	if l.waitsLocked(b) {
+	if l.waitsLocked(b) || l.risksLocked(&b.doubt) && !l.emptyLocked() && l.mayFormLocked() {
 		return true
 	}
 	if !b.feeler || !l.failing || b.failed != l.taken || l.entry.strict.Load() || !l.hasWholeLocked() {
@@ -92,6 +120,10 @@ func (l *lane) doubtLocked(b *batch, v *verdict) (reason string, news bool) {
 		return ReasonPoison, false
 	}
 	if known && d.suspect() {
+		if d.strikes == 1 && !d.piece {
+			l.biteLocked(b)
+		}
+		b.backoff = nil // others come through: it is not the destination that has to be spared
 		return "", false
 	}
 	l.misses++
@@ -179,47 +211,6 @@ func (l *lane) repeatedLocked(b *batch) {
 	if !l.version.Kind.Atomic {
 		l.entry.repeated.Add(int64(len(b.parts)))
 	}
-}
-
-// knownMost is of how many groups a lane remembers what it thought when it parked them.
-const knownMost = 64
-
-// rememberLocked keeps what is thought of a group that is parked: it comes again as a
-// record of its own.
-func (l *lane) rememberLocked(b *batch) {
-	if len(b.parts) != 1 || b.doubt.failures == 0 && b.doubt.hangs == 0 || !b.parts[0].open() {
-		return
-	}
-	if len(l.known) >= knownMost {
-		for id := range l.known { // any
-			delete(l.known, id)
-			break
-		}
-	}
-	if l.known == nil {
-		l.known = map[protocol.ID]doubt{}
-	}
-	l.known[b.parts[0].id()] = b.doubt
-}
-
-// recallLocked is what was thought of a group when it was parked.
-func (l *lane) recallLocked(p *part) (d doubt, ok bool) {
-	if len(l.known) == 0 {
-		return d, false
-	}
-	d, ok = l.known[p.id()]
-	return d, ok
-}
-
-// blocksWayLocked says that a parked record has failed again and again while other lanes
-// delivered, so that what is parked behind it may have to wait for it: it is put behind
-// them.
-func (l *lane) blocksWayLocked(b *batch) bool {
-	if len(b.parts) != 1 || !b.served() || b.doubt.strays < straysToHalve {
-		return false
-	}
-	b.doubt.strays = 0
-	return true
 }
 
 // hasWholeLocked says that a batch waits that is more than a feeler.

@@ -94,6 +94,7 @@ type lane struct {
 	wakes     clock.Stamp // from its wait, if that is not for IsReady: ten thousand ask every half second
 	misses    int32       // plain failures since a success that were news of the destination
 	serials   uint32      // of halves
+	bite      int32       // groups of a batch at most, in parts of biteUnit; 0: not limited
 	guard     guard
 
 	taken     uint64 // Flush calls that succeeded, in part at least
@@ -308,13 +309,13 @@ func (l *lane) mayFormLocked() bool {
 	if l.entry.strict.Load() {
 		return len(l.retry) == 0
 	}
-	return !l.failing || len(l.retry) == 0 || l.probe && l.unprovenLocked() <= feelers
+	return !l.failing || len(l.retry) == 0 || l.probe && l.feltLocked() < feelers
 }
 
-// unprovenLocked is how many batches have failed since the lane last succeeded.
-func (l *lane) unprovenLocked() (n int) {
+// feltLocked is how many feelers have failed since the lane last succeeded.
+func (l *lane) feltLocked() (n int) {
 	for _, b := range l.retry {
-		if b.failed == l.taken {
+		if b.feeler && b.failed == l.taken {
 			n++
 		}
 	}
@@ -323,6 +324,13 @@ func (l *lane) unprovenLocked() (n int) {
 
 // idleLocked gives the token up when there is nothing to flush.
 func (l *lane) idleLocked(now time.Time) bool {
+	if !l.failing { // often, and there may be hundreds of suspects
+		l.live.dropEnded()
+		l.served.dropEnded()
+		if !l.emptyLocked() || slices.ContainsFunc(l.retry, (*batch).anyOpen) {
+			return false
+		}
+	}
 	l.dropEndedLocked()
 	if !l.emptyLocked() || len(l.retry) > 0 {
 		return false

@@ -108,6 +108,8 @@ func (l *lane) shelveLocked(p *part) {
 func (l *lane) admitLocked(s *strand, first *part, n int, bytes int64) bool {
 	now := first.m.received
 	switch {
+	case s.info.Parked && l.refusesLocked(first):
+		return false
 	case l.park.phase == blocked:
 		return !l.w.urgent.Load() && !(s.info.Parked && l.park.yields(now)) && l.emptyLocked() && len(l.retry) == 0 && len(l.flights) == 0 && l.park.taste(now)
 	case s.info.Parked || l.park.cap == 0:

@@ -190,6 +190,9 @@ func (l *debtor) feels(o *owed) bool {
 // again owes what is left of a batch for another try after its own backoff.
 func (d *debts) again(l *debtor, rest []string, o *owed) {
 	now, b := time.Now(), o.backs
+	if l.taken > o.after { // others came through: it begins anew
+		b.least = 0
+	}
 	from, until := now.Add(backoffOf(b.least)/2), now.Add(backoffOf(b.most)*3/2)
 	l.owes = append(l.owes, &owed{rest, o.tries, backs{b.least + 1, b.most + 1}, from, until, l.feels(o), l.taken})
 }

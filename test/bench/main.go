@@ -99,5 +99,6 @@ func natsSuite(short bool) ([]benchCase, func(), error) {
 	}
 	cases = append(cases, fanoutCases(srv, short)...)
 	cases = append(cases, commitCases(srv, short)...)
+	cases = append(cases, poisonCases(srv, short)...)
 	return cases, srv.stop, nil
 }

@@ -42,6 +42,8 @@ func runRole(name string) error {
 		return measure(runLoop)
 	case "worker-two":
 		return measure(runWorkerTwo)
+	case "poison":
+		return runPoison()
 	case "commit":
 		return runCommit()
 	case "memory":
