@@ -178,9 +178,15 @@ func TestATornLetterIsNone(t *testing.T) {
 	if got := s.names(); got != "a !" {
 		t.Errorf("with zeros within, as if it had been confirmed: %s", got)
 	}
-	s.write(append(slices.Clone(s.whole[:s.begins[1]]), s.whole[s.begins[1]+5:]...))
+	long := slices.Clone(s.whole)
+	long[s.begins[1]+2] = 0xff // of its length, which goes beyond the end now
+	s.write(long)
 	if got := s.names(); got != "a !" {
-		t.Errorf("a letter is cut before the mark: %s", got)
+		t.Errorf("a letter that seems cut off by the mark: %s", got)
+	}
+	s.write(long[:len(long)-12])
+	if got := s.names(); got != "a" {
+		t.Errorf("the same without a mark: %s", got)
 	}
 }
 
