@@ -62,7 +62,7 @@ func ParseOrigin(s string) (Origin, bool) {
 // message.
 type OriginSeed struct{ prefix []byte }
 
-// NewOriginSeed takes the source id (the Kafka cluster id, or the JetStream
+// NewOriginSeed takes the source id (the Kafka cluster's and the topic's id, or the JetStream
 // stream's name and creation time, so that a recreated stream gives new ids) and
 // the stream or topic.
 func NewOriginSeed(sourceID, topic string) OriginSeed {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/queue/kafka/group"
+	"github.com/flushline/flushline/queue/kafka/wire"
 )
 
 // lease serves one lease until it ends. A topic that is made anew meanwhile ends
@@ -141,16 +142,17 @@ func (s *Source) newStrand(l *group.Lease, w wanted, incarnation int, lose func(
 	if id := s.atlas.id(at.Topic); id != w.former {
 		st.id = id
 	}
+	if st.id != (topicID{}) || w.former == (topicID{}) {
+		st.seed = wire.Seed(s.cluster, at.Topic, st.id)
+	} else {
+		st.unsure = time.Now() // not read before its new id is known, from which ids derive
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.passed[at] == nil {
 		s.passed[at] = new(passed)
 	}
-	if s.seeds[at.Topic] == nil {
-		seed := queue.NewOriginSeed(s.cluster, at.Topic)
-		s.seeds[at.Topic] = &seed
-	}
-	st.passed, st.seed = s.passed[at], s.seeds[at.Topic]
+	st.passed = s.passed[at]
 	return st
 }
 
@@ -160,6 +162,9 @@ func (s *Source) enter(st *strand) {
 	s.strands[st.TopicPartition] = st
 	s.vacant = time.Time{}
 	s.mu.Unlock()
+	if st.seed == nil {
+		s.kick()
+	}
 	s.route(st)
 	level := zap.InfoLevel
 	if s.role.companion {

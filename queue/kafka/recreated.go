@@ -28,6 +28,10 @@ func (s *strand) identify(id topicID, asked time.Time) {
 	case other:
 	case was == none:
 		s.id = id
+		if s.seed == nil && id != none {
+			s.seed, s.unsure = wire.Seed(s.src.cluster, s.Topic, id), time.Time{}
+			s.pokeLeader()
+		}
 	case !s.unsure.IsZero() && !s.unsure.After(asked):
 		s.unsure = time.Time{}
 		s.pokeLeader()

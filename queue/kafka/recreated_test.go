@@ -66,6 +66,29 @@ func TestStrandAfterAnotherTopic(t *testing.T) {
 		if next.id != (topicID{test.want}) {
 			t.Errorf("after topic %d the strand of topic %d has id %v, want %d", test.former, test.known, next.id, test.want)
 		}
+		if (next.seed == nil) != next.barredLocked() || (next.seed == nil) != (test.want == 0) {
+			t.Errorf("after topic %d: barred %v, seed %v", test.former, next.barredLocked(), next.seed)
+		}
+		if next.seed != nil {
+			continue
+		}
+		if next.identify(topicID{9}, time.Now()); next.seed == nil || next.barredLocked() {
+			t.Errorf("after topic %d, with an id that is known, it is not read", test.former)
+		}
+	}
+}
+
+// Other data at an old position is not taken for old, also if its producer set the time
+// that the old one had.
+func TestOriginsOfATopicMadeAnew(t *testing.T) {
+	t.Parallel()
+	seen := map[queue.Origin]topicID{}
+	for _, id := range []topicID{{}, {7}, {8}} {
+		origin := wire.Seed("cluster", "logs", id).At(0, 5, time.Unix(1, 0))
+		if other, twice := seen[origin]; twice {
+			t.Errorf("topics %v and %v give the same id to their messages", other, id)
+		}
+		seen[origin] = id
 	}
 }
 

@@ -99,7 +99,6 @@ type Source struct {
 	strands map[wire.TopicPartition]*strand
 	cursors map[*cursor]*strand // of strands that have not made their last commit
 	passed  map[wire.TopicPartition]*passed
-	seeds   map[string]*queue.OriginSeed
 	vacant  time.Time // since when there is no strand; zero while there is one
 }
 
@@ -135,7 +134,6 @@ func newSource(cfg *Config, opt Options, client *wire.Client) *Source {
 		strands: map[wire.TopicPartition]*strand{},
 		cursors: map[*cursor]*strand{},
 		passed:  map[wire.TopicPartition]*passed{},
-		seeds:   map[string]*queue.OriginSeed{},
 	}
 }
 

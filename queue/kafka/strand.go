@@ -23,7 +23,7 @@ type strand struct {
 	lease    *group.Lease
 	doubtful func() bool // of the lease: it may be another member's by now
 	info     queue.Info
-	seed     *queue.OriginSeed
+	seed     *queue.OriginSeed // nil, guarded by mu: the topic's id is not known yet, and it is not read
 	host     queue.Host
 	give     func(int64)
 	log      *zap.Logger

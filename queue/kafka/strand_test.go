@@ -43,7 +43,7 @@ func newStand(t *testing.T) *stand {
 	b := &stand{T: t}
 	src := &Source{
 		cfg: &cfg, log: zap.NewNop(), host: b, atlas: newAtlas([]string{"logs"}, nil, isCompanion),
-		kicked: make(chan struct{}, 1), storing: make(chan struct{}, 1), passed: map[wire.TopicPartition]*passed{}, seeds: map[string]*queue.OriginSeed{},
+		kicked: make(chan struct{}, 1), storing: make(chan struct{}, 1), passed: map[wire.TopicPartition]*passed{},
 		cursors: map[*cursor]*strand{}, strands: map[wire.TopicPartition]*strand{},
 	}
 	src.opt.defaults()

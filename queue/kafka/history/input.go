@@ -2,15 +2,14 @@ package history
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
-	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/queue/job"
 	"github.com/flushline/flushline/queue/kafka"
 	"github.com/flushline/flushline/queue/kafka/leaders"
@@ -35,9 +34,6 @@ type Input struct {
 	max           int64
 	tail          time.Duration // how long a log may end within a range before that is a loss
 	log           *zap.Logger
-
-	mu    sync.Mutex
-	seeds map[string]*queue.OriginSeed
 }
 
 var _ job.Input = (*Input)(nil)
@@ -55,7 +51,6 @@ func New(client *wire.Client, cfg *kafka.Config, opt Options) *Input {
 		client: client, book: leaders.NewBook(client),
 		readCommitted: cfg.Isolation == kafka.ReadCommitted, rack: cfg.Rack,
 		max: opt.MaxDecompressed, tail: tailPatience, log: opt.Log,
-		seeds: map[string]*queue.OriginSeed{},
 	}
 }
 
@@ -77,20 +72,14 @@ func (in *Input) Open(ctx context.Context, s *job.Slice, at int64) (job.Reader, 
 	if err := r.confirm(ctx); err != nil {
 		return nil, marked(err)
 	}
-	r.seed = in.seed(place.Topic)
-	return r, nil
-}
-
-// seed is what the origins of a topic's messages derive from, as in a live source:
-// a message that is replayed has the ids that it had.
-func (in *Input) seed(topic string) *queue.OriginSeed {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if in.seeds[topic] == nil {
-		seed := queue.NewOriginSeed(in.book.Cluster(), topic)
-		in.seeds[topic] = &seed
+	var id [16]byte // the stamp is the topic's; a replayed message has the ids that it had in the live source
+	if s.Stamp != "" {
+		if n, err := hex.Decode(id[:], []byte(s.Stamp[:min(len(s.Stamp), 2*len(id))])); err != nil || n != len(id) || len(s.Stamp) != 2*len(id) {
+			return nil, job.Unreadable(fmt.Errorf("couldn't read %s: %q is no topic id", s.Name, s.Stamp))
+		}
 	}
-	return in.seeds[topic]
+	r.seed = wire.Seed(in.book.Cluster(), place.Topic, id)
+	return r, nil
 }
 
 // parsePlace reads the name of a slice: logs[3].

@@ -2,6 +2,7 @@ package history_test
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/queue/job"
 	"github.com/flushline/flushline/queue/kafka"
+	"github.com/flushline/flushline/queue/kafka/wire"
 	"github.com/flushline/flushline/test/kafkabroker"
 )
 
@@ -256,9 +258,14 @@ func TestOriginsAreThoseOfTheLiveSource(t *testing.T) {
 	moved.Headers = []kgo.RecordHeader{{Key: queue.HeaderOrigin, Value: []byte(brought.String())}, {Key: "a", Value: []byte("b")}}
 	w.cluster.Produce(t, w.record(0, 0), w.record(0, 1), moved, w.record(0, 3))
 
-	seed := queue.NewOriginSeed(w.cluster.ID(), w.topic)
+	slice := w.plan("earliest", "end")[0]
+	var id [16]byte
+	if _, err := hex.Decode(id[:], []byte(slice.Stamp)); err != nil || id == [16]byte{} {
+		t.Fatalf("the topic has the id %q: %v", slice.Stamp, err)
+	}
+	seed := wire.Seed(w.cluster.ID(), w.topic, id)
 	want := []queue.Origin{seed.At(0, 0, second(0)), seed.At(0, 1, second(1)), brought, seed.At(0, 3, second(3))}
-	if g := w.read(w.input(), w.plan("earliest", "end")[0], 0, 1<<20); !slices.Equal(g.origins, want) {
+	if g := w.read(w.input(), slice, 0, 1<<20); !slices.Equal(g.origins, want) {
 		t.Errorf("origins are %v, want %v", g.origins, want)
 	}
 }
