@@ -19,7 +19,7 @@ var codecs = map[string]kgo.CompressionCodec{
 
 // collect CODEC TOPIC FILE [HEADER=VALUE...]: puts a file of the golden bytes of
 // collectors (or, if there is none of that name, of the story) on a topic as one
-// record, in a batch that is compressed so.
+// record, in a batch that is compressed so. time=RFC3339 is the record's timestamp.
 func collect(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 {
 		ts.Fatalf("usage: collect CODEC TOPIC FILE [HEADER=VALUE...]")
@@ -32,6 +32,11 @@ func collect(ts *testscript.TestScript, neg bool, args []string) {
 	r := &kgo.Record{Topic: args[1], Value: value}
 	for _, h := range args[3:] {
 		key, text, _ := strings.Cut(h, "=")
+		if key == "time" {
+			r.Timestamp, err = time.Parse(time.RFC3339, text)
+			ts.Check(err)
+			continue
+		}
 		r.Headers = append(r.Headers, kgo.RecordHeader{Key: key, Value: []byte(text)})
 	}
 	cl, err := kgo.NewClient(kgo.SeedBrokers(ts.Getenv("KAFKA")), kgo.ProducerBatchCompression(codecs[args[0]]))
