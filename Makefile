@@ -74,9 +74,10 @@ demo: build ## Run the main job for ten seconds on a queue of its own
 kafka: ## Fetch the Apache Kafka that tests run against, and say which it is
 	@go run ./test/kafkabroker/jars
 
+# Half of the time of these tests is waiting for brokers, so three packages run at a time.
 .PHONY: test
 test: kafka $(if $(CI),$(GOTESTSUM)) ## Run the tests of all packages with the race detector (below ten minutes on two cores)
-	$(GO_TEST) -race -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) $$(go list ./... | grep -vE '/test/(e2e|isolation)')
+	$(GO_TEST) -race -p 3 -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) $$(go list ./... | grep -vE '/test/(e2e|isolation)')
 
 # Many of these tests compare rates and hold deadlines: nothing runs beside them. Those
 # that wait for a broker's patience run side by side, after the others.
