@@ -43,7 +43,7 @@ const (
 var one, five = []int{0}, []int{0, 1, 2, 3, 4}
 
 func testOutage(t *testing.T, q queued) {
-	record := proof.Begin("isolation-"+q.name(), "A destination that is dead or slow costs its own lane and no other; what is parked comes back beside live traffic, and nothing is lost.", command)
+	record := proof.Begin(size("isolation-", "isolation-long-")+q.name(), "A destination that is dead or slow costs its own lane and no other; what is parked comes back beside live traffic, and nothing is lost.", command)
 	var routes strings.Builder
 	for i := range lanes {
 		fmt.Fprintf(&routes, "\n  - {name: r%d, match: {logstore: %s}, when_blocked: park, flushers: [{name: f, type: switched}]}", i, storeName(i))

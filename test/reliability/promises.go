@@ -47,7 +47,7 @@ var promises = []promise{
 	{
 		"one dead destination costs only itself", "A destination that takes nothing costs its own lanes only: with `when_blocked: park` for as long as it lasts, and what is for it is delivered when it is back, whatever happens to workers, brokers and companions meanwhile.",
 		[]string{
-			"parking", "crash", "isolation-nats", "isolation-kafka",
+			"parking", "crash", "isolation-long-nats", "isolation-long-kafka", "isolation-nats", "isolation-kafka",
 			"isolation-cost-nats", "isolation-cost-kafka", "isolation-lanes-nats", "isolation-lanes-kafka",
 		},
 		[]string{"test/e2e.TestParking"},
