@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	kafkago "github.com/segmentio/kafka-go"
@@ -78,26 +77,12 @@ func Allowing(cfg *Config, err error, operations, topic string) error {
 // LetterSources are the source topics of cfg that have, or may have, dead letters: those
 // that it names; of a pattern all whose dead letter topic exists, even if they are gone.
 func LetterSources(ctx context.Context, client *wire.Client, cfg *Config) ([]string, error) {
-	if cfg.TopicsRegex == "" {
-		return cfg.Topics, nil
-	}
-	pattern, err := cfg.pattern()
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, setupPatience)
-	defer cancel()
-	cluster, err := client.Metadata(ctx, nil)
+	names, err := matching(ctx, client, cfg, func(name string, t wire.Topic, fits func(string) bool) (string, bool) {
+		topic, ok := strings.CutSuffix(name, "."+cfg.Group+".dlq")
+		return topic, ok && !isCompanion(topic) && fits(topic)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("couldn't ask which dead letter topics there are: %w", advised(err))
 	}
-	var names []string
-	for name := range cluster.Topics {
-		topic, ok := strings.CutSuffix(name, "."+cfg.Group+".dlq")
-		if ok && !isCompanion(topic) && pattern.MatchString(topic) {
-			names = append(names, topic)
-		}
-	}
-	slices.Sort(names)
 	return names, nil
 }

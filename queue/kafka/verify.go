@@ -51,6 +51,18 @@ func Verify(ctx context.Context, client *wire.Client, cfg *Config, maxMessage in
 
 // SourceTopics are the topics that cfg names, or those that match its pattern now.
 func SourceTopics(ctx context.Context, client *wire.Client, cfg *Config) ([]string, error) {
+	names, err := matching(ctx, client, cfg, func(name string, t wire.Topic, fits func(string) bool) (string, bool) {
+		return name, !t.Internal && !isCompanion(name) && fits(name)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("couldn't ask which topics match topics_regex: %w", err)
+	}
+	return names, nil
+}
+
+// matching are the topics that cfg names; of a pattern what pick makes of those that there
+// are, in order.
+func matching(ctx context.Context, client *wire.Client, cfg *Config, pick func(name string, t wire.Topic, fits func(string) bool) (string, bool)) ([]string, error) {
 	if cfg.TopicsRegex == "" {
 		return cfg.Topics, nil
 	}
@@ -62,12 +74,12 @@ func SourceTopics(ctx context.Context, client *wire.Client, cfg *Config) ([]stri
 	defer cancel()
 	cluster, err := client.Metadata(ctx, nil)
 	if err != nil {
-		return nil, fmt.Errorf("couldn't ask which topics match topics_regex: %w", err)
+		return nil, err
 	}
 	var names []string
 	for name, t := range cluster.Topics {
-		if !t.Internal && !isCompanion(name) && pattern.MatchString(name) {
-			names = append(names, name)
+		if topic, ok := pick(name, t, pattern.MatchString); ok {
+			names = append(names, topic)
 		}
 	}
 	slices.Sort(names)
