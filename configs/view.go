@@ -52,6 +52,9 @@ func (v *view) hide(root *option.Node, secrets []*option.Node) {
 }
 
 func (v *view) hideNamed(n *option.Node) {
+	if n.Kind == option.Broken { // what is below it was not read: it is shown like a file that cannot be parsed
+		v.syntax = true
+	}
 	for l := n.Pos.Line; l <= n.LastLine; l++ {
 		v.loose[l] = true
 	}
