@@ -88,6 +88,9 @@ func (x *chunked) produce(t *testing.T) {
 func (x *chunked) meets(t *testing.T, args ...string) {
 	t.Helper()
 	cmd := x.command(t, args...)
+	if x.Point == failpoint.BatchStored { // the others come meanwhile, and are put together
+		cmd.Env = append(cmd.Env, cmd.Env[len(cmd.Env)-2]+fmt.Sprintf(",%s:1:sleep(3s)", failpoint.LetterPut))
+	}
 	p, out := child.Start(t, "first", cmd)
 	go func() { _, _ = io.Copy(io.Discard, out) }()
 	first := &process{p, "first", cmd}

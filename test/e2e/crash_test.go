@@ -237,7 +237,7 @@ func (m *crashMatrix) cells(t *testing.T, queue string, p crashPoint, run func(*
 				if t.Skipped() { // there is no such broker
 					return
 				}
-				c.row.Fired = strings.Count(c.noted(), "fired ")
+				c.row.Fired = c.times()
 				c.row.Failed = t.Failed()
 				m.add(c.row)
 			}()
@@ -282,6 +282,9 @@ func (c *crashCell) noted() string {
 func (c *crashCell) fired(t *testing.T, times int) {
 	t.Helper()
 	eventually(t, time.Minute, fmt.Sprintf("%s fires, time %d", c.Point, times), func() bool {
-		return strings.Count(c.noted(), "fired ") >= times
+		return c.times() >= times
 	})
 }
+
+// times is how often the action was taken.
+func (c *crashCell) times() int { return strings.Count(c.noted(), "fired "+string(c.Point)+" ") }
