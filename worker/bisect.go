@@ -104,9 +104,12 @@ func (l *lane) doubtLocked(b *batch, v *verdict) (reason string, news bool) {
 	b.why = v.text
 	switch {
 	case v.hung:
+		if d.hangs == 0 {
+			l.entry.hung.Add(1)
+		}
 		hangs := d.abandoned(len(b.parts), l.taken)
 		d.otherwise(w)
-		if hangs {
+		if hangs && l.entry.seldomHangs() {
 			return ReasonHangs, false
 		}
 		return "", !d.suspect()

@@ -47,3 +47,11 @@ func (r *reliability) strikes(own int64) int {
 	}
 	return max(strikesToHalve, int(math.Ceil(math.Log(chance)/math.Log(p)))-1)
 }
+
+// seldomHangs says that three calls of one group that hang are no chance: of all batches
+// of the entry, that one left out, next to none does.
+func (e *entry) seldomHangs() bool {
+	others := float64(e.hung.Load() - 1)
+	p := others / (others + float64(e.taken.Load()) + firstsFree)
+	return others <= 0 || math.Pow(p, hangsToSplit+1) < chance
+}

@@ -142,6 +142,7 @@ type entry struct {
 	errors    [errorClasses]atomic.Int64
 	taken     atomic.Uint64 // Flush calls that succeeded, in part at least
 	firsts    reliability
+	hung      atomic.Int64 // batches that were abandoned for the first time
 	repeated  atomic.Int64 // groups of batches that were cut
 	seconds   *histogram
 

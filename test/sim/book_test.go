@@ -16,7 +16,7 @@ import (
 // book knows of every message how far it is: the world writes down what it sees, from
 // any goroutine, and what must not be is a violation at once.
 type book struct {
-	poisoned func(entry, group string) bool // whether a destination refuses a group for good
+	doomed func(entry, group, reason string) bool // whether a destination has to do with it that a group is a dead letter
 
 	mu       sync.Mutex
 	messages map[int]*page
@@ -38,8 +38,8 @@ type page struct {
 // unrouted is the entry of what no entry takes.
 const unrouted = ""
 
-func newBook(poisoned func(entry, group string) bool) *book {
-	return &book{poisoned: poisoned, messages: map[int]*page{}, places: map[string]*page{}}
+func newBook(doomed func(entry, group, reason string) bool) *book {
+	return &book{doomed: doomed, messages: map[int]*page{}, places: map[string]*page{}}
 }
 
 func (b *book) violate(format string, args ...any) {
@@ -149,8 +149,8 @@ func (b *book) buried(deployment string, m *queue.Message) {
 	switch {
 	case !bytes.Equal(p.groups[id], m.Value):
 		b.violateLocked("corrupt: the dead letter of group %q to %s is not what was published", id, entry)
-	case !b.poisoned(entry, id):
-		b.violateLocked("group %s became a dead letter of %s (%s), which never refused it for good", id, entry, reason)
+	case !b.doomed(entry, id, reason):
+		b.violateLocked("group %s became a dead letter of %s (%s), which neither refused it for good nor hung so often", id, entry, reason)
 	}
 	p.kept[entry+" "+id]++
 }

@@ -46,11 +46,12 @@ type destination struct {
 
 	mu    sync.Mutex
 	tries map[string]int
+	deaf  map[string]int // calls that did not return in time, by the groups they had
 }
 
 func newDestination(w *world, d *dice, entry string) *destination {
 	t := &destination{
-		w: w, entry: entry, tries: map[string]int{},
+		w: w, entry: entry, tries: map[string]int{}, deaf: map[string]int{},
 		ill: d.between(3, 14), poison: pick(d, 12, 40, 1<<30), flaky: d.between(3, 12), slowest: pick(d, 50*time.Millisecond, 800*time.Millisecond, 3*time.Second),
 		noRetain: d.one(3), raw: d.one(4), plain: d.one(4), atATime: pick(d, 1, 1, 3),
 		batch:   worker.Batch{Groups: pick(d, 0, 1, 3, 20), Wait: pick(d, 0, 0, 300*time.Millisecond, 2*time.Second)},
@@ -66,6 +67,24 @@ func newDestination(w *world, d *dice, entry string) *destination {
 		t.poison = min(t.poison, 12)
 	}
 	return t
+}
+
+// hangs notes a call that does not return in time.
+func (t *destination) hangs(groups []*protocol.LogGroup) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, g := range groups {
+		t.deaf[groupID(g)]++
+	}
+}
+
+// dooms says whether a group may become a dead letter: what is refused for good, and what
+// hung three times, by chance or not.
+func (t *destination) dooms(group, reason string) bool {
+	t.mu.Lock()
+	deaf := t.deaf[group]
+	t.mu.Unlock()
+	return t.poisoned(group) || reason == worker.ReasonHangs && deaf >= 3
 }
 
 // poisoned is a property of the group: refused now, refused always.
@@ -134,6 +153,7 @@ func (t *destination) flush(ctx context.Context, p *pod, call *checker.Call) err
 	d := t.turn("flush", groupID(groups[0]))
 	if t.silent.Load() {
 		t.w.saw("destination-silent")
+		t.hangs(groups)
 		<-ctx.Done()
 		return ctx.Err()
 	}
@@ -213,10 +233,12 @@ func (t *destination) trouble(ctx context.Context, d *dice, p *pod, groups []*pr
 		return flushers.Misconfigured(errDown)
 	case "panic":
 		panic("sim: panic in Flush")
-	case "hang":
+	case "hang": // a plain flusher has no context that would end it in time
+		t.hangs(groups)
 		<-ctx.Done()
 		return ctx.Err()
 	case "deaf": // to its context; it stores nothing
+		t.hangs(groups)
 		time.Sleep(d.within(t.timeout, 4*t.timeout))
 	}
 	return errDown

@@ -96,7 +96,7 @@ func newWorld(t *testing.T, h half, seed uint64) *world {
 		T: t, seed: seed, half: h, mood: moodOf(h, seed), lasts: d.within(20*time.Second, 90*time.Second),
 		destinations: map[string]*destination{}, seen: map[string]int{},
 	}
-	w.book = newBook(func(entry, group string) bool { return w.destinations[entry].poisoned(group) })
+	w.book = newBook(func(entry, group, reason string) bool { return w.destinations[entry].dooms(group, reason) })
 	for _, name := range append([]string{extraEntry}, entries...) {
 		w.destinations[name] = newDestination(w, d, name)
 	}
