@@ -130,7 +130,7 @@ func (t *exportTarget) abandon() {
 		_ = t.file.Close() // it is removed
 	}
 	if t.tmp != "" {
-		_ = os.RemoveAll(t.tmp)
+		_ = os.RemoveAll(t.tmp) // the error that made us give up is told; what stays has a name of its own
 	}
 }
 

@@ -62,7 +62,7 @@ func (f *letterFilter) flags(c *cobra.Command) {
 	fs.Var(&f.since, "since", "only letters stored at this `TIME` or later: RFC 3339, today, or how long ago (30m)")
 	fs.Var(&f.until, "until", "only letters stored before this `TIME`")
 	fs.IntVar(&f.max, "max", 0, "at most `N` letters, the oldest first (0: all)")
-	_ = c.RegisterFlagCompletionFunc("reason", cobra.FixedCompletions(letterReasons, cobra.ShellCompDirectiveNoFileComp))
+	_ = c.RegisterFlagCompletionFunc("reason", cobra.FixedCompletions(letterReasons, cobra.ShellCompDirectiveNoFileComp)) // fails only for a flag that is not there
 }
 
 // damagedFlag is for commands that have to do with letters that cannot be read.
