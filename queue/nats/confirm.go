@@ -151,8 +151,10 @@ func (s *strand) tidy(now time.Time) {
 	s.book.mu.Lock()
 	defer s.book.mu.Unlock()
 	s.book.sweep(s.safe.Load(), now)
+	// A redelivery may lie in the buffer for as long as the worker has no room.
+	looked := s.behind.move(now, s.delivered.Load(), s.accepted.Load())
 	if now.After(remember) {
-		s.book.ended.forget(now.Add(-rememberFor * s.numbers.Load().ackWait))
+		s.book.ended.forget(looked.Add(-rememberFor * s.numbers.Load().ackWait))
 	}
 }
 

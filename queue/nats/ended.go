@@ -15,6 +15,24 @@ import (
 // It costs about one byte a sequence: blocks of the gaps between them.
 type ended struct{ blocks []endedBlock }
 
+// horizon is the time up to which everything that arrived has been looked at.
+type horizon struct {
+	at, next time.Time
+	arrived  int64 // until next
+}
+
+// move says how far it is, given how many messages arrived so far and how many of
+// those were looked at, in their order.
+func (h *horizon) move(now time.Time, arrived, looked int64) time.Time {
+	if looked >= h.arrived {
+		h.at, h.next, h.arrived = h.next, now, arrived
+	}
+	if looked >= h.arrived {
+		h.at = now
+	}
+	return h.at
+}
+
 type endedBlock struct {
 	first, last uint64
 	n           int

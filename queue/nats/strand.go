@@ -64,6 +64,7 @@ type strand struct {
 	confirmed  atomic.Int64 // the connection on which the incarnation was confirmed; 0: none
 	heard      atomic.Int64 // messages, statuses and heartbeats received
 	delivered  atomic.Int64 // messages received
+	accepted   atomic.Int64 // of those, the ones that Fetch looked at
 	redeliverd atomic.Int64
 	gaveUp     atomic.Int64 // advisories of exceeded delivery limits
 	terminated atomic.Int64 // advisories of messages that ended unacknowledged
@@ -71,6 +72,7 @@ type strand struct {
 	share      atomic.Int64 // window, or this pod's part of the server's limit
 	numbers    atomic.Pointer[numbers]
 	turn       chan struct{} // held by whoever confirms or repeats acknowledgements
+	behind     horizon       // guarded by book.mu
 
 	// Only Fetch.
 	slab  []record
@@ -274,6 +276,7 @@ func (s *strand) accept(batch []*nats.Msg, since time.Time) (out []*queue.Delive
 		out = append(out, &r.Delivery)
 		bytes += cost
 	}
+	s.accepted.Add(int64(len(batch)))
 	clear(batch)
 	if s.unsettled.Add(int64(len(out))) == int64(len(out)) {
 		poke(s.stir)

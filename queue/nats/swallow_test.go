@@ -38,6 +38,7 @@ func message(attempt, seq int, stored int64) *nats.Msg {
 // take accepts a message that was charged for on arrival.
 func (s *strand) take(ms ...*nats.Msg) []*queue.Delivery {
 	for _, m := range ms {
+		s.delivered.Add(1)
 		s.host.Charge(int64(m.Size()) + overhead)
 	}
 	ds, _ := s.accept(ms, time.Now())
@@ -110,6 +111,35 @@ func TestAnotherMessageAtAKnownSequenceEndsTheStrand(t *testing.T) {
 			t.Errorf("another message: %d deliveries, lost %q", len(ds), *lost)
 		}
 	})
+}
+
+// A redelivery may wait in the buffer until the worker has room, for longer than ended
+// sequences are remembered otherwise.
+func TestARedeliveryThatWaitedInTheBufferIsKnown(t *testing.T) {
+	t.Parallel()
+	s, _ := offline()
+	for _, d := range s.take(message(1, 7, 100)) {
+		d.Ack()
+		d.Free()
+	}
+	s.safe.Store(2)
+	now := time.Now()
+	s.tidy(now)
+	s.receive(message(2, 7, 100))
+	for range 10 {
+		now = now.Add(time.Minute)
+		s.tidy(now)
+	}
+	if ds, _ := s.accept(s.collect(queue.Room{Messages: 1, Bytes: 1 << 20})); len(ds) != 0 {
+		t.Fatal("a message that was acknowledged was handed out again")
+	}
+	for range 4 {
+		now = now.Add(time.Minute)
+		s.tidy(now)
+	}
+	if n := len(s.book.ended.blocks); n != 0 {
+		t.Errorf("%d blocks of ended sequences are kept for ever", n)
+	}
 }
 
 // What other pods held first comes out of order and is kept apart.

@@ -85,8 +85,12 @@ func (h *natsHalf) snapped(c *wire, f *fault) {
 func (h *natsHalf) swallow(d *door, f *fault) {
 	conns := d.open()
 	for _, c := range conns {
-		c.deafServer.Store(f.kind == natsDeafServer || f.kind == natsHole)
-		c.deafClient.Store(f.kind == natsDeafWorker || f.kind == natsHole)
+		if f.kind != natsDeafWorker {
+			c.deafServer.Store(true)
+		}
+		if f.kind != natsDeafServer {
+			c.deafClient.Store(true)
+		}
 	}
 	time.Sleep(f.lasts)
 	for _, c := range conns {
