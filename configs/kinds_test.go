@@ -56,6 +56,11 @@ type diskFlusher struct {
 
 func (d *diskFlusher) Place() (string, string) { return d.Path, d.Format }
 
+func (d *diskFlusher) Declare(k *flushers.Kind) {
+	k.Raw = d.Format == "loggroup"
+	k.Summary = "" // not its to say
+}
+
 func testKinds(t testing.TB) *flushers.Registry {
 	t.Helper()
 	r, err := flushers.NewRegistry(
@@ -72,4 +77,18 @@ func testKinds(t testing.TB) *flushers.Registry {
 		t.Fatal(err)
 	}
 	return r
+}
+
+func TestOptionsChangeWhatTheKindDeclares(t *testing.T) {
+	t.Parallel()
+	for format, raw := range map[string]bool{"json": false, "loggroup": true} {
+		c := loadText(t, `
+source: {nats: {url: "nats://127.0.0.1:4222", stream: LOGS, durable: d, subjects: [logs.>]}}
+routes: [{name: a, flushers: [{type: file, path: p, format: `+format+`}]}]
+`)
+		k := c.Worker().Routes[0].Flushers[0].Kind
+		if k.Raw != raw || k.Summary != "Writes." {
+			t.Errorf("%s: raw %v, summary %q", format, k.Raw, k.Summary)
+		}
+	}
 }

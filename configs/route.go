@@ -144,6 +144,9 @@ func (l *loader) entry(n *option.Node, route string, index int) *Entry {
 		AllowEnqueued: b.AllowEnqueued, digest: digest(n), options: n, pos: n.Pos, path: path,
 		flushTimeoutAt: given(n, "flush_timeout"), batchWaitAt: given(n, "batch.wait"),
 	}
+	if ok {
+		e.Kind = kind.As(flusher)
+	}
 	if p, can := flusher.(flushers.Placed); can && ok {
 		e.place.path, e.place.format = p.Place()
 	}

@@ -44,6 +44,7 @@ func newBench(t *testing.T, kind flushers.Kind, h *Harness) *bench {
 		key:  protocol.Key{Project: "suite", Logstore: "conformance", Config: "c1"},
 		logs: map[string]*protocol.Log{}, of: map[string]*protocol.LogGroup{},
 	}
+	b.kind = as(kind, b.options(nil))
 	if b.to.Stored == nil {
 		t.Fatal("Target.Stored is missing: nothing can be proven without a look at what is stored")
 	}

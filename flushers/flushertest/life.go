@@ -53,15 +53,24 @@ func (b *bench) beginIn(p *Process, key protocol.Key) *life {
 	return l
 }
 
+// as is the kind as options make it; those that are wrong are told by newLife.
+func as(kind flushers.Kind, options *option.Node) flushers.Kind {
+	f := kind.New()
+	option.Decode(options, f)
+	return kind.As(f)
+}
+
 // newLife decodes the options as the program does.
 func newLife(tb testing.TB, kind *flushers.Kind, options *option.Node, key protocol.Key) (*life, error) {
-	l := &life{tb: tb, kind: kind, key: key, f: kind.New(), label: newMaker().run}
+	l := &life{tb: tb, key: key, f: kind.New(), label: newMaker().run}
 	l.batcher, _ = l.f.(flushers.BatchFlusher)
 	for _, p := range option.Decode(options, l.f) {
 		if !p.Warning {
 			return nil, fmt.Errorf("Target.Options are refused: %s: %s", p.Path, p.Text())
 		}
 	}
+	declared := kind.As(l.f)
+	l.kind = &declared
 	l.runtime, l.cancel = context.WithCancel(context.Background())
 	return l, nil
 }

@@ -40,6 +40,17 @@ func TestAKindThatTakesBytesPasses(t *testing.T) {
 	flushertest.Run(t, k, flushertest.Harness{Start: start(nil)})
 }
 
+// What options make of a kind is what it is held to.
+func TestAKindWhoseOptionsDeclarePasses(t *testing.T) {
+	t.Parallel()
+	k := kindOf(func() flushers.Flusher { return &declaresBytes{} })
+	flushertest.Run(t, k, flushertest.Harness{Start: start(nil)})
+}
+
+type declaresBytes struct{ bytesOnly }
+
+func (f *declaresBytes) Declare(k *flushers.Kind) { k.Raw = true }
+
 func TestAKindThatEnqueuesPasses(t *testing.T) {
 	t.Parallel()
 	k := bend(func(f *bent) { f.flush, f.stop = enqueueForStop, postAtStop })

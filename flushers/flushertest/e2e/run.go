@@ -14,6 +14,7 @@ import (
 	"github.com/flushline/flushline/flushers/flushertest"
 	"github.com/flushline/flushline/internal/ledger"
 	"github.com/flushline/flushline/internal/seed"
+	"github.com/flushline/flushline/option"
 )
 
 // Run publishes, kills workers, and judges what the destination of h stored. A
@@ -84,6 +85,9 @@ func newRun(t testing.TB, kind flushers.Kind, h flushertest.Harness) *run {
 		t.Fatalf("the kind %s says Enqueued: it promises nothing that a kill could break", kind.Name)
 	}
 	r := &run{TB: t, kind: kind, rng: seed.New(t), dir: t.TempDir(), to: h.Start(t)}
+	f := kind.New()
+	option.Decode(option.FromAny(r.to.Options), f)
+	r.kind = kind.As(f)
 	if r.to.Stored == nil {
 		t.Fatal("Target.Stored is missing: there is no verdict without a look at what is stored")
 	}

@@ -36,6 +36,7 @@ var (
 	_ flushers.Hinter       = (*watched)(nil)
 	_ flushers.Placed       = (*watched)(nil)
 	_ flushers.Located      = (*watched)(nil)
+	_ flushers.Declares     = (*watched)(nil)
 	_ option.Validator      = (*watched)(nil)
 )
 
@@ -99,6 +100,13 @@ func (w *watched) Locate(project, logstore, config string) string {
 		return f.Locate(project, logstore, config)
 	}
 	return w.Description()
+}
+
+// Declare is the flusher's, or nothing else than the kind says.
+func (w *watched) Declare(k *flushers.Kind) {
+	if f, ok := w.Flusher.(flushers.Declares); ok {
+		f.Declare(k)
+	}
 }
 
 // Place is the flusher's, or nothing to compare.

@@ -1,0 +1,23 @@
+package flushers
+
+// Declares is implemented by flushers whose options change what their kind promises: a
+// format that is passed on as bytes needs no decoded groups, a destination that is told
+// no ids cannot know what it has. It is found by type assertion, as soon as the options
+// are filled in and before Init.
+type Declares interface {
+	// Declare changes a copy of the kind. Idempotence, Atomic, NoRetain and Raw may
+	// differ, and nothing else.
+	Declare(k *Kind)
+}
+
+// As is the kind as the options of a flusher make it.
+func (k Kind) As(f Flusher) Kind {
+	d, ok := f.(Declares)
+	if !ok {
+		return k
+	}
+	said := k
+	d.Declare(&said)
+	k.Idempotence, k.Atomic, k.NoRetain, k.Raw = said.Idempotence, said.Atomic, said.NoRetain, said.Raw
+	return k
+}
