@@ -3,7 +3,6 @@ package protocol
 import (
 	"encoding/binary"
 	"math/bits"
-	"strconv"
 	"unicode/utf8"
 	"unsafe"
 )
@@ -18,86 +17,18 @@ import (
 // tag names stay what they are, members keep the log's order, and a log with a
 // nanosecond part has "time_ns" behind "time". Values are always strings; bytes
 // that are no UTF-8 become U+FFFD; a key that stands twice is written twice.
-// Category, MachineUUID and Values are not part of the shape.
-func AppendJSONLog(dst []byte, g *LogGroup, l *Log) []byte {
-	dst = appendContents(dst, l)
-	dst = appendTags(dst, g)
-	return appendTime(dst, l)
-}
+// Category, MachineUUID and Values are not part of the shape. [JSONShape] has others.
+func AppendJSONLog(dst []byte, g *LogGroup, l *Log) []byte { return plainJSON.AppendLog(dst, g, l) }
 
 // AppendJSONLines appends all logs of a group as AppendJSONLog does, each with a
 // newline behind it.
-func AppendJSONLines(dst []byte, g *LogGroup) []byte {
-	from, to := 0, 0 // the tags, once written
-	for _, l := range g.Logs {
-		if l == nil {
-			continue
-		}
-		dst = appendContents(dst, l)
-		if to == 0 {
-			from = len(dst)
-			dst = appendTags(dst, g)
-			to = len(dst)
-		} else {
-			dst = append(dst, dst[from:to]...)
-		}
-		dst = append(appendTime(dst, l), '\n')
-	}
-	return dst
-}
-
-func appendContents(dst []byte, l *Log) []byte {
-	dst = append(dst, `{"contents":{`...)
-	first := true
-	for _, c := range l.Contents {
-		if c != nil {
-			dst = appendMember(dst, &first, c.Key, c.Value)
-		}
-	}
-	return append(dst, '}')
-}
-
-func appendTags(dst []byte, g *LogGroup) []byte {
-	dst = append(dst, `,"tags":{`...)
-	first := true
-	for _, t := range g.LogTags {
-		if t != nil {
-			dst = appendMember(dst, &first, t.Key, t.Value)
-		}
-	}
-	if g.Source != "" {
-		dst = appendMember(dst, &first, tagHostIP, g.Source)
-	}
-	if g.Topic != "" {
-		dst = appendMember(dst, &first, tagLogTopic, g.Topic)
-	}
-	return append(dst, '}')
-}
+func AppendJSONLines(dst []byte, g *LogGroup) []byte { return plainJSON.AppendLines(dst, g) }
 
 // The names custom_single gives to Source and Topic.
 const (
 	tagHostIP   = "host.ip"
 	tagLogTopic = "log.topic"
 )
-
-func appendTime(dst []byte, l *Log) []byte {
-	dst = append(dst, `,"time":`...)
-	dst = strconv.AppendUint(dst, uint64(l.Time), 10)
-	if l.TimeNs != nil {
-		dst = append(dst, `,"time_ns":`...)
-		dst = strconv.AppendUint(dst, uint64(*l.TimeNs), 10)
-	}
-	return append(dst, '}')
-}
-
-func appendMember(dst []byte, first *bool, key, value string) []byte {
-	if !*first {
-		dst = append(dst, ',')
-	}
-	*first = false
-	dst = append(AppendJSONString(dst, key), ':')
-	return AppendJSONString(dst, value)
-}
 
 // AppendJSONString appends s in quotes, as JSON. Bytes that are no UTF-8 become
 // U+FFFD, each byte one, as in encoding/json.
