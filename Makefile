@@ -1,7 +1,8 @@
 # What contributors and CI run. A bare `make` is what CI runs; `make help` lists the rest.
-# Go, gcc (for the race detector), make and git are enough, with a Java 17 runtime
-# and Maven for the tests against Apache Kafka, which skip without; everything else
-# is installed below .tools at pinned versions.
+# Go, gcc (for the race detector), make and git are enough, with a Java 17 JDK and
+# Maven for the tests against Apache Kafka (a runtime does for it), OpenSearch and
+# Elasticsearch, which skip without; everything else is installed below .tools at
+# pinned versions.
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -74,9 +75,13 @@ demo: build ## Run the main job for ten seconds on a queue of its own
 kafka: ## Fetch the Apache Kafka that tests run against, and say which it is
 	@go run ./test/kafkabroker/jars
 
+.PHONY: search
+search: ## Fetch the OpenSearch and Elasticsearch that tests run against, and say which they are
+	@go run ./test/searchnode/jars
+
 # Half of the time of these tests is waiting for brokers, so three packages run at a time.
 .PHONY: test
-test: kafka $(if $(CI),$(GOTESTSUM)) ## Run the tests of all packages with the race detector (below ten minutes on two cores)
+test: kafka search $(if $(CI),$(GOTESTSUM)) ## Run the tests of all packages with the race detector (below ten minutes on two cores)
 	$(GO_TEST) -race -p 3 -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) $$(go list ./... | grep -vE '/test/(e2e|isolation)')
 
 # Many of these tests compare rates and hold deadlines: nothing runs beside them. Those

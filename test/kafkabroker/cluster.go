@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/flushline/flushline/test/javaserver"
 )
 
 // readyWithin is how long a start may take on a busy machine.
@@ -41,7 +43,7 @@ type Cluster struct {
 	id      string
 	dir     string
 	jars    string
-	certs   Certs
+	certs   javaserver.Certs
 	nodes   []*Node
 }
 
@@ -78,23 +80,23 @@ func (c *Cluster) start(ctx context.Context) error {
 	defer cancel()
 	if c.options.TLS {
 		var err error
-		if c.certs, err = makeCerts(c.dir); err != nil {
+		if c.certs, err = javaserver.MakeCerts(c.dir); err != nil {
 			return err
 		}
 	}
 	if err := writeLogging(c.dir); err != nil {
 		return err
 	}
-	ports, err := reserve(3 * c.options.Nodes)
+	ports, err := javaserver.Reserve(3 * c.options.Nodes)
 	if err != nil {
 		return err
 	}
-	defer ports.free()
+	defer ports.Free()
 	for i := range c.options.Nodes {
 		n := &Node{cluster: c, id: i + 1, dir: filepath.Join(c.dir, fmt.Sprintf("node-%d", i+1))}
-		n.controller, n.internal, n.client = ports.ports[3*i], ports.ports[3*i+1], ports.ports[3*i+1]
+		n.controller, n.internal, n.client = ports.Ports[3*i], ports.Ports[3*i+1], ports.Ports[3*i+1]
 		if c.options.secured() || c.options.Advertise != nil {
-			n.client = ports.ports[3*i+2]
+			n.client = ports.Ports[3*i+2]
 		}
 		n.advertised = fmt.Sprintf("127.0.0.1:%d", n.client)
 		if c.options.Advertise != nil {
@@ -109,7 +111,7 @@ func (c *Cluster) start(ctx context.Context) error {
 	if err := formats.Wait(); err != nil {
 		return err
 	}
-	ports.free()
+	ports.Free()
 	for _, n := range c.nodes {
 		if err := n.launch(); err != nil {
 			return err
@@ -127,7 +129,7 @@ func (c *Cluster) start(ctx context.Context) error {
 func (c *Cluster) Close() {
 	for _, n := range c.nodes {
 		if n.child != nil {
-			n.child.kill()
+			n.child.Kill()
 		}
 	}
 }
@@ -152,7 +154,7 @@ func (c *Cluster) Bootstrap() []string {
 func (c *Cluster) Addr() string { return c.nodes[0].Addr() }
 
 // Certs are the files for TLS.
-func (c *Cluster) Certs() Certs { return c.certs }
+func (c *Cluster) Certs() javaserver.Certs { return c.certs }
 
 // Nodes are the brokers in the order of their ids.
 func (c *Cluster) Nodes() []*Node { return c.nodes }

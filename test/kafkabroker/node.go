@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,10 +11,9 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
-)
 
-// logTail is how much of a broker's log is shown.
-const logTail = 64 << 10
+	"github.com/flushline/flushline/test/javaserver"
+)
 
 // Node is one broker, which is a controller too.
 type Node struct {
@@ -24,7 +22,7 @@ type Node struct {
 	dir                          string
 	controller, internal, client int // ports; client is internal unless clients have a listener of their own
 	advertised                   string
-	child                        *child
+	child                        *javaserver.Child
 }
 
 // ID is the node id.
@@ -34,19 +32,19 @@ func (n *Node) ID() int { return n.id }
 func (n *Node) Addr() string { return n.advertised }
 
 // PID is the id of the broker's process, also after it ended.
-func (n *Node) PID() int { return n.child.cmd.Process.Pid }
+func (n *Node) PID() int { return n.child.PID() }
 
 // Running says whether the process has not ended; a frozen one runs.
-func (n *Node) Running() bool { return n.child.running() }
+func (n *Node) Running() bool { return n.child.Running() }
 
 // Kill ends the broker at once (SIGKILL) and waits for that.
-func (n *Node) Kill() { n.child.kill() }
+func (n *Node) Kill() { n.child.Kill() }
 
 // Stop asks the broker to end (SIGTERM), so that it hands its leaderships over,
 // and waits for that.
 func (n *Node) Stop(tb TB) {
 	tb.Helper()
-	if err := n.child.terminate(time.Minute); err != nil {
+	if err := n.child.Terminate(time.Minute); err != nil {
 		tb.Fatalf("couldn't stop broker %d: %v\n%s", n.id, err, n.Log())
 	}
 }
@@ -54,13 +52,13 @@ func (n *Node) Stop(tb TB) {
 // Freeze stops the broker's clock (SIGSTOP) until Thaw; connections stay open.
 func (n *Node) Freeze(tb TB) {
 	tb.Helper()
-	if err := n.child.freeze(); err != nil {
+	if err := n.child.Freeze(); err != nil {
 		tb.Fatalf("couldn't freeze broker %d: %v", n.id, err)
 	}
 }
 
 // Thaw lets a frozen broker go on.
-func (n *Node) Thaw() { n.child.thaw() }
+func (n *Node) Thaw() { n.child.Thaw() }
 
 // Restart starts the broker again on the same data and ports and waits until it
 // serves; one that still runs is stopped before.
@@ -90,21 +88,7 @@ func (n *Node) Start(ctx context.Context) error {
 }
 
 // Log is the end of what the broker wrote, at level WARN, over all its starts.
-func (n *Node) Log() string {
-	f, err := os.Open(n.logFile())
-	if err != nil {
-		return err.Error()
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err == nil && info.Size() > logTail {
-		_, _ = f.Seek(-logTail, io.SeekEnd) // from the start is right too
-	}
-	b, err := io.ReadAll(f)
-	if err != nil {
-		return err.Error()
-	}
-	return string(b)
-}
+func (n *Node) Log() string { return javaserver.Tail(n.logFile()) }
 
 func (n *Node) logFile() string { return filepath.Join(n.dir, "log") }
 
@@ -117,17 +101,17 @@ func (n *Node) format(ctx context.Context) error {
 		return fmt.Errorf("couldn't write server.properties: %w", err)
 	}
 	args := []string{"format", "-t", n.cluster.id, "-c", n.propertiesFile()}
-	c, err := spawn(n.java("-Xmx128m", "kafka.tools.StorageTool", append(args, n.cluster.options.scramUsers()...)...), n.logFile())
+	c, err := javaserver.Spawn(n.java("-Xmx128m", "kafka.tools.StorageTool", append(args, n.cluster.options.scramUsers()...)...), n.logFile())
 	if err != nil {
 		return err
 	}
 	select {
-	case <-c.ended:
+	case <-c.Ended():
 	case <-ctx.Done():
-		c.kill()
+		c.Kill()
 		return fmt.Errorf("couldn't format the storage of broker %d: %w", n.id, ctx.Err())
 	}
-	if code := c.cmd.ProcessState.ExitCode(); code != 0 {
+	if code := c.State().ExitCode(); code != 0 {
 		return fmt.Errorf("couldn't format the storage of broker %d: code %d", n.id, code)
 	}
 	return nil
@@ -137,7 +121,7 @@ func (n *Node) propertiesFile() string { return filepath.Join(n.dir, "server.pro
 
 func (n *Node) launch() error {
 	var err error
-	n.child, err = spawn(n.java("-Xmx512m", "kafka.Kafka", n.propertiesFile()), n.logFile())
+	n.child, err = javaserver.Spawn(n.java("-Xmx512m", "kafka.Kafka", n.propertiesFile()), n.logFile())
 	return err
 }
 
@@ -163,8 +147,8 @@ func (n *Node) ready(ctx context.Context) error {
 	defer cl.Close()
 	var last error
 	for {
-		if !n.child.running() {
-			return fmt.Errorf("broker %d ended at start: %v", n.id, n.child.cmd.ProcessState)
+		if !n.child.Running() {
+			return fmt.Errorf("broker %d ended at start: %v", n.id, n.child.State())
 		}
 		if last = n.answers(ctx, cl); last == nil {
 			break
@@ -176,7 +160,7 @@ func (n *Node) ready(ctx context.Context) error {
 		}
 	}
 	for _, port := range []int{n.controller, n.internal, n.client} {
-		if ok, err := holds(n.PID(), port); err != nil || !ok {
+		if ok, err := javaserver.Holds(n.PID(), port); err != nil || !ok {
 			return errors.Join(fmt.Errorf("port %d is not held by broker %d (pid %d)", port, n.id, n.PID()), err)
 		}
 	}

@@ -1,4 +1,4 @@
-package kafkabroker
+package javaserver
 
 import (
 	"errors"
@@ -9,6 +9,6 @@ import (
 func interrupt(p *os.Process) error { return p.Kill() }
 
 func suspend(*os.Process) error {
-	return errors.New("couldn't freeze a broker: Windows has no SIGSTOP")
+	return errors.New("couldn't freeze a server: Windows has no SIGSTOP")
 }
 func resume(*os.Process) error { return nil }

@@ -1,10 +1,9 @@
-//go:build unix
-
-package kafkabroker
+package javaserver
 
 import (
 	"os"
-	"syscall"
+
+	"golang.org/x/sys/windows"
 )
 
 // lockFile waits for the lock of all processes on this machine.
@@ -13,7 +12,8 @@ func lockFile(path string) (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+	err = windows.LockFileEx(windows.Handle(f.Fd()), windows.LOCKFILE_EXCLUSIVE_LOCK, 0, 1, 0, new(windows.Overlapped))
+	if err != nil {
 		f.Close()
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package kafkabroker
+package javaserver
 
 import (
 	"bytes"
@@ -16,13 +16,13 @@ import (
 	"time"
 )
 
-// Certs are paths of PEM files. The brokers' certificate is for 127.0.0.1 and
-// localhost; that of clients is for CN=flushline.
+// Certs are paths of PEM files. The server's certificate is for 127.0.0.1 and
+// localhost; that of clients is for CN=[User].
 type Certs struct {
 	CA          string // what clients trust; signs both others
 	OtherCA     string // a CA that signed nothing here
-	Client, Key string // a client's certificate and key, for Options.ClientCerts
-	Server      string // the brokers' certificate and key in one file
+	Client, Key string // a client's certificate and key, where the server asks for one
+	Server      string // the server's certificate and key in one file
 }
 
 // authority signs certificates.
@@ -32,7 +32,11 @@ type authority struct {
 	pem  []byte
 }
 
-func makeCerts(dir string) (Certs, error) {
+// User is the name in the client's certificate.
+const User = "flushline"
+
+// MakeCerts writes new authorities and certificates into dir, over those that are there.
+func MakeCerts(dir string) (Certs, error) {
 	c := Certs{
 		CA:      filepath.Join(dir, "ca.pem"),
 		OtherCA: filepath.Join(dir, "other-ca.pem"),

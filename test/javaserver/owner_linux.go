@@ -1,4 +1,4 @@
-package kafkabroker
+package javaserver
 
 import (
 	"bufio"
@@ -18,8 +18,8 @@ func tieToParent(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
 
-// holds says whether the process listens on the port of loopback.
-func holds(pid, port int) (bool, error) {
+// Holds says whether the process listens on the port of loopback.
+func Holds(pid, port int) (bool, error) {
 	inodes, err := listening(port)
 	if err != nil {
 		return false, err

@@ -1,6 +1,6 @@
 //go:build unix
 
-package kafkabroker
+package javaserver
 
 import (
 	"os"
