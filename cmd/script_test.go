@@ -23,16 +23,16 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(withKafka{m}, map[string]func(){
+	testscript.Main(withoutLeaks{m}, map[string]func(){
 		"flushline":    func() { os.Exit(cmd.Main()) },
 		"ownflushline": func() { os.Exit(cmd.Main(rowsKind())) },
 	})
 }
 
-// withKafka ends the broker that the stories on Kafka share.
-type withKafka struct{ m *testing.M }
+// withoutLeaks looks for what the tests leave behind.
+type withoutLeaks struct{ m *testing.M }
 
-func (k withKafka) Run() int { return leak.Check(kafkabroker.Main(k.m)) }
+func (w withoutLeaks) Run() int { return leak.Check(w.m.Run()) }
 
 // Each script of testdata is one story as its user meets it. $NATS is a JetStream
 // server of its own without any stream, $ADMIN, $METRICS and $QUEUE are free addresses,
@@ -48,10 +48,10 @@ func TestStories(t *testing.T) {
 }
 
 // The stories on Kafka have $KAFKA, a broker that they share: each has topics and
-// groups of its own.
+// groups of its own. A second round (-count) has another broker, without them.
 func TestKafkaStories(t *testing.T) {
 	t.Parallel()
-	kafka := kafkabroker.Shared(t)
+	kafka := kafkabroker.Start(t, kafkabroker.Options{})
 	testscript.Run(t, stories("testdata/kafka", func(env *testscript.Env) error {
 		env.Setenv("KAFKA", kafka.Addr())
 		env.Values[sharedKafka{}] = kafka

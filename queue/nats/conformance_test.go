@@ -10,6 +10,7 @@ import (
 	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/queue/nats"
 	"github.com/flushline/flushline/queue/queuetest"
+	"github.com/flushline/flushline/test/natsbroker"
 )
 
 func TestConformance(t *testing.T) {
@@ -44,23 +45,15 @@ func openQueue(t *testing.T, with ...func(*nats.Config)) *testQueue {
 	return q
 }
 
-func (q *testQueue) Publish(_ context.Context, ms ...queue.Message) error {
-	js := q.js(q.conn)
-	for i := range ms {
+func (q *testQueue) Publish(ctx context.Context, ms ...queue.Message) error {
+	return natsbroker.Put(ctx, q.js(q.conn), len(ms), func(i int) *natsgo.Msg {
 		m := natsgo.NewMsg("logs.shop.access")
 		m.Data = ms[i].Value
 		for _, h := range ms[i].Headers {
 			m.Header[h.Key] = append(m.Header[h.Key], h.Value)
 		}
-		if _, err := js.PublishMsgAsync(m); err != nil {
-			return fmt.Errorf("couldn't publish: %w", err)
-		}
-		if i%500 == 499 {
-			<-js.PublishAsyncComplete()
-		}
-	}
-	<-js.PublishAsyncComplete()
-	return nil
+		return m
+	})
 }
 
 func (q *testQueue) Source() (queue.Source, error) {

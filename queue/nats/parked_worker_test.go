@@ -14,6 +14,7 @@ import (
 	"github.com/flushline/flushline/protocol"
 	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/queue/nats"
+	"github.com/flushline/flushline/test/natsbroker"
 	"github.com/flushline/flushline/worker"
 )
 
@@ -107,8 +108,7 @@ func (r *parkedRig) parkingWorker(out *shaky) {
 // send publishes groups of one key, with the ids from first on.
 func (r *parkedRig) send(first, n int) {
 	r.Helper()
-	js := r.js(r.conn)
-	for i := range n {
+	err := natsbroker.Put(r.Context(), r.js(r.conn), n, func(i int) *natsgo.Msg {
 		g := protocol.LogGroup{Logs: []*protocol.Log{{Time: 1, Contents: []*protocol.Log_Content{{Key: "id", Value: strconv.Itoa(first + i)}}}}}
 		v, err := g.Marshal()
 		if err != nil {
@@ -117,14 +117,11 @@ func (r *parkedRig) send(first, n int) {
 		m := natsgo.NewMsg("logs.p.l.c")
 		m.Data = v
 		m.Header = natsgo.Header{"x-log-project": {"p"}, "x-log-logstore": {"l"}, "x-log-config": {"c"}}
-		if _, err := js.PublishMsgAsync(m); err != nil {
-			r.Fatal(err)
-		}
-		if i%500 == 499 {
-			<-js.PublishAsyncComplete()
-		}
+		return m
+	})
+	if err != nil {
+		r.Fatal(err)
 	}
-	<-js.PublishAsyncComplete()
 }
 
 // A destination that dies while two pods serve an open lane is asked to take no more

@@ -13,7 +13,7 @@ import (
 )
 
 // The server that has the reader's consumer goes away mid-range, and the one that
-// leads the stream.
+// leads the stream. The next message comes while it is away or catches up.
 func TestAClusterThatLosesServersMidRange(t *testing.T) {
 	t.Parallel()
 	all := natsbroker.Cluster(t)
@@ -21,9 +21,9 @@ func TestAClusterThatLosesServersMidRange(t *testing.T) {
 	s := &shelf{Broker: all[0], cfg: cfg, conn: conn}
 	s.js = s.JetStream(conn)
 	s.make(func(c *jetstream.StreamConfig) { c.Replicas = 3 })
-	s.publish(500, "logs.a", "other.b")
+	s.publishEach(500, "logs.a", "other.b")
 	middle := time.Now()
-	s.publish(500, "logs.a", "other.b")
+	s.publishEach(500, "logs.a", "other.b")
 
 	if one := s.one(middle.Format(time.RFC3339Nano), "end"); one.From != 501 || one.To != 1001 {
 		t.Errorf("since the middle: %+v", one)
@@ -31,6 +31,8 @@ func TestAClusterThatLosesServersMidRange(t *testing.T) {
 	one := s.one("earliest", "end")
 	r := s.open(history.NewInput(conn, cfg, history.Options{}), &one)
 	g := &got{at: 1}
+	away := make(chan struct{}, 1) // a server is, or was a moment ago
+	lost := 0
 	for i := 0; ; i++ {
 		err := g.read(t, r, 50<<10)
 		if errors.Is(err, io.EOF) {
@@ -40,32 +42,47 @@ func TestAClusterThatLosesServersMidRange(t *testing.T) {
 			t.Fatal(err)
 		}
 		if i == 2 || i == 6 {
-			lead := s.leads(i == 6)
-			for _, b := range all {
-				if b.Name() == lead {
-					b.Stop()
-					b.Start()
-				}
-			}
+			away <- struct{}{} // two of three would be too many
+			b := s.leads(all, i == 6)
+			b.Stop()
+			lost++
+			go func() {
+				defer func() { <-away }()
+				b.Start()
+			}()
 		}
+	}
+	away <- struct{}{} // the last one is back
+	if lost != 2 {
+		t.Errorf("the range ended after %d servers went away, want 2", lost)
 	}
 	g.check(t, run(1, 1001, 2), map[string]int64{"absent": 500})
 }
 
-// leads names the server that leads the stream, or has the reader's consumer.
-func (s *shelf) leads(stream bool) string {
+// publishEach is publish for a stream of several servers.
+func (s *shelf) publishEach(n int, subjects ...string) {
 	s.Helper()
-	info := s.stream().CachedInfo()
-	if stream {
-		return info.Cluster.Leader
-	}
-	names := s.consumers()
-	if len(names) != 1 {
-		s.Fatalf("consumers %v, want the reader's", names)
-	}
-	c, err := s.js.Consumer(s.Context(), "LOGS", names[0])
-	if err != nil {
+	if err := natsbroker.PutEach(s.Context(), s.js, n, s.messages(subjects)); err != nil {
 		s.Fatal(err)
 	}
-	return c.CachedInfo().Cluster.Leader
+}
+
+// leads finds the server that leads the stream, or has the reader's consumer.
+func (s *shelf) leads(all [3]*natsbroker.Broker, stream bool) (found *natsbroker.Broker) {
+	s.Helper()
+	until(s.T, "somebody leads", func() bool {
+		var cluster *jetstream.ClusterInfo
+		if stream {
+			cluster = s.stream().CachedInfo().Cluster
+		} else if consumers := s.listed(); len(consumers) > 0 {
+			cluster = consumers[0].Cluster
+		}
+		for _, b := range all {
+			if cluster != nil && b.Name() == cluster.Leader {
+				found = b
+			}
+		}
+		return found != nil
+	})
+	return found
 }

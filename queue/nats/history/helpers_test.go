@@ -7,6 +7,8 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,37 +44,48 @@ func (s *shelf) make(with ...func(*jetstream.StreamConfig)) {
 	for _, f := range with {
 		f(&c)
 	}
-	if _, err := s.js.CreateStream(s.Context(), c); err != nil {
+	var err error
+	if !within(func() bool { // a cluster may lose the request while it elects
+		_, err = s.js.CreateStream(s.Context(), c)
+		return err == nil
+	}) {
 		s.Fatal(err)
 	}
 }
 
 func (s *shelf) stream() jetstream.Stream {
 	s.Helper()
-	st, err := s.js.Stream(s.Context(), "LOGS")
-	if err != nil {
+	var st jetstream.Stream
+	var err error
+	if !within(func() bool {
+		st, err = s.js.Stream(s.Context(), "LOGS")
+		return err == nil
+	}) {
 		s.Fatal(err)
 	}
 	return st
 }
 
-// publish stores messages; each says which one it is.
+// publish stores messages; each says which sequence it has.
 func (s *shelf) publish(n int, subjects ...string) {
+	s.Helper()
+	if err := natsbroker.Put(s.Context(), s.js, n, s.messages(subjects)); err != nil {
+		s.Fatal(err)
+	}
+}
+
+// messages are those that come next in the stream, in turn for each subject.
+func (s *shelf) messages(subjects []string) func(i int) *natsgo.Msg {
 	s.Helper()
 	if len(subjects) == 0 {
 		subjects = []string{"logs.a"}
 	}
-	for i := range n {
+	next := int(s.stream().CachedInfo().State.LastSeq) + 1
+	return func(i int) *natsgo.Msg {
 		m := natsgo.NewMsg(subjects[i%len(subjects)])
-		m.Data = fmt.Appendf(nil, "message %d", i)
-		if _, err := s.js.PublishMsgAsync(m); err != nil {
-			s.Fatal(err)
-		}
-		if i%500 == 499 {
-			<-s.js.PublishAsyncComplete()
-		}
+		m.Data = fmt.Appendf(nil, "message %d", next+i)
+		return m
 	}
-	<-s.js.PublishAsyncComplete()
 }
 
 func bound(t *testing.T, text string) job.Bound {
@@ -171,6 +184,9 @@ func (g *got) take(t *testing.T, b job.Batch) error {
 		if m.Position < g.at || m.Position >= b.Next {
 			t.Errorf("position %d lies outside of %d to %d", m.Position, g.at, b.Next)
 		}
+		if seq, ours := strings.CutPrefix(string(m.Value), "message "); ours && seq != strconv.FormatInt(m.Position, 10) {
+			t.Errorf("at position %d comes message %s", m.Position, seq)
+		}
 		g.at = m.Position + 1
 		g.seqs = append(g.seqs, m.Position)
 		g.bytes += m.Held()
@@ -221,7 +237,11 @@ func (s *shelf) rest(r job.Reader, g *got, one job.Slice, bytes int64) {
 func (g *got) check(t *testing.T, want []int64, passed map[string]int64) {
 	t.Helper()
 	if !slices.Equal(g.seqs, want) {
-		t.Errorf("%d messages %v, want %d %v", len(g.seqs), abridge(g.seqs), len(want), abridge(want))
+		at := 0
+		for at < min(len(g.seqs), len(want)) && g.seqs[at] == want[at] {
+			at++
+		}
+		t.Errorf("%d messages, want %d; from number %d on %v, want %v", len(g.seqs), len(want), at, abridge(g.seqs[at:]), abridge(want[at:]))
 	}
 	if !maps.Equal(g.passed, passed) {
 		t.Errorf("passed %v, want %v", g.passed, passed)
@@ -239,26 +259,47 @@ func run(from, to, step int64) []int64 {
 	return out
 }
 
-// consumers are the names of the stream's consumers.
-func (s *shelf) consumers() []string {
+// consumers are the names of the stream's consumers, the newest first.
+func (s *shelf) consumers() (names []string) {
 	s.Helper()
-	var names []string
-	list := s.stream().ConsumerNames(s.Context())
-	for name := range list.Name() {
-		names = append(names, name)
-	}
-	if err := list.Err(); err != nil {
-		s.Fatal(err)
+	for _, c := range s.listed() {
+		names = append(names, c.Name)
 	}
 	return names
+}
+
+func (s *shelf) listed() (all []*jetstream.ConsumerInfo) {
+	s.Helper()
+	var err error
+	if !within(func() bool {
+		all = nil
+		list := s.stream().ListConsumers(s.Context())
+		for c := range list.Info() {
+			all = append(all, c)
+		}
+		err = list.Err()
+		return err == nil
+	}) {
+		s.Fatal(err)
+	}
+	slices.SortFunc(all, func(a, b *jetstream.ConsumerInfo) int { return b.Created.Compare(a.Created) })
+	return all
 }
 
 // until waits for a condition.
 func until(t *testing.T, what string, cond func() bool) {
 	t.Helper()
+	if !within(cond) {
+		t.Fatalf("%s: not after 20 s", what)
+	}
+}
+
+// within says whether a condition becomes true within 20 seconds.
+func within(cond func() bool) bool {
 	for begin := time.Now(); !cond(); time.Sleep(10 * time.Millisecond) {
 		if time.Since(begin) > 20*time.Second {
-			t.Fatalf("%s: not after 20 s", what)
+			return false
 		}
 	}
+	return true
 }
