@@ -12,7 +12,6 @@ import (
 )
 
 const (
-	window       = 200 // what a worker may hold, in messages
 	flushTimeout = 8 * time.Second
 	drain        = 10 * time.Second
 )
@@ -38,14 +37,11 @@ func (r *run) writeConfigs(kind *flushers.Kind, options map[string]any) error {
 func (r *run) writeConfig(file string, entry map[string]any) error {
 	entry["flush_timeout"] = flushTimeout.String()
 	text, err := json.MarshalIndent(map[string]any{
-		"source": map[string]any{"nats": map[string]any{
-			"url": r.broker.url, "stream": streamName, "durable": durableName,
-			"subjects": []string{"logs.>"}, "ack_wait": ackWait.String(),
-		}},
+		"source": r.queue.Source(),
 		"routes": []any{map[string]any{
 			"name": "e2e", "when_blocked": "wait", "flushers": []any{entry},
 		}},
-		"limits":  map[string]any{"window": window},
+		"limits":  map[string]any{"window": r.plan.Window},
 		"drain":   map[string]any{"timeout": drain.String()},
 		"admin":   map[string]any{"listen": "127.0.0.1:0"},
 		"metrics": map[string]any{"listen": "127.0.0.1:0"},

@@ -42,7 +42,7 @@ func TestCheatsAreCaught(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := record(t, func(tb testing.TB) { runLives(tb, c.kind, flushertest.Harness{Start: c.start}, few) })
+			r := record(t, func(tb testing.TB) { runLives(tb, c.kind, flushertest.Harness{Start: c.start}, Plan{}, few) })
 			if !strings.Contains(r.failures(), c.says) {
 				t.Errorf("its run fails with %q, want %q", r.failures(), c.says)
 			}
@@ -51,12 +51,12 @@ func TestCheatsAreCaught(t *testing.T) {
 }
 
 // few lives are enough to catch a cheat: after nil, what was stored comes again.
-func few(r *run) []life {
+func few(r *run) {
 	lives := []life{dieAt(afterNil), dieAt(afterTold), (*run).dieAnyTime}
 	if r.to.Break != nil {
 		lives = append(lives, (*run).liveThroughTrouble)
 	}
-	return lives
+	r.live(lives)
 }
 
 func TestWhatCannotBeShownIsSaid(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 )
 
 // judge compares what was confirmed with what is stored.
-func (r *run) judge() {
+func (r *run) judge() *Result {
 	r.Helper()
 	book, err := ledger.LoadBook(r.path)
 	if err != nil {
@@ -28,6 +28,8 @@ func (r *run) judge() {
 	v := count.Verdict()
 	r.Logf("%d workers, %d killed, %d groups published\n%s", r.lives, r.killed, book.Confirmed(), v)
 	r.sentence(v)
+	most, _ := r.mayComeTwice()
+	return &Result{Groups: book.Confirmed(), Lives: r.lives, Killed: r.killed, Outages: r.outages, Verdict: v, MostCopies: most}
 }
 
 // sentence says what the verdict means.
@@ -53,7 +55,7 @@ func (r *run) sentence(v *ledger.Verdict) {
 	if v.Duplicates > most {
 		r.Errorf("%d logs are stored more often than once, at most %d may be: %s", v.Duplicates, most, why)
 	}
-	letters, err := r.broker.letters(r.Context())
+	letters, err := r.queue.Letters(r.Context())
 	if err != nil {
 		r.Fatal(err)
 	}

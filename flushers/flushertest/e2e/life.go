@@ -51,7 +51,7 @@ func (r *run) begin(d death) *worker {
 	r.lives++
 	name := fmt.Sprintf("worker %d", r.lives)
 	w := &worker{witness: filepath.Join(r.dir, fmt.Sprintf("witness%d", r.lives))}
-	w.acked = r.broker.settled(r).acked
+	w.acked = r.queue.Settled(r).Acked
 	k := &task{Args: []string{"run", "-c", r.config}, Witness: w.witness, Death: d}
 	p, out := child.Start(r, name, k.command(r))
 	go func() { _, _ = io.Copy(io.Discard, out) }()
@@ -121,12 +121,14 @@ func (r *run) buried(w *worker, when string) {
 	if code := w.ExitCode(); canStop && code != -1 {
 		r.Fatalf("%s ended by itself with code %d", w.Name, code)
 	}
-	at, t := r.broker.settled(r), r.testimony(w)
+	at, t := r.queue.Settled(r), r.testimony(w)
 	r.killed++
-	r.held += at.held
 	r.failed += t.failed
-	r.open += t.open + max(0, t.stored-(at.acked-w.acked))
-	r.Logf("%s stored %d groups and was killed %s; %d messages were held", w.Name, t.stored, when, at.held)
+	open := t.open + max(0, t.stored-(at.Acked-w.acked))
+	r.open += open
+	held := max(at.Held, open)
+	r.held += held
+	r.Logf("%s stored %d groups and was killed %s; %d messages were held", w.Name, t.stored, when, held)
 }
 
 // liveThroughTrouble breaks the destination under a worker and heals it.
@@ -136,6 +138,7 @@ func (r *run) liveThroughTrouble() {
 	<-time.After(r.sometime())
 	before := r.testimony(w)
 	r.to.Break()
+	r.outages++
 	<-time.After(2 * time.Second)
 	broken := r.testimony(w)
 	r.to.Heal()
@@ -176,17 +179,17 @@ func (r *run) drained() {
 	r.Helper()
 	w := r.begin(death{})
 	for deadline := time.Now().Add(2 * patience); ; <-time.After(50 * time.Millisecond) {
-		at, err := r.broker.ask(r.Context())
+		at, err := r.queue.Ask(r.Context())
 		switch {
 		case err != nil:
 			r.Fatal(err)
-		case at.drained():
+		case at.Drained:
 			r.terminate(w)
 			return
 		case !w.Running():
 			r.Fatalf("%s ended by itself with code %d", w.Name, w.ExitCode())
 		case time.Now().After(deadline):
-			r.Fatalf("not all is acknowledged after %s: %d messages wait, %d are held", 2*patience, at.waiting, at.held)
+			r.Fatalf("not all is acknowledged after %s: %d messages wait, %d are held", 2*patience, at.Waiting, at.Held)
 		}
 	}
 }

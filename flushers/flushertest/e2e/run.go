@@ -21,38 +21,54 @@ import (
 // failure says what was lost or came twice; h.Except means nothing here.
 func Run(t testing.TB, kind flushers.Kind, h flushertest.Harness) {
 	t.Helper()
+	RunPlan(t, kind, h, Plan{})
+}
+
+// Result is what a run was. The test has failed where it is not as it should be.
+type Result struct {
+	Groups     int // published and confirmed
+	Lives      int // workers
+	Killed     int // of them
+	Outages    int // of the destination
+	Verdict    *ledger.Verdict
+	MostCopies int // logs that may be stored more often than once, by what the kind declares and what was killed
+}
+
+// RunPlan is Run in another size, or on another queue. The result is nil in the
+// process of another test's worker.
+func RunPlan(t testing.TB, kind flushers.Kind, h flushertest.Harness, p Plan) *Result {
+	t.Helper()
 	rounds := 1
 	if os.Getenv("FLUSHLINE_LONG") != "" {
 		rounds = 10
 	}
-	runLives(t, kind, h, func(r *run) []life {
-		var lives []life
+	return runLives(t, kind, h, p, func(r *run) {
 		for range rounds {
-			lives = append(lives, r.round()...)
+			r.live(r.round())
 		}
-		return lives
+		for r.journal.Tried() < uint64(p.Groups) {
+			r.live(r.round()[:1])
+		}
 	})
 }
 
-// runLives is Run with the lives of the workers that come before the last.
-func runLives(t testing.TB, kind flushers.Kind, h flushertest.Harness, lives func(*run) []life) {
+// runLives is RunPlan with what happens to the workers that come before the last.
+func runLives(t testing.TB, kind flushers.Kind, h flushertest.Harness, p Plan, lives func(*run)) *Result {
 	t.Helper()
 	if k := taskOfProcess(); k != nil {
 		if k.Test == t.Name() {
 			k.play(kind)
 		}
-		return // another test's process
+		return nil // another test's process
 	}
-	r := newRun(t, kind, h)
+	r := newRun(t, kind, h, p.or(startNATS))
 	r.program("check", r.checked)
 	r.program("setup", "-c", r.config)
 	stop := r.produce()
-	for _, l := range lives(r) {
-		l(r)
-	}
+	lives(r)
 	stop()
 	r.drained()
-	r.judge()
+	return r.judge()
 }
 
 // run is one Run.
@@ -61,7 +77,8 @@ type run struct {
 	kind    flushers.Kind
 	to      flushertest.Target
 	rng     *mathrand.Rand
-	broker  *broker
+	plan    Plan
+	queue   Queue
 	load    ledger.Load
 	path    string // of the journal
 	journal *ledger.Journal
@@ -70,6 +87,7 @@ type run struct {
 	checked string // the same, as users of the kind write it
 	lives   int
 	killed  int
+	outages int // of the destination
 	held    int // messages that were not acknowledged when a worker was killed
 	open    int // groups that a worker may have stored and did not acknowledge
 	failed  int // groups that were in a Flush which failed
@@ -79,20 +97,27 @@ type run struct {
 // kind that opens something for each.
 var keys = ledger.Keys(12, "shop", "billing")
 
-func newRun(t testing.TB, kind flushers.Kind, h flushertest.Harness) *run {
+// live lets workers live one after the other.
+func (r *run) live(lives []life) {
+	for _, l := range lives {
+		l(r)
+	}
+}
+
+func newRun(t testing.TB, kind flushers.Kind, h flushertest.Harness, p Plan) *run {
 	t.Helper()
 	if kind.Durability == flushers.Enqueued {
 		t.Fatalf("the kind %s says Enqueued: it promises nothing that a kill could break", kind.Name)
 	}
-	r := &run{TB: t, kind: kind, rng: seed.New(t), dir: t.TempDir(), to: h.Start(t)}
+	r := &run{TB: t, kind: kind, plan: p, rng: seed.New(t), dir: t.TempDir(), to: h.Start(t)}
 	f := kind.New()
 	option.Decode(option.FromAny(r.to.Options), f)
 	r.kind = kind.As(f)
 	if r.to.Stored == nil {
 		t.Fatal("Target.Stored is missing: there is no verdict without a look at what is stored")
 	}
-	r.broker = startBroker(t)
-	r.load = ledger.Load{Run: runName(), Keys: keys, Logs: 3, Bytes: 100, Rate: 300, Start: time.Now()}
+	r.queue = p.Queue(t)
+	r.load = ledger.Load{Run: runName(), Keys: keys, Logs: 3, Bytes: 100, Rate: p.Rate, Start: time.Now()}
 	r.path = filepath.Join(r.dir, "journal")
 	var err error
 	if r.journal, err = ledger.OpenJournal(r.path); err != nil {
@@ -124,9 +149,9 @@ func (r *run) program(args ...string) {
 	}
 }
 
-// backlog is how many messages may wait for a worker: a slow destination is not
-// buried in what it could never store in time.
-const backlog = 600
+// backlog is for how many seconds messages may wait for a worker: a slow destination is
+// not buried in what it could never store in time.
+const backlog = 2
 
 // produce publishes in the background until the returned function is called.
 func (r *run) produce() (stop func()) {
@@ -144,14 +169,14 @@ func (r *run) produce() (stop func()) {
 
 func (r *run) publish(ctx context.Context) error {
 	load := r.load
-	load.Groups = 50
-	send := ledger.ToNATS(r.broker.js, &load)
+	load.Groups = max(50, load.Rate/10)
+	send := r.queue.Send(&load)
 	for ctx.Err() == nil {
-		at, err := r.broker.ask(r.Context())
+		at, err := r.queue.Ask(r.Context())
 		if err != nil {
 			return err
 		}
-		if at.waiting > backlog {
+		if at.Waiting > backlog*load.Rate {
 			<-time.After(50 * time.Millisecond)
 			continue
 		}

@@ -10,10 +10,12 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/flushline/flushline/internal/ledger"
 )
 
-// broker is a nats-server of this test, in its process: workers die, it does not.
-type broker struct {
+// natsQueue is a nats-server of this test, in its process.
+type natsQueue struct {
 	url string
 	srv *server.Server
 	js  jetstream.JetStream
@@ -27,7 +29,7 @@ const (
 	ackWait = 6 * time.Second
 )
 
-func startBroker(t testing.TB) *broker {
+func startNATS(t testing.TB) Queue {
 	t.Helper()
 	name := "flushline-e2e-" + rand.Text()
 	s, err := server.NewServer(&server.Options{
@@ -50,67 +52,67 @@ func startBroker(t testing.TB) *broker {
 	if got := nc.ConnectedServerName(); got != name {
 		t.Fatalf("%s is answered by the server %q, not by ours", s.ClientURL(), got)
 	}
-	b := &broker{url: s.ClientURL(), srv: s}
+	b := &natsQueue{url: s.ClientURL(), srv: s}
 	if b.js, err = jetstream.New(nc); err != nil {
 		t.Fatal(err)
 	}
 	return b
 }
 
-// standing is how far the stream was consumed.
-type standing struct {
-	last    uint64 // sequence
-	floor   uint64 // all below are acknowledged
-	waiting int    // not delivered yet
-	held    int    // delivered and not acknowledged
-	acked   int    // so far
+// Source implements Queue.
+func (b *natsQueue) Source() map[string]any {
+	return map[string]any{"nats": map[string]any{
+		"url": b.url, "stream": streamName, "durable": durableName,
+		"subjects": []string{"logs.>"}, "ack_wait": ackWait.String(),
+	}}
 }
 
-func (s standing) drained() bool { return s.floor == s.last && s.waiting == 0 && s.held == 0 }
+// Send implements Queue.
+func (b *natsQueue) Send(load *ledger.Load) ledger.Send { return ledger.ToNATS(b.js, load) }
 
-func (b *broker) ask(ctx context.Context) (standing, error) {
+// Ask implements Queue.
+func (b *natsQueue) Ask(ctx context.Context) (Standing, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	stream, err := b.js.Stream(ctx, streamName)
 	if err != nil {
-		return standing{}, fmt.Errorf("couldn't ask for the stream: %w", err)
+		return Standing{}, fmt.Errorf("couldn't ask for the stream: %w", err)
 	}
 	c, err := stream.Consumer(ctx, durableName)
 	if err != nil {
-		return standing{}, fmt.Errorf("couldn't ask for the consumer: %w", err)
+		return Standing{}, fmt.Errorf("couldn't ask for the consumer: %w", err)
 	}
 	info := c.CachedInfo()
-	return standing{
-		last: stream.CachedInfo().State.LastSeq, floor: info.AckFloor.Stream,
-		waiting: int(info.NumPending), held: info.NumAckPending,
-		acked: int(info.Delivered.Stream) - info.NumAckPending,
+	return Standing{
+		Waiting: int(info.NumPending), Held: info.NumAckPending,
+		Acked:   int(info.Delivered.Stream) - info.NumAckPending,
+		Drained: info.AckFloor.Stream == stream.CachedInfo().State.LastSeq && info.NumPending == 0 && info.NumAckPending == 0,
 	}, nil
 }
 
-// settled waits until the server has taken in what processes that have ended sent
-// to it: their connections are gone, and no acknowledgement is under way.
-func (b *broker) settled(t testing.TB) standing {
+// Settled implements Queue: the connections of processes that have ended are gone.
+func (b *natsQueue) Settled(t testing.TB) Standing {
 	t.Helper()
 	const ours = 1
 	before := -1
 	for deadline := time.Now().Add(30 * time.Second); ; <-time.After(20 * time.Millisecond) {
-		at, err := b.ask(t.Context())
+		at, err := b.Ask(t.Context())
 		switch {
 		case err != nil:
 			t.Fatal(err)
 		case b.srv.NumClients() > ours && time.Now().After(deadline):
 			t.Fatal("the nats-server still has a connection of a worker that has ended")
 		case b.srv.NumClients() > ours:
-		case at.acked == before:
+		case at.Acked == before:
 			return at
 		default:
-			before = at.acked
+			before = at.Acked
 		}
 	}
 }
 
-// letters is how many parts became dead letters.
-func (b *broker) letters(ctx context.Context) (int, error) {
+// Letters implements Queue.
+func (b *natsQueue) Letters(ctx context.Context) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	s, err := b.js.Stream(ctx, streamName+"_"+durableName+"_DLQ")
