@@ -31,6 +31,8 @@ import (
 	"time"
 
 	"github.com/flushline/flushline/flushers"
+	"github.com/flushline/flushline/flushers/trust"
+	"github.com/flushline/flushline/flushers/web"
 	"github.com/flushline/flushline/internal/clock"
 	"github.com/flushline/flushline/internal/mutant"
 	"github.com/flushline/flushline/option"
@@ -72,13 +74,13 @@ type Flusher struct {
 	User         string                   `option:"user" help:"User of basic authentication."`
 	Password     option.Secret            `option:"password" help:"Password of basic authentication."`
 	Token        option.Secret            `option:"token" help:"Token of bearer authentication."`
-	TLS          TLS                      `option:"tls" help:"How an https server is trusted, and what it may know of us."`
+	TLS          trust.TLS                `option:"tls" help:"How an https server is trusted, and what it may know of us."`
 
 	encoding   protocol.Encoding
 	target     string // the URL without query, for errors
 	header     nethttp.Header
 	host       string
-	dest       *destination
+	dest       *web.Destination
 	release    func()
 	runtime    context.Context
 	unreadyTil atomic.Int64 // of package clock; from Retry-After
@@ -98,7 +100,7 @@ func (f *Flusher) Init(c flushers.Context) error {
 	}
 	f.prepareHeader(protocol.Key{Project: c.GetProject(), Logstore: c.GetLogstore(), Config: c.GetConfigName()})
 	f.runtime = c.GetRuntimeContext()
-	f.dest, f.release, err = f.connect(c)
+	f.dest, f.release, err = web.Share(c, "http", web.Options{BaseURL: f.URL, TLS: f.TLS, MaxIdleConns: f.MaxIdleConns})
 	return err
 }
 
@@ -108,8 +110,7 @@ func (f *Flusher) Description() string { return summary }
 // IsReady is false while a Retry-After holds, and for a second after a
 // connection to the host could not be made.
 func (f *Flusher) IsReady(string, string, int64) bool {
-	now := clock.Now()
-	return now >= f.unreadyTil.Load() && now >= f.dest.unreadyTil.Load()
+	return clock.Now() >= f.unreadyTil.Load() && f.dest.Ready()
 }
 
 // Flush posts the groups.

@@ -36,10 +36,7 @@ func (f *Flusher) Validate() []option.Problem {
 	if auth > 1 {
 		problems = append(problems, option.Errorf("token", "only one of user and password, token, and an Authorization header may be set"))
 	}
-	if (f.TLS.Cert == "") != (f.TLS.Key == "") {
-		problems = append(problems, option.Errorf("tls.cert", "cert and key need each other"))
-	}
-	return problems
+	return append(problems, f.TLS.Problems("tls")...)
 }
 
 func (f *Flusher) validateURL() []option.Problem {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/binary"
 	nethttp "net/http"
-	"time"
 
 	"github.com/flushline/flushline/flushers"
 	"github.com/flushline/flushline/internal/clock"
@@ -72,16 +71,11 @@ func (f *Flusher) post(ctx context.Context, body []byte, contentType string) err
 	if f.User != "" || !f.Password.IsZero() {
 		req.SetBasicAuth(f.User, f.Password.Reveal())
 	}
-	resp, err := f.dest.client.Do(req)
+	answer, err := f.dest.Do(ctx, req)
 	if err != nil {
-		return f.dest.failed(ctx, f.target, err)
+		return err
 	}
-	defer resp.Body.Close()
-	// An answer whose body never ends must not hold the lane: its status is known.
-	slow := time.AfterFunc(drainFor, cancel)
-	defer slow.Stop()
-	said := readBody(resp.Body)
-	err = f.judge(resp, said, body)
+	err = f.judge(answer, body)
 	if class, after := flushers.Classify(err); class == flushers.ClassRetryAfter {
 		f.unreadyTil.Store(clock.Now() + int64(after))
 	}

@@ -1,6 +1,7 @@
-package http
+package web
 
 import (
+	nethttp "net/http"
 	"testing"
 	"time"
 )
@@ -12,7 +13,7 @@ func FuzzRetryAfter(f *testing.F) {
 		f.Add(s, int64(1_700_000_000))
 	}
 	f.Fuzz(func(t *testing.T, s string, now int64) {
-		if after, ok := retryAfter(s, time.Unix(now%(1<<40), 0)); ok && (after <= 0 || after > farFuture) {
+		if after, ok := RetryAfter(nethttp.Header{"Retry-After": {s}}, time.Unix(now%(1<<40), 0)); ok && (after <= 0 || after > farFuture) {
 			t.Errorf("%q at %d: wait %s", s, now, after)
 		}
 	})
