@@ -82,5 +82,4 @@ search: ## Fetch the OpenSearch and Elasticsearch that tests run against, and sa
 # Half of the time of these tests is waiting for brokers, so three packages run at a time.
 .PHONY: test
 test: kafka search $(if $(CI),$(GOTESTSUM)) ## Run the tests of all packages with the race detector (below ten minutes on two cores)
-	$(GO_TEST) -race -p 3 -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) $$(go list ./... | grep -vE '/test/(e2e|isolation)')
 	$(GO_TEST) -race -p 3 -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) $$(go list ./... | grep -vE '/test/(e2e|isolation|destinations)')
