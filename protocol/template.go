@@ -128,6 +128,12 @@ func appendString(dst []byte, value string) []byte { return append(dst, value...
 // and the template's own text) appended by safe, which makes it harmless in a
 // path or an index name.
 func (t *Template) AppendSafe(dst []byte, v *TemplateVars, safe func(dst []byte, value string) []byte) ([]byte, error) {
+	return t.AppendDefault(dst, v, safe, "")
+}
+
+// AppendDefault is AppendSafe with missing, unless it is empty, for every field that
+// the log does not have.
+func (t *Template) AppendDefault(dst []byte, v *TemplateVars, safe func(dst []byte, value string) []byte, missing string) ([]byte, error) {
 	if t.IsZero() {
 		return dst, nil
 	}
@@ -139,6 +145,9 @@ func (t *Template) AppendSafe(dst []byte, v *TemplateVars, safe func(dst []byte,
 			continue
 		}
 		value, ok := p.value(v)
+		if !ok && missing != "" {
+			value, ok = missing, true
+		}
 		if !ok {
 			return dst[:begin], &MissingFieldError{Template: t.text, Field: p.name()}
 		}

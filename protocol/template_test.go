@@ -290,3 +290,16 @@ func TestTemplateKnown(t *testing.T) {
 		t.Errorf("an empty template is %q", got)
 	}
 }
+
+func TestPeriodOfDates(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]uint32{
+		"": 0, "{project}-{tag.x}": 0, "{date:2006-01-02}": 86400, "{date:January}": 86400, "%{+yyyy.ww}": 86400, "%{+ww}": 86400,
+		"{date:002}": 86400, "{date:15}": 3600, "{date:3PM}": 3600, "{date:PM}": 3600, "{date:2006}/{date:15:04}": 60, "{date:04}-{date:15}": 60,
+		"{date:20060102T150405}": 1, "%{+mm:ss}": 1, "{date:5}": 1, "{date:Z07:00 2006}": 86400,
+	} {
+		if got := compile(t, text).Period(); got != want {
+			t.Errorf("%q: the period is %d s, want %d", text, got, want)
+		}
+	}
+}

@@ -32,6 +32,36 @@ func checkLayout(layout string) error {
 	return nil
 }
 
+// Period is the number of seconds, counted from 1970 on, within which the dates of the
+// template do not change: 1, 60, 3600 or 86400; 0 if it has none.
+func (t *Template) Period() uint32 {
+	if !t.Uses("date") {
+		return 0
+	}
+	midnight := time.Unix(0, 0).UTC()
+	for _, unit := range []struct {
+		period uint32
+		later  []time.Duration // within the next larger period, and seen by every layout with this unit
+	}{
+		{1, []time.Duration{time.Second}},
+		{60, []time.Duration{time.Minute}},
+		{3600, []time.Duration{time.Hour, 12 * time.Hour}},
+	} {
+		for i := range t.parts {
+			p := &t.parts[i]
+			if p.kind != partDate {
+				continue
+			}
+			for _, d := range unit.later {
+				if midnight.Format(p.arg) != midnight.Add(d).Format(p.arg) {
+					return unit.period
+				}
+			}
+		}
+	}
+	return 24 * 3600
+}
+
 // javaUnits and strftimeUnits, longest first, with Go's spelling.
 var (
 	javaUnits = [][2]string{
