@@ -62,7 +62,7 @@ func describe(w io.Writer, k *flushers.Kind) {
 	f := k.New()
 	fmt.Fprintf(w, "%s: %s\n\n", k.Name, k.Summary)
 	fmt.Fprintf(w, "nil means %s%s\n", k.Durability, behindColon(k.Docs.Stored))
-	fmt.Fprintf(w, "data that comes twice is stored %s; a Flush that failed left %s\n", repeats(k.Idempotence), leaves(k))
+	fmt.Fprintf(w, "data that comes twice is stored %s; a Flush that failed left %s\n", repeats(k), leaves(k))
 	fmt.Fprintf(w, "tested against %s; systems: %s\n", orDash(k.TestedAgainst), systems(k))
 	describeFields(w, option.Fields(f), "")
 	fmt.Fprintln(w, "\nEvery entry also takes:")

@@ -177,7 +177,7 @@ func goesTo(cfg *configs.Config, r *configs.Route, e *configs.Entry, key protoco
 	v := flusherView{
 		routeName: routeName{e.Name, cfg.EntryAt(e)}, Kind: e.Kind.Name,
 		Instance: r.Name + "/" + e.Name + " " + key.String(), Does: f.Description(), Goes: "as its options say",
-		Stored: e.Kind.Durability.String(), Twice: "stored " + repeats(e.Kind.Idempotence),
+		Stored: e.Kind.Durability.String(), Twice: "stored " + repeats(&e.Kind),
 		Batch: describeBatch(&e.Batch), Retry: option.FormatDuration(e.Retry.Initial) + " to " + option.FormatDuration(e.Retry.Max),
 		Rate: describeRate(&e.Rate), FlushTimeout: option.FormatDuration(e.FlushTimeout),
 	}

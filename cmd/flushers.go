@@ -23,7 +23,7 @@ func newFlushersLs(p *program) *cobra.Command {
 	c := &cobra.Command{
 		Use:     "ls",
 		Aliases: []string{"list"},
-		Short:   "List the kinds: what their nil means, what a repeated Flush does, what they were tested against",
+		Short:   "List the kinds: what their nil means, what is stored once however often it comes, what they were tested against",
 		Args:    noArgs,
 		RunE:    func(*cobra.Command, []string) error { return p.flushersLs(asJSON) },
 	}
@@ -49,14 +49,14 @@ func (p *program) flushersLs(asJSON bool) error {
 		return printJSON(p.stdout, views)
 	}
 	t := &table{w: tabwriter.NewWriter(p.stdout, 0, 8, 2, ' ', 0)}
-	t.row("KIND", "NIL MEANS", "A FLUSH TWICE STORES", "TESTED AGAINST", "WHAT IT DOES")
+	t.row("KIND", "DELIVERY", "IDEMPOTENCE", "TESTED AGAINST", "WHAT IT DOES")
 	for i := range kinds {
 		k := &kinds[i]
 		what := k.Summary
 		if !k.Available() {
 			what = "(only on " + strings.Join(k.OS, ", ") + ") " + what
 		}
-		t.row(k.Name, k.Durability.String(), repeats(k.Idempotence), orDash(k.TestedAgainst), what)
+		t.row(k.Name, k.Durability.String(), bounded(k.Idempotence.String(), k), orDash(k.TestedAgainst), what)
 	}
 	return t.w.Flush()
 }

@@ -20,7 +20,7 @@ func kindPage(k *flushers.Kind) string {
 	fmt.Fprintf(&b, "%s\n# %s\n\n%s\n\n", pageMark, k.Name, k.Summary)
 	pageTable(&b, []string{"", ""}, [][]string{
 		{"nil from Flush means", k.Durability.String() + behindColon(k.Docs.Stored)},
-		{"data that comes twice is stored", repeats(k.Idempotence)},
+		{"data that comes twice is stored", repeats(k)},
 		{"a Flush that failed left", leaves(k)},
 		{"tested against", orDash(k.TestedAgainst)},
 		{"systems", systems(k)},
@@ -127,7 +127,7 @@ func kindIndex(kinds []flushers.Kind) string {
 		k := &kinds[i]
 		rows = append(rows, []string{
 			fmt.Sprintf("[%s](%s.md)", k.Name, k.Name), k.Summary, k.Durability.String(),
-			repeats(k.Idempotence), orDash(k.TestedAgainst), systems(k),
+			repeats(k), orDash(k.TestedAgainst), systems(k),
 		})
 	}
 	pageTable(&b, []string{"kind", "what it does", "nil means", "data that comes twice is stored", "tested against", "systems"}, rows)

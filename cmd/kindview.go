@@ -16,6 +16,7 @@ type kindView struct {
 	Delivery      string          `json:"delivery"`
 	Stored        string          `json:"stored,omitempty"`
 	Idempotence   string          `json:"idempotence"`
+	Within        string          `json:"within,omitempty"`
 	Atomic        bool            `json:"atomic"`
 	TestedAgainst string          `json:"tested_against,omitempty"`
 	OS            []string        `json:"os,omitempty"`
@@ -58,7 +59,7 @@ type foreignView struct {
 // outline is what `flushers ls` shows.
 func outline(k *flushers.Kind) kindView {
 	return kindView{
-		Name: k.Name, Summary: k.Summary, Delivery: k.Durability.String(), Idempotence: k.Idempotence.String(),
+		Name: k.Name, Summary: k.Summary, Delivery: k.Durability.String(), Idempotence: k.Idempotence.String(), Within: k.Within,
 		Atomic: k.Atomic, TestedAgainst: k.TestedAgainst, OS: k.OS, Available: k.Available(),
 	}
 }
@@ -107,16 +108,24 @@ func below(f *option.Field) []option.Field {
 }
 
 // repeats says what the destination holds when data comes twice.
-func repeats(i flushers.Idempotence) string {
-	switch i {
+func repeats(k *flushers.Kind) string {
+	switch k.Idempotence {
 	case flushers.SameCall:
-		return "once, if the call is identical"
+		return bounded("once, if the call is identical", k)
 	case flushers.PerGroup:
-		return "each group once"
+		return bounded("each group once", k)
 	case flushers.PerLog:
-		return "each log once"
+		return bounded("each log once", k)
 	}
 	return "twice"
+}
+
+// bounded is a promise with what bounds it.
+func bounded(promise string, k *flushers.Kind) string {
+	if k.Within == "" {
+		return promise
+	}
+	return promise + ", within " + k.Within
 }
 
 // leaves says what a Flush that failed leaves behind.

@@ -5,7 +5,7 @@ package flushers
 // no ids cannot know what it has. It is found by type assertion, as soon as the options
 // are filled in and before Init.
 type Declares interface {
-	// Declare changes a copy of the kind. Idempotence, Atomic, NoRetain and Raw may
+	// Declare changes a copy of the kind. Idempotence, Within, Atomic, NoRetain and Raw may
 	// differ, and nothing else.
 	Declare(k *Kind)
 }
@@ -18,6 +18,6 @@ func (k Kind) As(f Flusher) Kind {
 	}
 	said := k
 	d.Declare(&said)
-	k.Idempotence, k.Atomic, k.NoRetain, k.Raw = said.Idempotence, said.Atomic, said.NoRetain, said.Raw
+	k.Idempotence, k.Within, k.Atomic, k.NoRetain, k.Raw = said.Idempotence, said.Within, said.Atomic, said.NoRetain, said.Raw
 	return k
 }

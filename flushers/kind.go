@@ -51,10 +51,11 @@ type Kind struct {
 
 	Durability  Durability
 	Idempotence Idempotence
-	Atomic      bool // a failed Flush wrote nothing
-	NoRetain    bool // keeps no memory of the groups after Flush returned
-	Raw         bool // takes Batch.Raw only: groups are not decoded
-	Joins       bool // its Flushes wait in a GroupCommit: one costs a stack, so four times as many may wait
+	Within      string // what bounds Idempotence: "the stream's duplicate window"; empty: nothing does
+	Atomic      bool   // a failed Flush wrote nothing
+	NoRetain    bool   // keeps no memory of the groups after Flush returned
+	Raw         bool   // takes Batch.Raw only: groups are not decoded
+	Joins       bool   // its Flushes wait in a GroupCommit: one costs a stack, so four times as many may wait
 
 	TestedAgainst string   // "Apache Kafka 4.3.1", "spec fake"; shown by `flushers ls`
 	OS            []string // GOOS values it runs on; empty: all
