@@ -32,6 +32,8 @@ var endings = [...]struct {
 	{queue.DeadLettered, ReasonNoRoute},
 	{queue.DeadLettered, ReasonPermanent},
 	{queue.DeadLettered, ReasonTooLarge},
+	{queue.DeadLettered, ReasonPoison},
+	{queue.DeadLettered, ReasonHangs},
 	{queue.DeadLettered, ReasonUnknownTarget},
 	{queue.Skipped, SkippedEmpty},
 	{queue.Skipped, SkippedNotOurs},

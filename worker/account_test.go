@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -88,6 +89,31 @@ func TestASourceThatKeepsAccountsHearsHowEachPartEnded(t *testing.T) {
 			t.Errorf("the letter of a damaged value says %q", why)
 		}
 	})
+}
+
+// What only its own lane could show to be bad is told as well.
+func TestWhatIsFoundOutToBeBadIsToldAsItEnded(t *testing.T) {
+	for reason, breaks := range map[string]func(*checker.Script) (undo func()){
+		worker.ReasonPoison: func(s *checker.Script) func() { return s.Fail(errDown, has("bad")) },
+		worker.ReasonHangs:  func(s *checker.Script) func() { return s.Hang(has("bad")) },
+	} {
+		t.Run(reason, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				s, told := checker.New(), &accounts{}
+				undo := breaks(s)
+				r := start(t, memory.Config{Account: told.hear}, worker.Config{Routes: []worker.Route{routeOf("all", worker.Match{}, entryOf("out", s))}})
+				r.q.Publish(keyed("p", "ls0", encode(t, group("bad"))))
+				r.trickle("ls0", 5*time.Minute)
+				r.acked(1 + 3000)
+				undo()
+				r.mustStop()
+				want := queue.PartEnd{Route: "all", Flusher: "out", Outcome: queue.DeadLettered, Reason: reason}
+				if diff := cmp.Diff([]queue.PartEnd{want}, told.of[1]); diff != "" {
+					t.Errorf("how it ended (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
 }
 
 // A message without a key matches no selection of keys; without a selection it is a
