@@ -36,10 +36,20 @@ type engine struct {
 	stop    context.CancelFunc
 	done    chan error
 	ended   bool
+	seed    *uint64 // of waits; nil: they are never the same
 }
 
 func begin(t *rapid.T, q *memory.Queue, source queue.Source, cfg worker.Config) *engine {
-	e := &engine{q: q, source: source, letters: memory.NewSink("letters"), done: make(chan error, 1)}
+	return beginWith(t, &engine{q: q, source: source}, cfg)
+}
+
+// seeded is begin, with waits that are the same each time that the seed is.
+func seeded(t *rapid.T, q *memory.Queue, cfg worker.Config, seed uint64) *engine {
+	return beginWith(t, &engine{q: q, source: q, seed: &seed}, cfg)
+}
+
+func beginWith(t *rapid.T, e *engine, cfg worker.Config) *engine {
+	e.letters, e.done = memory.NewSink("letters"), make(chan error, 1)
 	e.run(t, cfg)
 	t.Cleanup(func() { // also where a step failed
 		if !e.ended {
@@ -58,6 +68,9 @@ func (e *engine) run(t *rapid.T, cfg worker.Config) {
 	if e.w, err = worker.New(cfg); err != nil {
 		t.Fatal(err)
 	}
+	if e.seed != nil {
+		e.w.SeedWaits(*e.seed)
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	e.stop, e.ended = stop, false
 	go func() { e.done <- e.w.Run(ctx, e.source) }()
@@ -74,13 +87,21 @@ func (e *engine) end() error {
 
 // publish sends one message to a lane and returns its id.
 func (e *engine) publish(lane int) string {
-	id := fmt.Sprint(e.sent)
-	value, _ := group(id).Marshal()
-	m := keyed("p", fmt.Sprint("ls", lane), value)
-	m.Partition = int32(lane)
-	e.sent++
-	e.q.Publish(m)
-	return id
+	e.publishAll(lane, 1)
+	return fmt.Sprint(e.sent - 1)
+}
+
+// publishAll sends messages to a lane, which come at once.
+func (e *engine) publishAll(lane, n int) {
+	var ms []queue.Message
+	for range n {
+		value, _ := group(fmt.Sprint(e.sent)).Marshal()
+		m := keyed("p", fmt.Sprint("ls", lane), value)
+		m.Partition = int32(lane)
+		ms = append(ms, m)
+		e.sent++
+	}
+	e.q.Publish(ms...)
 }
 
 // finish waits until all that was published has ended, and stops.

@@ -3,6 +3,7 @@ package worker
 import (
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -16,23 +17,46 @@ const (
 // batchBackoff is the wait of one failed batch, or of a failing Init. Its zero
 // MaxElapsedTime is what keeps backoff/v4 from ending the retries after 15
 // minutes in silence.
-type batchBackoff struct{ b backoff.ExponentialBackOff }
+type batchBackoff struct {
+	b    backoff.ExponentialBackOff
+	dice *dice
+}
 
 func newBackoff(first, most time.Duration) *batchBackoff {
 	bb := &batchBackoff{b: backoff.ExponentialBackOff{
-		InitialInterval:     first,
-		Multiplier:          1.5,
-		RandomizationFactor: 0.5,
-		MaxInterval:         most,
-		MaxElapsedTime:      0,
-		Stop:                backoff.Stop,
-		Clock:               backoff.SystemClock,
+		InitialInterval: first,
+		Multiplier:      1.5,
+		MaxInterval:     most,
+		MaxElapsedTime:  0,
+		Stop:            backoff.Stop,
+		Clock:           backoff.SystemClock,
 	}}
 	bb.b.Reset()
 	return bb
 }
 
-func (b *batchBackoff) next() time.Duration { return b.b.NextBackOff() }
+// next is the next wait, a half to three halves of what it grew to.
+func (b *batchBackoff) next() time.Duration {
+	d := b.b.NextBackOff()
+	return d/2 + b.dice.upTo(d)
+}
+
+// dice is the chance in the waits of a worker's batches; nil: that of the process. Safe
+// from any goroutine.
+type dice struct {
+	mu sync.Mutex
+	r  *rand.Rand
+}
+
+// upTo is a duration from 0 to d.
+func (x *dice) upTo(d time.Duration) time.Duration {
+	if x == nil {
+		return rand.N(d + 1)
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return time.Duration(x.r.Int64N(int64(d) + 1))
+}
 
 // dueLocked takes the failed batch whose time has come, the oldest first. While
 // the process stops, waits shrink.
@@ -80,6 +104,7 @@ func (l *lane) retryLocked(b *batch, d time.Duration) time.Duration {
 	if d < 0 {
 		if b.backoff == nil {
 			b.backoff = newBackoff(l.version.RetryInitial, l.version.RetryMax)
+			b.backoff.dice = l.w.dice
 		}
 		d = b.backoff.next()
 	}

@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"fmt"
+	"maps"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/flushline/flushline/flushers/checker"
 	"github.com/flushline/flushline/internal/steps"
 	"github.com/flushline/flushline/protocol"
+	"github.com/flushline/flushline/queue"
 	"github.com/flushline/flushline/queue/memory"
 	"github.com/flushline/flushline/worker"
 )
@@ -23,26 +25,34 @@ func TestRetries(t *testing.T) { step(t, retries) }
 func retries(t *rapid.T, count *steps.Counter) {
 	d := &debts{coins: rapid.Uint64().Draw(t, "coins")}
 	for i := range d.lanes {
-		d.lanes[i].ended = map[string]bool{}
+		d.lanes[i].ended = map[string]string{}
 	}
 	s := checker.New()
 	s.Concurrent = rapid.SampledFrom([]int{1, 1, 3}).Draw(t, "concurrent")
-	d.alone = s.Concurrent == 1
 	s.Do(-1, d.flush)
 	out := entryOf("out", s)
 	out.RetryInitial, out.RetryMax = retryFirst, retryMost
 	out.Batch = worker.Batch{Groups: rapid.IntRange(1, 6).Draw(t, "groups")}
 	q := memory.New(memory.Config{Strands: retryLanes})
-	e := begin(t, q, q, worker.Config{Routes: []worker.Route{routeOf("all", worker.Match{}, out)}})
+	e := seeded(t, q, worker.Config{Routes: []worker.Route{routeOf("all", worker.Match{}, out)}}, rapid.Uint64().Draw(t, "waits"))
 	t.Repeat(count.Of(map[string]func(*rapid.T){
 		"publish": func(t *rapid.T) {
 			lane := rapid.IntRange(0, retryLanes-1).Draw(t, "lane")
 			n := rapid.IntRange(1, 10).Draw(t, "groups")
 			d.expect(lane, n)
-			for range n {
-				e.publish(lane)
-			}
+			e.publishAll(lane, n)
 			synctest.Wait()
+		},
+		"flow": func(t *rapid.T) { // what shows that the destination is there
+			lane := rapid.IntRange(0, retryLanes-1).Draw(t, "lane")
+			n := rapid.IntRange(1, 3).Draw(t, "groups")
+			for range rapid.IntRange(1, 12).Draw(t, "times") {
+				d.expect(lane, n)
+				e.publishAll(lane, n)
+				time.Sleep(300 * time.Millisecond)
+				synctest.Wait()
+				d.check(t)
+			}
 		},
 		"answer": func(t *rapid.T) {
 			after := time.Duration(rapid.IntRange(1, 8000).Draw(t, "after ms")) * time.Millisecond
@@ -64,17 +74,22 @@ func retries(t *rapid.T, count *steps.Counter) {
 
 // judge sees that each group is where it belongs, once.
 func (d *debts) judge(t *rapid.T, e *engine, s *checker.Script) {
-	places := map[string]int{}
+	places, ended := map[string]int{}, map[string]string{}
+	for i := range d.lanes {
+		maps.Copy(ended, d.lanes[i].ended)
+	}
 	for _, g := range s.Groups() {
-		places[idOf(g)]++
+		if places[idOf(g)]++; ended[idOf(g)] != "" {
+			t.Fatalf("%s was flushed, and should be a dead letter: %s", idOf(g), ended[idOf(g)])
+		}
 	}
 	for _, m := range e.letters.Messages() {
 		var g protocol.LogGroup
 		if err := g.Unmarshal(m.Value); err != nil {
 			t.Fatal(err)
 		}
-		if !isPoison(idOf(&g)) {
-			t.Fatalf("%s is a dead letter and could be flushed", idOf(&g))
+		if reason, _ := m.Header(queue.HeaderReason); reason == "" || reason != ended[idOf(&g)] {
+			t.Fatalf("%s is a dead letter: %q, and should be %q", idOf(&g), reason, ended[idOf(&g)])
 		}
 		places[idOf(&g)]++
 	}

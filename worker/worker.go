@@ -34,6 +34,7 @@ type Worker struct {
 	parker  *outbox // nil: no companion
 	shared  flushers.Shared
 	kinds   kindMetrics
+	dice    *dice // set by tests alone, before Run
 
 	hard      context.Context // ends when nothing may run on; every instance's context
 	endHard   context.CancelCauseFunc
