@@ -24,8 +24,8 @@ const (
 )
 
 const (
-	poisonous = 7 // every seventh group can never be flushed
-	spoilt    = 5 // every fifth spoils its batch while the destination is picky
+	poisonous = 7  // every seventh group can never be flushed
+	spoilt    = 11 // every eleventh spoils its batch while the destination is picky
 )
 
 func isPoison(id string) bool { return isNth(id, poisonous) }

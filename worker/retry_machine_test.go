@@ -46,7 +46,10 @@ func retries(t *rapid.T, count *steps.Counter) {
 		"flow": func(t *rapid.T) { // what shows that the destination is there
 			lane := rapid.IntRange(0, retryLanes-1).Draw(t, "lane")
 			n := rapid.IntRange(1, 3).Draw(t, "groups")
-			for range rapid.IntRange(1, 12).Draw(t, "times") {
+			if rapid.Bool().Draw(t, "picky") {
+				d.set(rapid.IntRange(0, retryLanes-1).Draw(t, "picky lane"), answerSpoilt, 0)
+			}
+			for range rapid.IntRange(1, 20).Draw(t, "times") {
 				d.expect(lane, n)
 				e.publishAll(lane, n)
 				time.Sleep(300 * time.Millisecond)

@@ -47,7 +47,7 @@ func (d *debts) flush(_ context.Context, c *checker.Call) error {
 	// of time, also in lanes whose calls overlap. It is too short for a slow call.
 	time.Sleep(time.Duration(1 + d.coin(ids[0], c.Attempt)%50_000))
 	err := d.end(l, o)
-	if err == errPanics {
+	if errors.Is(err, errPanics) {
 		panic("the destination is broken")
 	}
 	return err
