@@ -21,6 +21,7 @@ func docs() flushers.Docs {
 			{When: "401, 403, 404, 407", Then: "the lane waits until somebody mends it; nothing is dead-lettered"},
 			{When: "3xx", Then: "followed to the same origin if it stays a POST, else as 401"},
 			{When: "400 on a connection that the server closes", Then: "tried again, as the request may have been cut on its way; as any other 4xx when it is said three times of one body, each time after a body as large was taken or 10 s"},
+			{When: "any other 400", Then: "asked once more, on a connection of its own, as not every server says that it closes; then as any other 4xx"},
 			{When: "any other 4xx", Then: "a dead letter, with the first KiB of the answer; of several groups those to blame are found by halving"},
 			{When: "a certificate that is not trusted, or no TLS", Then: "as 401"},
 			{When: "no connection", Then: "tried again; the lanes to that host are unready for a second"},

@@ -2,8 +2,12 @@ package http
 
 import (
 	"fmt"
+	"io"
+	"net"
 	nethttp "net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -93,3 +97,52 @@ func TestASuccessTellsThatTheLineWorks(t *testing.T) {
 		t.Error("a larger body passed, and the line is not said to work")
 	}
 }
+
+// A server that reads its requests itself answers 400 to half of one, and closes without
+// saying so: what was cut on its way is stored on the next connection, and nothing is a
+// dead letter. Who says it of a whole request is believed at the second time.
+func TestABadRequestThatMayBeHalfOfOneIsAskedForOnceMore(t *testing.T) {
+	t.Parallel()
+	var asked, stored atomic.Int64
+	s := httptest.NewUnstartedServer(nethttp.HandlerFunc(func(w nethttp.ResponseWriter, r *nethttp.Request) {
+		asked.Add(1)
+		switch body, err := io.ReadAll(r.Body); {
+		case err != nil, strings.Contains(string(body), "wrong"):
+			w.WriteHeader(nethttp.StatusBadRequest)
+		default:
+			stored.Add(1)
+		}
+	}))
+	s.Listener = &cutting{Listener: s.Listener}
+	s.Start()
+	t.Cleanup(s.Close)
+	f := start(t, new(flushertest.Process), s.URL, nil)
+	if err := flush(f, group(strings.Repeat("x", 5000))); err != nil || stored.Load() != 1 || asked.Load() != 2 {
+		t.Errorf("%v; asked %d times, %d stored", err, asked.Load(), stored.Load())
+	}
+	if class, _ := flushers.Classify(flush(f, group("wrong"))); class != flushers.ClassPermanent || asked.Load() != 4 {
+		t.Errorf("class %v after %d requests", class, asked.Load()-2)
+	}
+}
+
+// cutting ends what the first connection brings behind a part of a request, and lets
+// answers pass.
+type cutting struct {
+	net.Listener
+	before atomic.Bool
+}
+
+func (l *cutting) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil || l.before.Swap(true) {
+		return c, err
+	}
+	return &half{Conn: c, most: io.LimitReader(c, 2000)}, nil
+}
+
+type half struct {
+	net.Conn
+	most io.Reader
+}
+
+func (h *half) Read(b []byte) (int, error) { return h.most.Read(b) }

@@ -16,6 +16,7 @@
 //	3xx                       followed to the same origin if it stays a POST, else as 401
 //	400 and closes            tried again: the request may have been cut; dead letter the third
 //	                          time that the line worked meanwhile, or 10 s after the last
+//	any other 400             asked once more, on another connection, for the same reason
 //	other 4xx                 dead letter, with the first KiB of the answer
 //	a certificate or TLS      as 401
 //	no answer                 tried again; it may have been stored

@@ -7,6 +7,7 @@ import (
 	nethttp "net/http"
 
 	"github.com/flushline/flushline/flushers"
+	"github.com/flushline/flushline/flushers/web"
 	"github.com/flushline/flushline/internal/clock"
 	"github.com/flushline/flushline/protocol"
 )
@@ -53,13 +54,32 @@ func groupBytes(b *flushers.Batch) (body []byte, contentType string, err error) 
 	return body, protocol.TypeLogGroupList, nil
 }
 
-// post sends one request and turns its answer into an error class.
+// post sends one request and turns its answer into an error class. A server that got half
+// of a request may say 400 like of any other, and close the connection without a word: who
+// says so is asked once more, on a connection of its own. A stream of HTTP/2 that is cut has
+// no answer.
 func (f *Flusher) post(ctx context.Context, body []byte, contentType string) error {
+	answer, err := f.ask(ctx, f.dest.Do, body, contentType)
+	if err == nil && answer.Status == nethttp.StatusBadRequest && answer.Major == 1 && !answer.Closes {
+		answer, err = f.ask(ctx, f.dest.DoAlone, body, contentType)
+	}
+	if err != nil {
+		return err
+	}
+	err = f.judge(answer, body)
+	if class, after := flushers.Classify(err); class == flushers.ClassRetryAfter {
+		f.unreadyTil.Store(clock.Now() + int64(after))
+	}
+	return err
+}
+
+// ask sends a request by that.
+func (f *Flusher) ask(ctx context.Context, do func(context.Context, *nethttp.Request) (*web.Answer, error), body []byte, contentType string) (*web.Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, f.Timeout)
 	defer cancel()
 	req, err := nethttp.NewRequestWithContext(ctx, nethttp.MethodPost, f.URL, bytes.NewReader(body))
 	if err != nil {
-		return flushers.Misconfigured(err)
+		return nil, flushers.Misconfigured(err)
 	}
 	req.Header = f.header.Clone()
 	if req.Header.Get("Content-Type") == "" {
@@ -71,13 +91,5 @@ func (f *Flusher) post(ctx context.Context, body []byte, contentType string) err
 	if f.User != "" || !f.Password.IsZero() {
 		req.SetBasicAuth(f.User, f.Password.Reveal())
 	}
-	answer, err := f.dest.Do(ctx, req)
-	if err != nil {
-		return err
-	}
-	err = f.judge(answer, body)
-	if class, after := flushers.Classify(err); class == flushers.ClassRetryAfter {
-		f.unreadyTil.Store(clock.Now() + int64(after))
-	}
-	return err
+	return do(ctx, req)
 }

@@ -23,6 +23,7 @@ type Answer struct {
 	Body   []byte // at most Options.MaxAnswer
 	Whole  bool   // Body is all that the server had to say: it ended in time and below the limit
 	Closes bool   // the server closes the connection
+	Major  int    // the version of HTTP: 1 or 2
 }
 
 // drainLimit is how much of an answer beyond MaxAnswer is read so that the connection
@@ -38,14 +39,25 @@ const drainLimit = 64 << 10
 // It names neither query nor credentials. An answer that ends too early, late or never
 // has Whole false, and its status stands.
 func (d *Destination) Do(ctx context.Context, req *nethttp.Request) (*Answer, error) {
+	return d.do(ctx, d.client, req)
+}
+
+// DoAlone is Do on a connection that no request was on before, nor will be.
+func (d *Destination) DoAlone(ctx context.Context, req *nethttp.Request) (*Answer, error) {
+	own := &nethttp.Client{CheckRedirect: follow, Transport: d.transport.Clone()}
+	defer own.CloseIdleConnections()
+	return d.do(ctx, own, req)
+}
+
+func (d *Destination) do(ctx context.Context, client *nethttp.Client, req *nethttp.Request) (*Answer, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	resp, err := d.client.Do(req.WithContext(ctx))
+	resp, err := client.Do(req.WithContext(ctx))
 	if err != nil {
 		return nil, d.failed(ctx, req, err)
 	}
 	defer resp.Body.Close()
-	a := &Answer{Status: resp.StatusCode, Header: resp.Header, Whole: true, Closes: resp.Close}
+	a := &Answer{Status: resp.StatusCode, Header: resp.Header, Whole: true, Closes: resp.Close, Major: resp.ProtoMajor}
 	if resp.ContentLength != 0 {
 		slow := time.AfterFunc(d.options.AnswerTime, cancel)
 		defer slow.Stop()

@@ -55,6 +55,7 @@ func (o *Options) defaults() {
 // Destination is the connections to one origin. Safe for concurrent use.
 type Destination struct {
 	client     *nethttp.Client
+	transport  *nethttp.Transport // of client
 	options    Options
 	unreadyTil atomic.Int64 // of package clock
 }
@@ -91,19 +92,17 @@ func open(o Options) (*Destination, error) {
 		return nil, err
 	}
 	dialer := &dialer{files: files, net: net.Dialer{Timeout: dialTime}}
-	return &Destination{options: o, client: &nethttp.Client{
-		CheckRedirect: follow,
-		Transport: &nethttp.Transport{
-			DialContext:            dialer.net.DialContext,
-			DialTLSContext:         dialer.dialTLS,
-			ForceAttemptHTTP2:      true,
-			DisableCompression:     true, // answers are short
-			MaxIdleConnsPerHost:    o.MaxIdleConns,
-			MaxConnsPerHost:        o.MaxConns,
-			IdleConnTimeout:        o.IdleTimeout,
-			MaxResponseHeaderBytes: 64 << 10,
-		},
-	}}, nil
+	transport := &nethttp.Transport{
+		DialContext:            dialer.net.DialContext,
+		DialTLSContext:         dialer.dialTLS,
+		ForceAttemptHTTP2:      true,
+		DisableCompression:     true, // answers are short
+		MaxIdleConnsPerHost:    o.MaxIdleConns,
+		MaxConnsPerHost:        o.MaxConns,
+		IdleConnTimeout:        o.IdleTimeout,
+		MaxResponseHeaderBytes: 64 << 10,
+	}
+	return &Destination{options: o, transport: transport, client: &nethttp.Client{CheckRedirect: follow, Transport: transport}}, nil
 }
 
 // Ready is false for a second after a connection could not be made and while a Hold
