@@ -17,6 +17,7 @@ import (
 // The disk is full for a while: under the files of a route, and under the queue that the
 // worker itself runs.
 func TestDiskFull(t *testing.T) {
+	t.Parallel()
 	run := proof.Begin("disk-full",
 		"The disk under the file flusher, or under the embedded queue, is full for a while: nothing that was confirmed is lost, nothing torn is left, the status says why nothing moves, and all goes on when there is room.",
 		"make faults RUN=TestDiskFull")

@@ -19,6 +19,7 @@ func TestJobRetentionIsCounted(t *testing.T) {
 	t.Parallel()
 	const groups, bytes = 3000, 8000 // much more than a job reads ahead
 	t.Run("nats", func(t *testing.T) {
+		t.Parallel()
 		j := natsJobOf(t, groups, bytes)
 		j.overtaken(t, func() {
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -33,6 +34,7 @@ func TestJobRetentionIsCounted(t *testing.T) {
 		})
 	})
 	t.Run("kafka", func(t *testing.T) {
+		t.Parallel()
 		j := kafkaJobOf(t, groups, bytes)
 		k, ok := j.queued.(*placingKafka)
 		if !ok {

@@ -16,7 +16,10 @@ import (
 func TestJobShards(t *testing.T) {
 	t.Parallel()
 	for name, rig := range jobRigs("nats") {
-		t.Run(name, func(t *testing.T) { rig(t, size(3000, 20_000)).shared(t, 3) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rig(t, size(3000, 20_000)).shared(t, 3)
+		})
 	}
 }
 

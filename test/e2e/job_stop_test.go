@@ -16,7 +16,10 @@ import (
 func TestJobStopped(t *testing.T) {
 	t.Parallel()
 	for name, rig := range jobRigs("kafka") {
-		t.Run(name, func(t *testing.T) { rig(t, size(2000, 10_000)).stopped(t, size(2, 20)) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rig(t, size(2000, 10_000)).stopped(t, size(2, 20))
+		})
 	}
 }
 

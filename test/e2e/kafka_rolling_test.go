@@ -18,6 +18,7 @@ import (
 // Three workers are restarted in turn while one destination never takes anything: what ended above the
 // messages that wait for it is remembered over each hand-over.
 func TestKafkaRollingRestartsBesideABlockedLane(t *testing.T) {
+	t.Parallel()
 	r, k := newKafkaRig(t)
 	r.drain, r.timeout, k.span, k.session = 2*time.Second, 2*time.Second, 20_000, patient
 	gate, out := filepath.Join(r.dir, "gate"), filepath.Join(r.dir, "blocked")
@@ -49,6 +50,7 @@ func TestKafkaRollingRestartsBesideABlockedLane(t *testing.T) {
 // The same with static membership: each worker finds its partitions again, and the
 // others do not notice.
 func TestKafkaRollingRestartsOfStaticMembers(t *testing.T) {
+	t.Parallel()
 	r, k := newKafkaRig(t)
 	k.static, k.session = true, patient
 	c := newCrew(t, r, k, seed.New(t))

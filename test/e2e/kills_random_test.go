@@ -104,7 +104,7 @@ func killWorkers(t *testing.T, queue string, kills int) (sum killSum) {
 		if time.Since(last) > time.Minute {
 			t.Fatalf("no worker came to hold messages for a minute, after %d kills", sum.kills)
 		}
-		<-time.After(10 * time.Millisecond) // of looking, not of waiting for anything
+		<-time.After(25 * time.Millisecond) // of looking, not of waiting for anything
 	}
 	stop()
 	t.Logf("%d were told to end in between", left)

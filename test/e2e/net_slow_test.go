@@ -10,10 +10,10 @@ import (
 	"github.com/flushline/flushline/test/kafkabroker"
 )
 
-// A line that takes several times as long for what waits as the broker's patience.
+// A line that takes more than twice as long for what waits as the broker's patience.
 const (
 	slowRate   = 300_000 // bytes a second
-	slowGroups = 200
+	slowGroups = 300
 	slowBytes  = 15_000 // of a log, and a group has one
 	slowTakes  = slowGroups * slowBytes * time.Second / slowRate
 )
@@ -56,5 +56,6 @@ func netNATSSlow(t *testing.T, n *netRun) {
 func netKafkaSlow(t *testing.T, n *netRun) {
 	p := n.place("kafka too slow")
 	p.beforeKafka(t, kafkabroker.Options{})
+	p.kafka.session = ackWait // as patient as NATS
 	p.tooSlow(t)
 }

@@ -23,11 +23,11 @@ var netBack = size(10*time.Second, 20*time.Second)
 // bound, and logs flow again when the fault has ended. A fault that met no byte or
 // connection fails the test.
 func TestNetFaults(t *testing.T) {
+	t.Parallel()
 	n := &netRun{rng: seed.New(t), run: proof.Begin("net-faults",
 		"The network before NATS, Kafka and an HTTP destination is slow, cut, silent in one direction, reset, half closed or changes bytes: nothing is lost and flow comes back.",
 		"make "+size("faults RUN=TestNetFaults", "net-faults"))}
 	t.Cleanup(func() { n.end(t) })
-	slots := make(chan struct{}, 3) // each has a broker and a worker, and is timed
 	for _, one := range []struct {
 		name string
 		run  func(*testing.T, *netRun)
@@ -45,8 +45,6 @@ func TestNetFaults(t *testing.T) {
 	} {
 		t.Run(one.name, func(t *testing.T) {
 			t.Parallel()
-			slots <- struct{}{}
-			t.Cleanup(func() { <-slots })
 			one.run(t, n)
 		})
 	}

@@ -14,12 +14,26 @@ import (
 	"github.com/flushline/flushline/internal/ledger"
 )
 
-// A destination says for long that it is not ready: the worker keeps what it
-// holds, fetches nothing beyond its window, and goes on at once.
+// Destinations say for longer than the broker waits for anything that they are not
+// ready, and then logs flow at once. Workers on both queues wait beside each other, and
+// nothing else runs.
+func TestAPauseCostsNothing(t *testing.T) {
+	t.Run("nats", func(t *testing.T) {
+		t.Parallel()
+		pausesOnNATS(t)
+	})
+	t.Run("kafka", func(t *testing.T) {
+		t.Parallel()
+		pausesOnKafka(t)
+	})
+}
+
+// pausesOnNATS has a worker that keeps what it holds, fetches nothing beyond its window,
+// and goes on at once.
 //
 // The destination is the flusher `gated` of ./program, whose readiness is the
 // existence of a file.
-func TestAPauseCostsNothing(t *testing.T) {
+func pausesOnNATS(t *testing.T) {
 	const window = 300
 	pause, resume := size(ackWait+2*time.Second, 3*ackWait), size(2*time.Second, time.Second)
 	r := newRig(t, false)
@@ -43,6 +57,8 @@ func TestAPauseCostsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-published
+	load.Groups = 2 * window // however much has passed already
+	r.produce(t, load)
 	eventually(t, 20*time.Second, "the window is full", func() bool { return p.full(t, window) })
 	before := r.broker.consumer(t)
 	flushed := lines(t, out)

@@ -36,12 +36,18 @@ func (p *process) stop(t *testing.T, within time.Duration) (int, time.Duration) 
 	return p.Stop(t, within)
 }
 
-// eventually waits for a condition.
+// eventually waits for a condition. A look that costs much, such as at a status, is taken
+// less often: it would take the machine from those that are waited for.
 func eventually(t *testing.T, within time.Duration, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(within); !ok(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(within); ; {
+		look := time.Now()
+		if ok() {
+			return
+		}
 		if time.Now().After(deadline) {
 			t.Fatalf("not within %s: %s", within, what)
 		}
+		time.Sleep(min(max(10*time.Millisecond, 4*time.Since(look)), 100*time.Millisecond))
 	}
 }

@@ -372,12 +372,13 @@ func (p *pod) status(t *testing.T) *worker.Status {
 	return &s
 }
 
-// full says that the pod holds its window of each strand.
+// full says that the pod holds its window of each strand, or so nearly that it fetches
+// nothing more.
 func (p *pod) full(t *testing.T, window int) bool {
 	t.Helper()
 	s := p.status(t)
 	for i := range s.Strands {
-		if s.Strands[i].Held < int64(window) {
+		if s.Strands[i].Held < int64(window) && s.Strands[i].State != "window_full" {
 			return false
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -34,7 +35,6 @@ func TestSoak(t *testing.T) {
 		command = "make soak SOAK_TIME=" + of
 	}
 	t.Parallel() // most of its time it waits
-	buildPlain(t)
 	record := proof.Begin("soak", "Workers under load that lasts, beside destinations that hang and flap, restarts, kills and reloads, lose nothing and are at rest what they were at first.", command)
 	queues := []string{"nats", "kafka"}
 	soaks := make([]*soak, len(queues))
@@ -42,6 +42,9 @@ func TestSoak(t *testing.T) {
 		for i, queue := range queues {
 			t.Run(queue, func(t *testing.T) {
 				t.Parallel()
+				if err := plain(); err != nil {
+					t.Fatal(err)
+				}
 				soaks[i] = newSoak(t, queue, lasts)
 				soaks[i].run(t)
 			})
@@ -78,12 +81,12 @@ func soakTable(t *testing.T, record *proof.Run) string {
 	return b.String()
 }
 
-// buildPlain builds the program of the black-box tests without the race detector, which
-// hides how much memory is needed.
-func buildPlain(t *testing.T) {
-	t.Helper()
+// plain builds the program of the black-box tests without the race detector, which hides
+// how much memory is needed.
+var plain = sync.OnceValue(func() error {
 	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", filepath.Join(bin, "plain"), "./program").CombinedOutput()
 	if err != nil {
-		t.Fatalf("couldn't build ./program: %v\n%s", err, out)
+		return fmt.Errorf("couldn't build ./program: %w\n%s", err, out)
 	}
-}
+	return nil
+})

@@ -14,6 +14,7 @@ import (
 // Workers are stopped and started under load again and again: they end with 0 within
 // the drain, nothing is lost, and no log comes twice.
 func TestCleanRestarts(t *testing.T) {
+	t.Parallel()
 	run := proof.Begin("clean-restarts", "Workers that are told to end under load end with code 0, lose nothing, and nothing comes twice.", size("make faults", "make e2e-long RUN=TestCleanRestarts"))
 	var onNATS, onKafka, twiceOnNATS, twiceOnKafka int
 	t.Run("all", func(t *testing.T) {
