@@ -113,7 +113,8 @@ func KindName(written string) string {
 // instead is what to use for flushers of iLogtail that are none here.
 var instead = map[string]string{
 	"sleep": "use type: blackhole with delay", "statistics": "use type: blackhole, and the metrics of the worker",
-	"kafka": "", "kafka_v2": "", "kafka_native": "", "pulsar": "", "clickhouse": "", "doris": "", "elasticsearch": "",
+	"kafka_v2": "use type: kafka, which understands its parameters", "kafka_native": "use type: kafka",
+	"pulsar": "", "clickhouse": "", "doris": "", "elasticsearch": "",
 	"loki": "", "otlp": "", "prometheus": "", "grpc": "", "sls": "", "checker": "",
 }
 

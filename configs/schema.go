@@ -83,11 +83,11 @@ func openBlock(at string, fields []option.Field) object {
 	properties := object{}
 	for i := range fields {
 		f := &fields[i]
-		if f.Hidden {
-			continue
-		}
 		here := at + "/properties/" + f.Name
 		s := schemaOf(here, f)
+		if f.Hidden { // another program's words: taken, never proposed
+			s["doNotSuggest"] = true
+		}
 		if f.Help != "" {
 			s["description"] = f.Help
 		}

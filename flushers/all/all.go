@@ -13,6 +13,7 @@ import (
 	"github.com/flushline/flushline/flushers/blackhole"
 	"github.com/flushline/flushline/flushers/file"
 	"github.com/flushline/flushline/flushers/http"
+	"github.com/flushline/flushline/flushers/kafka"
 	"github.com/flushline/flushline/flushers/stdout"
 )
 
@@ -27,6 +28,7 @@ func everywhere() []flushers.Kind {
 		blackhole.Kind(),
 		file.Kind(),
 		http.Kind(),
+		kafka.Kind(),
 		stdout.Kind(),
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/flushline/flushline/flushers/checker"
 	"github.com/flushline/flushline/flushers/file"
 	"github.com/flushline/flushline/flushers/http"
+	"github.com/flushline/flushline/flushers/kafka"
 )
 
 // The outcomes of a pasted key.
@@ -37,9 +38,10 @@ type pasted struct {
 }
 
 const (
-	anURL  = "RemoteURL: http://127.0.0.1:9/in"
-	aPath  = "FilePath: /var/log/out.log"
-	noKeys = ""
+	toKafka = "Brokers: [k1:9092]\nTopic: logs"
+	anURL   = "RemoteURL: http://127.0.0.1:9/in"
+	aPath   = "FilePath: /var/log/out.log"
+	noKeys  = ""
 )
 
 // parameters are those of notes on iLogtail's flushers: all of them, for each kind
@@ -144,6 +146,61 @@ var parameters = []pasted{
 	}},
 	{kind: "http", keys: anURL + "\nCompression: snappy", outcome: refused, says: "want none, gzip or zstd"},
 	{kind: "http", keys: anURL + "\nMatch: {Type: tag, Key: a, Value: b}", outcome: refused, says: "is said by the route"},
+
+	{kind: "kafka", keys: toKafka, outcome: honoured, check: func(f any, _ *configs.Entry) bool {
+		k := f.(*kafka.Flusher)
+		return len(k.Brokers) == 1 && k.Topic.String() == "logs"
+	}},
+	{kind: "kafka", keys: "Brokers: [k1:9092]\nTopic: \"logs-%{tag.app}\"", outcome: honoured, check: func(f any, _ *configs.Entry) bool {
+		return f.(*kafka.Flusher).Topic.Uses("tag.app")
+	}},
+	{kind: "kafka", keys: "Brokers: [k1:9092]", outcome: refused, says: "topic is missing"},
+	{kind: "kafka", keys: toKafka + "\nVersion: 1.0.0", outcome: warned, says: "brokers of Apache Kafka 2.4 to 4.x"},
+	{kind: "kafka", keys: toKafka + "\nTimeout: 10s", outcome: honoured, check: func(f any, _ *configs.Entry) bool {
+		return f.(*kafka.Flusher).Timeout == 10*time.Second
+	}},
+	{kind: "kafka", keys: toKafka + "\nTimeout: 30", outcome: refused, says: "30 has no unit; write 30s"},
+	{kind: "kafka", keys: toKafka + "\nClientID: LogtailPlugin", outcome: honoured, check: func(f any, _ *configs.Entry) bool {
+		return f.(*kafka.Flusher).ClientID == "LogtailPlugin"
+	}},
+	{kind: "kafka", keys: toKafka + "\nHeaders: {app: \"%{tag.app}\"}", outcome: honoured},
+	{kind: "kafka", keys: toKafka + "\nHeaders: [{Key: a, Value: b}]", outcome: refused, says: "wants a block of names and values"},
+	{kind: "kafka", keys: toKafka + "\nPartitionerType: random", outcome: honoured},
+	{kind: "kafka", keys: toKafka + "\nPartitionerType: hash\nHashKeys: [tag.app]", outcome: honoured, check: func(f any, _ *configs.Entry) bool {
+		k := f.(*kafka.Flusher)
+		return k.Partitioner == "hash" && len(k.Key) == 1
+	}},
+	{kind: "kafka", keys: toKafka + "\nformat: json\nPartitionerType: hash\nHashKeys: [content.app]", outcome: honoured},
+	{kind: "kafka", keys: toKafka + "\nHashKeys: [content.app]", outcome: refused, says: "use format json or raw"},
+	{kind: "kafka", keys: toKafka + "\nHashKeys: [app]", outcome: refused, says: "content.app for a field of the logs"},
+	{kind: "kafka", keys: toKafka + "\nHashOnce: false", outcome: honoured},
+	{kind: "kafka", keys: toKafka + "\nHashOnce: true", outcome: refused, says: "that of all others"},
+	{kind: "kafka", keys: toKafka + "\nChanBufferSize: 256", outcome: warned, says: "no queue behind Flush"},
+	{kind: "kafka", keys: toKafka + "\nKeepAlive: 0", outcome: warned, says: "idle for 10s"},
+	{kind: "kafka", keys: toKafka + "\nMaxMessageBytes: 1000000", outcome: honoured, check: func(f any, _ *configs.Entry) bool {
+		return f.(*kafka.Flusher).MaxMessageBytes == 1000000
+	}},
+	{kind: "kafka", keys: toKafka + "\nRequiredACKs: -1", outcome: honoured},
+	{kind: "kafka", keys: toKafka + "\nRequiredACKs: 1", outcome: warned, says: "all replicas in sync confirm"},
+	{kind: "kafka", keys: toKafka + "\nBrokerTimeout: 10s", outcome: warned, says: "timeout says how long"},
+	{kind: "kafka", keys: toKafka + "\nCompression: gzip\nCompressionLevel: 4", outcome: honoured, check: func(f any, _ *configs.Entry) bool {
+		k := f.(*kafka.Flusher)
+		return k.Compression == "gzip" && k.CompressionLevel == 4
+	}},
+	{kind: "kafka", keys: toKafka + "\nMaxOpenRequests: 5", outcome: warned, says: "one thing at a time"},
+	{kind: "kafka", keys: toKafka + "\nBulkMaxSize: 2048", outcome: warned, says: "batches are the engine's"},
+	{kind: "kafka", keys: toKafka + "\nBulkFlushFrequency: 0", outcome: warned, says: "batches are the engine's"},
+	{kind: "kafka", keys: toKafka + "\nMaxRetries: 3", outcome: warned, says: "nothing is given up"},
+	{kind: "kafka", keys: toKafka + "\nBackoff: {Init: 1s, Max: 60s}", outcome: warned, says: "nothing is given up"},
+	{kind: "kafka", keys: toKafka + "\nMetadata: {RefreshFrequency: 10m}", outcome: warned, says: "every 5 minutes"},
+	{kind: "kafka", keys: toKafka + "\nConvert: {Protocol: custom_single, Encoding: json}", outcome: refused, says: "write format: json"},
+	{kind: "kafka", keys: toKafka + "\nformat: json\nConvert: {Protocol: custom_single, Encoding: json, TagFieldsRename: {host.ip: ip}}", outcome: honoured},
+	{kind: "kafka", keys: toKafka + "\nSASLUsername: u", outcome: refused, says: "mechanism: plain"},
+	{kind: "kafka", keys: toKafka + "\nSASLPassword: hunter2", outcome: refused, says: "mechanism: plain"},
+	{kind: "kafka", keys: toKafka + "\nAuthentication: {SASL: {SaslMechanism: SCRAM-SHA-256, Username: u, Password: p}, TLS: {Enabled: true}}", outcome: honoured},
+	{kind: "kafka", keys: toKafka + "\nAuthentication: {PlainText: {Username: u, Password: p}}", outcome: refused, says: "allow_plain_without_tls"},
+	{kind: "kafka", keys: toKafka + "\nAuthentication: {TLS: {Enabled: true, MinVersion: \"1.0\"}}", outcome: warned, says: "TLS 1.2 and newer"},
+	{kind: "kafka", keys: toKafka + "\nAuthentication: {Kerberos: {ServiceName: kafka}}", outcome: refused, says: "Kerberos is not spoken"},
 
 	{kind: "blackhole", keys: noKeys, outcome: honoured},
 	{kind: "checker", keys: noKeys, outcome: honoured},

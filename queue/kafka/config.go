@@ -3,11 +3,9 @@ package kafka
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -105,23 +103,12 @@ func (c *Config) checkBrokers() error {
 	}
 	var errs []error
 	for i, b := range c.Brokers {
-		errs = append(errs, checkBroker(fmt.Sprintf("brokers[%d]", i), b))
+		errs = append(errs, wire.CheckBroker(fmt.Sprintf("brokers[%d]", i), b))
 	}
 	if c.ConnectTimeout < 0 {
 		errs = append(errs, fmt.Errorf("connect_timeout is %v: write 0 to wait for ever", c.ConnectTimeout))
 	}
 	return errors.Join(errs...)
-}
-
-func checkBroker(path, addr string) error {
-	if scheme, rest, found := strings.Cut(addr, "://"); found {
-		return fmt.Errorf("%s %q begins with %s://: write %s, and the block tls for TLS", path, addr, scheme, rest)
-	}
-	host, port, err := net.SplitHostPort(addr)
-	if n, bad := strconv.Atoi(port); err != nil || host == "" || bad != nil || n < 1 || n > 65535 {
-		return fmt.Errorf("%s %q is no address: write host:port, such as kafka-1:9092", path, addr)
-	}
-	return nil
 }
 
 func (c *Config) checkTopics() error {
@@ -224,19 +211,5 @@ func (c *Config) startAt() (time.Time, error) {
 func (c *Config) useTLS() bool { return c.TLS != TLSConfig{} }
 
 func (c *Config) checkIdentity() error {
-	var errs []error
-	bad := func(cond bool, format string, args ...any) {
-		if cond {
-			errs = append(errs, fmt.Errorf(format, args...))
-		}
-	}
-	known := []string{"", "plain", "scram-sha-256", "scram-sha-512"}
-	s := &c.SASL
-	bad(!slices.Contains(known, s.Mechanism), "sasl.mechanism %q is not known: write %s", s.Mechanism, strings.Join(known[1:], ", "))
-	bad(s.Mechanism == "" && (s.User != "" || !s.Password.IsZero()), "sasl.mechanism is missing: write scram-sha-512, or what the brokers offer")
-	bad(s.Mechanism != "" && s.User == "", "sasl.user is missing")
-	bad(s.Mechanism == "plain" && !c.useTLS() && !c.AllowPlainWithoutTLS,
-		"sasl.mechanism plain would send the password readable to everybody on the way: configure tls, or set allow_plain_without_tls")
-	bad((c.TLS.Cert == "") != (c.TLS.Key == ""), "tls.cert and tls.key go together")
-	return errors.Join(errs...)
+	return wire.CheckIdentity(&c.SASL, &c.TLS, c.AllowPlainWithoutTLS)
 }

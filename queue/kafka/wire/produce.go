@@ -1,11 +1,7 @@
 package wire
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
-	"fmt"
-	"hash/crc32"
 	"time"
 
 	"github.com/segmentio/kafka-go/compress"
@@ -27,46 +23,69 @@ type Batch struct {
 	TopicPartition
 	Records     []Record
 	Compression compress.Compression // compress.None by default
+	Codec       compress.Codec       // instead of Compression: one with a level of its own
 }
 
 // Stored says where the first record of a Batch is, or why the leader refused it.
 type Stored struct {
-	Offset int64
-	Err    error
+	Offset   int64
+	Err      error
+	Throttle time.Duration // how long the leader wants no further request, by its quotas
 }
 
 // Produce stores one Batch per partition at their leader and returns when all
 // in-sync replicas have them (acks=all). A transport error leaves open whether they
 // are stored: trying again may store them twice.
 func (c *Client) Produce(ctx context.Context, addr string, batches []Batch) (map[TopicPartition]Stored, error) {
-	q := &call{api: apiProduce, free: true, op: "produce", recycles: true}
-	sets := make([]*recordSet, len(batches))
-	bytes := 0
+	sets := make([]*RecordSet, len(batches))
 	for i := range batches {
-		set, err := batches[i].encode(time.Now())
-		if err != nil {
-			return nil, c.wrap(q.op, addr, err)
+		var err error
+		if sets[i], err = batches[i].Encode(time.Now()); err != nil {
+			return nil, c.wrap(opProduce, addr, err)
 		}
-		sets[i] = &recordSet{batches[i].TopicPartition, set}
-		bytes += len(set)
 	}
-	return inCompany(ctx, c, addr, q, &manner[*recordSet, Stored]{
-		kind:  func(t *turns) (*together[*recordSet, Stored], *semaphore.Weighted) { return &t.stored, t.write },
+	return c.Store(ctx, addr, sets)
+}
+
+const opProduce = "produce"
+
+// RecordSet is a Batch as it is sent. It holds nothing of the records that it was made
+// of, and is used up by Store.
+type RecordSet struct {
+	TopicPartition
+	bytes []byte
+}
+
+// Encode makes the bytes of a Batch; now is the time of records that have none.
+func (b *Batch) Encode(now time.Time) (*RecordSet, error) {
+	bytes, err := b.encode(now)
+	if err != nil {
+		return nil, err
+	}
+	return &RecordSet{b.TopicPartition, bytes}, nil
+}
+
+// Size is how many bytes brokers hold against max.message.bytes: as compressed.
+func (s *RecordSet) Size() int { return len(s.bytes) }
+
+// Store is Produce of what is encoded.
+func (c *Client) Store(ctx context.Context, addr string, sets []*RecordSet) (map[TopicPartition]Stored, error) {
+	q := &call{api: apiProduce, free: true, op: opProduce, recycles: true}
+	bytes := 0
+	for _, s := range sets {
+		bytes += len(s.bytes)
+	}
+	return inCompany(ctx, c, addr, q, &manner[*RecordSet, Stored]{
+		kind:  func(t *turns) (*together[*RecordSet, Stored], *semaphore.Weighted) { return &t.stored, t.write },
 		bytes: bytes,
-		about: func(s *recordSet) TopicPartition { return s.TopicPartition },
-		ask: func(ctx context.Context, sets []*recordSet) (map[TopicPartition]Stored, error) {
+		about: func(s *RecordSet) TopicPartition { return s.TopicPartition },
+		ask: func(ctx context.Context, sets []*RecordSet) (map[TopicPartition]Stored, error) {
 			return c.produce(ctx, addr, q, sets)
 		},
 	}, sets)
 }
 
-// recordSet is a Batch as it is sent.
-type recordSet struct {
-	TopicPartition
-	bytes []byte
-}
-
-func (c *Client) produce(ctx context.Context, addr string, q *call, sets []*recordSet) (map[TopicPartition]Stored, error) {
+func (c *Client) produce(ctx context.Context, addr string, q *call, sets []*RecordSet) (map[TopicPartition]Stored, error) {
 	stored := map[TopicPartition]Stored{}
 	size := 0
 	for _, s := range sets {
@@ -77,7 +96,7 @@ func (c *Client) produce(ctx context.Context, addr string, q *call, sets []*reco
 		e.int16(-1)    // all in-sync replicas
 		e.int32(millis(left(ctx)))
 		e.reserve(size)
-		eachTopic(e, sets, func(s **recordSet) string { return (*s).Topic }, func(e *encoder, s **recordSet) {
+		eachTopic(e, sets, func(s **RecordSet) string { return (*s).Topic }, func(e *encoder, s **RecordSet) {
 			e.int32((*s).Partition)
 			e.bytes((*s).bytes)
 		})
@@ -114,7 +133,12 @@ func parseProduced(d *decoder, stored map[TopicPartition]Stored) {
 		s.Err = worded(code, words)
 		stored[p] = s
 	})
-	d.throttle()
+	if wait := d.throttle(); wait > 0 {
+		for p, s := range stored {
+			s.Throttle = wait
+			stored[p] = s
+		}
+	}
 }
 
 // left is the time that a broker may take for something.
@@ -123,143 +147,4 @@ func left(ctx context.Context) time.Duration {
 		return time.Until(deadline)
 	}
 	return callTimeout
-}
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-// Places of fields in a record batch of format 2.
-const (
-	batchLength  = 8
-	batchCRC     = 17
-	batchAttrs   = 21
-	batchRecords = 61
-)
-
-// encode is the batch in format 2, without a producer id.
-func (b *Batch) encode(now time.Time) ([]byte, error) {
-	first, last := now.UnixMilli(), int64(0)
-	if len(b.Records) > 0 {
-		first = b.Records[0].millis(now)
-		last = first
-	}
-	size := 0
-	for i := range b.Records {
-		size += b.Records[i].Size()
-		last = max(last, b.Records[i].millis(now))
-	}
-	e := encoder{b: buffer(batchRecords + size)}
-	e.int64(0)  // base offset: the leader's to say
-	e.int32(0)  // length
-	e.int32(-1) // leader epoch
-	e.int8(2)   // format
-	e.int32(0)  // checksum
-	e.int16(int16(b.Compression))
-	e.int32(int32(len(b.Records) - 1))
-	e.int64(first)
-	e.int64(last)
-	e.int64(-1) // producer
-	e.int16(-1) // its epoch
-	e.int32(-1) // its sequence
-	e.count(len(b.Records))
-	if b.Compression == compress.None {
-		e.b = b.append(e.b, now, first)
-	} else {
-		body, err := compressed(b.Compression, b.append(make([]byte, 0, size), now, first))
-		if err != nil {
-			return nil, fmt.Errorf("couldn't compress %d records with %s: %w", len(b.Records), b.Compression, err)
-		}
-		e.b = append(e.b, body...)
-	}
-	binary.BigEndian.PutUint32(e.b[batchLength:], uint32(len(e.b)-batchLength-4))
-	binary.BigEndian.PutUint32(e.b[batchCRC:], crc32.Checksum(e.b[batchAttrs:], castagnoli))
-	return e.b, nil
-}
-
-// append writes the records; first is the timestamp that theirs count from.
-func (b *Batch) append(to []byte, now time.Time, first int64) []byte {
-	for i := range b.Records {
-		to = b.Records[i].append(to, i, b.Records[i].millis(now)-first)
-	}
-	return to
-}
-
-func compressed(c compress.Compression, body []byte) ([]byte, error) {
-	codec := c.Codec()
-	if codec == nil {
-		return nil, fmt.Errorf("there is no such codec")
-	}
-	var out bytes.Buffer
-	w := codec.NewWriter(&out)
-	if _, err := w.Write(body); err != nil {
-		return nil, err
-	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), nil
-}
-
-func (r *Record) millis(now time.Time) int64 {
-	if r.Time.IsZero() {
-		return now.UnixMilli()
-	}
-	return r.Time.UnixMilli()
-}
-
-// append writes the record as the n-th of its batch, with its length before it.
-func (r *Record) append(b []byte, n int, delta int64) []byte {
-	b = binary.AppendVarint(b, int64(r.size(n, delta)))
-	b = append(b, 0) // no attributes
-	b = binary.AppendVarint(b, delta)
-	b = binary.AppendVarint(b, int64(n))
-	b = appendBytes(b, r.Key)
-	b = appendBytes(b, r.Value)
-	b = binary.AppendVarint(b, int64(len(r.Headers)))
-	for i := range r.Headers {
-		h := &r.Headers[i]
-		b = binary.AppendVarint(b, int64(len(h.Key)))
-		b = append(b, h.Key...)
-		b = binary.AppendVarint(b, int64(len(h.Value)))
-		b = append(b, h.Value...)
-	}
-	return b
-}
-
-func (r *Record) size(n int, delta int64) int {
-	size := 1 + varint(delta) + varint(int64(n)) + bytesSize(r.Key) + bytesSize(r.Value) + varint(int64(len(r.Headers)))
-	for i := range r.Headers {
-		h := &r.Headers[i]
-		size += varint(int64(len(h.Key))) + len(h.Key) + varint(int64(len(h.Value))) + len(h.Value)
-	}
-	return size
-}
-
-// Size is how many bytes the record adds to a Batch at most, uncompressed.
-func (r *Record) Size() int { return r.size(1<<31-1, 1<<40) + binary.MaxVarintLen32 }
-
-// BatchOverhead is what a Batch needs beside the bytes of its records.
-const BatchOverhead = batchRecords
-
-func appendBytes(b, v []byte) []byte {
-	if v == nil {
-		return binary.AppendVarint(b, -1)
-	}
-	b = binary.AppendVarint(b, int64(len(v)))
-	return append(b, v...)
-}
-
-func bytesSize(v []byte) int {
-	if v == nil {
-		return 1
-	}
-	return varint(int64(len(v))) + len(v)
-}
-
-// varint is how many bytes v takes, zigzag.
-func varint(v int64) int {
-	n := 1
-	for u := uint64(v)<<1 ^ uint64(v>>63); u >= 0x80; u >>= 7 {
-		n++
-	}
-	return n
 }

@@ -21,7 +21,7 @@ type turns struct {
 
 	committed together[TopicPartition, Committed]
 	listed    together[OffsetAt, ListedOffset]
-	stored    together[*recordSet, Stored]
+	stored    together[*RecordSet, Stored]
 }
 
 func newTurns() *turns {
