@@ -34,8 +34,23 @@ const (
 // U+FFFD, each byte one, as in encoding/json.
 func AppendJSONString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
+	if i := nextSpecial(s, 0); i < len(s) {
+		dst = appendSpecial(dst, s, i)
+	} else {
+		dst = append(dst, s...)
+	}
+	return append(dst, '"')
+}
+
+// appendSpecial appends a string whose first byte that is special is at i.
+func appendSpecial(dst []byte, s string, i int) []byte {
+	next := nextSpecial
+	if utf8.ValidString(s[i+usual(s[i:]):]) {
+		next = nextEscape
+		i = next(s, i)
+	}
 	clean := 0 // s[clean:i] needs no escape and is not copied yet
-	for i := nextSpecial(s, 0); i < len(s); i = nextSpecial(s, i) {
+	for ; i < len(s); i = next(s, i) {
 		if c := s[i]; c < utf8.RuneSelf {
 			dst = append(dst, s[clean:i]...)
 			dst = appendEscaped(dst, c)
@@ -51,8 +66,24 @@ func AppendJSONString(dst []byte, s string) []byte {
 		}
 		i += size
 	}
-	dst = append(dst, s[clean:]...)
-	return append(dst, '"')
+	return append(dst, s[clean:]...)
+}
+
+// usual is how many bytes at the beginning of s are ASCII or characters of three bytes,
+// such as most of Chinese, Japanese and Korean: they are found valid quicker here.
+func usual(s string) int {
+	for i := 0; ; {
+		switch {
+		case i == len(s):
+			return i
+		case s[i] < utf8.RuneSelf:
+			i++
+		case i+3 <= len(s) && s[i]&0xf0 == 0xe0 && s[i] != 0xe0 && s[i] != 0xed && s[i+1]&0xc0 == 0x80 && s[i+2]&0xc0 == 0x80:
+			i += 3
+		default:
+			return i
+		}
+	}
 }
 
 func appendEscaped(dst []byte, c byte) []byte {
@@ -70,26 +101,73 @@ func appendEscaped(dst []byte, c byte) []byte {
 	return append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
 }
 
-// nextSpecial is the index from i on of the next byte that is a quote, a
-// backslash, a control character or not ASCII. Eight bytes are looked at at a
-// time.
+// nextSpecial is the index from i on of the next byte that is a quote, a backslash, a
+// control character or not ASCII. Eight bytes are looked at at a time.
 func nextSpecial(s string, i int) int {
+	b := unsafe.Slice(unsafe.StringData(s), len(s))
+	for ; i+8 <= len(b); i += 8 {
+		if found := specials(binary.LittleEndian.Uint64(b[i:])); found != 0 {
+			return i + bits.TrailingZeros64(found)/8
+		}
+	}
+	if i == len(b) {
+		return i
+	}
+	return i + bits.TrailingZeros64(specials(tail(b, i)))/8
+}
+
+// nextEscape is nextSpecial for a string that is UTF-8: what is not ASCII is not
+// special.
+func nextEscape(s string, i int) int {
+	b := unsafe.Slice(unsafe.StringData(s), len(s))
+	for ; i+8 <= len(b); i += 8 {
+		if found := escapes(binary.LittleEndian.Uint64(b[i:])); found != 0 {
+			return i + bits.TrailingZeros64(found)/8
+		}
+	}
+	if i == len(b) {
+		return i
+	}
+	return i + bits.TrailingZeros64(escapes(tail(b, i)))/8
+}
+
+// tail is the last bytes of b, fewer than eight, from i on, the first one lowest. A
+// zero byte follows, which is special.
+func tail(b []byte, i int) (w uint64) {
+	left := len(b) - i
+	if len(b) >= 8 {
+		return binary.LittleEndian.Uint64(b[len(b)-8:]) >> (64 - 8*left)
+	}
+	if left >= 4 {
+		low, high := binary.LittleEndian.Uint32(b[i:]), binary.LittleEndian.Uint32(b[len(b)-4:])
+		return uint64(low) | uint64(high)<<(8*left-32)
+	}
+	w = uint64(b[i])
+	if left > 1 {
+		w |= uint64(b[i+1])<<8 | uint64(b[len(b)-1])<<(8*left-8)
+	}
+	return w
+}
+
+// specials has the lowest top bit that is set at the lowest byte of w that is special.
+// x-ones sets the top bit of the lowest byte of x that is zero, and no top bit below
+// it; a byte's own top bit makes it special anyway.
+func specials(w uint64) uint64 {
 	const (
 		ones = 0x0101010101010101
 		tops = 0x8080808080808080
 	)
-	for b := unsafe.Slice(unsafe.StringData(s), len(s)); i+8 <= len(b); i += 8 {
-		w := binary.LittleEndian.Uint64(b[i:])
-		// x-ones sets the top bit of the lowest byte of x that is zero, and no top
-		// bit below it; a byte's own top bit makes it special anyway.
-		quote, slash := w^'"'*ones, w^'\\'*ones
-		special := (w | (w - ' '*ones) | (quote - ones) | (slash - ones)) & tops
-		if special != 0 {
-			return i + bits.TrailingZeros64(special)/8
-		}
-	}
-	for i < len(s) && s[i] >= ' ' && s[i] != '"' && s[i] != '\\' && s[i] < utf8.RuneSelf {
-		i++
-	}
-	return i
+	quote, slash := w^'"'*ones, w^'\\'*ones
+	return (w | (w - ' '*ones) | (quote - ones) | (slash - ones)) & tops
+}
+
+// escapes has the lowest top bit that is set at the lowest byte of w that is a control
+// character, a quote or a backslash: borrows only reach the bytes above.
+func escapes(w uint64) uint64 {
+	const (
+		ones = 0x0101010101010101
+		tops = 0x8080808080808080
+	)
+	quote, slash := w^'"'*ones, w^'\\'*ones
+	return ((w-' '*ones)&^w | (quote-ones)&^quote | (slash-ones)&^slash) & tops
 }

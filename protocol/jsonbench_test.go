@@ -103,3 +103,30 @@ func BenchmarkEncodingJSON(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkJSONOut writes groups without a buffer, as a Flush does.
+func BenchmarkJSONOut(b *testing.B) {
+	for _, shape := range []struct {
+		name string
+		o    protocol.JSONOptions
+	}{
+		{"single", protocol.JSONOptions{}},
+		{"flat", protocol.JSONOptions{Flatten: true}},
+		{"rfc3339", protocol.JSONOptions{Flatten: true, Time: protocol.JSONRFC3339}},
+	} {
+		s := protocol.NewJSONShape(shape.o)
+		for _, size := range samples[:2] {
+			g := sample(size.logs)
+			text := s.AppendLines(nil, g)
+			b.Run(shape.name+"/"+size.name, func(b *testing.B) {
+				b.SetBytes(int64(len(text)))
+				b.ReportAllocs()
+				reportCPU(b, len(text), func() {
+					for b.Loop() {
+						s.AppendLines(nil, g)
+					}
+				})
+			})
+		}
+	}
+}

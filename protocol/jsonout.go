@@ -1,5 +1,7 @@
 package protocol
 
+import "slices"
+
 // JSONTime is how the time of a log is written.
 type JSONTime int
 
@@ -60,6 +62,7 @@ type JSONShape struct {
 	timeName, nsName    string
 
 	open, openTags, openTime, openNs string // what stands before contents, tags, time and time_ns
+	frame                            int    // bytes of these, the values of times, and what closes
 }
 
 // NewJSONShape makes a shape. TagNames must not change afterwards.
@@ -79,6 +82,10 @@ func NewJSONShape(o JSONOptions) *JSONShape {
 		s.openTags = quoted(orName(o.TagsName, "tags")) + ":{"
 	}
 	s.openTime, s.openNs = quoted(s.timeName)+":", ","+quoted(s.nsName)+":"
+	s.frame = len(s.open) + len(s.openTags) + len(s.openTime) + len(`"2006-01-02T15:04:05.000000000Z"}},},`)
+	if s.ns {
+		s.frame += len(s.openNs) - len("2006-01-02T15:04:05Z") + len("4294967295")
+	}
 	return s
 }
 
@@ -114,20 +121,59 @@ func (s *JSONShape) AppendLog(dst []byte, g *LogGroup, l *Log) []byte {
 	return dst
 }
 
-// AppendLines appends all logs of a group, each with a newline behind it.
-func (s *JSONShape) AppendLines(dst []byte, g *LogGroup) []byte { return s.appendEach(dst, g, '\n') }
+// AppendLines appends all logs of the groups, each with a newline behind it.
+func (s *JSONShape) AppendLines(dst []byte, groups ...*LogGroup) []byte {
+	return s.appendEach(dst, groups, '\n')
+}
 
-// AppendElements appends all logs of a group, each with a comma behind it: the
+// AppendElements appends all logs of the groups, each with a comma behind it: the
 // elements of an array, and one comma more.
-func (s *JSONShape) AppendElements(dst []byte, g *LogGroup) []byte { return s.appendEach(dst, g, ',') }
+func (s *JSONShape) AppendElements(dst []byte, groups ...*LogGroup) []byte {
+	return s.appendEach(dst, groups, ',')
+}
 
-func (s *JSONShape) appendEach(dst []byte, g *LogGroup, behind byte) []byte {
-	w := jsonWriter{s: s, g: g}
-	for _, l := range g.Logs {
-		if l != nil {
-			dst = append(w.log(dst, l), behind)
+func (s *JSONShape) appendEach(dst []byte, groups []*LogGroup, behind byte) []byte {
+	size := 0
+	for _, g := range groups {
+		size += s.size(g)
+	}
+	dst = slices.Grow(dst, size)
+	w := jsonWriter{s: s}
+	for _, g := range groups {
+		w.next(g)
+		for _, l := range g.Logs {
+			if l != nil {
+				dst = append(w.log(dst, l), behind)
+			}
 		}
 	}
 	w.end()
 	return dst
+}
+
+// size is how many bytes a group becomes at most, unless a character has to be escaped
+// or a tag gets a longer name.
+func (s *JSONShape) size(g *LogGroup) (size int) {
+	const member = len(`"":"",`)
+	each := s.frame
+	if s.tags {
+		each += len(g.Source) + len(g.Topic) + len(s.hostIP) + len(s.topic) + 2*member
+		for _, t := range g.LogTags {
+			if t != nil {
+				each += len(t.Key) + len(t.Value) + member
+			}
+		}
+	}
+	for _, l := range g.Logs {
+		if l == nil {
+			continue
+		}
+		size += each
+		for _, c := range l.Contents {
+			if c != nil {
+				size += len(c.Key) + len(c.Value) + member
+			}
+		}
+	}
+	return size
 }

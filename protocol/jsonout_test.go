@@ -319,3 +319,28 @@ func TestJSONShapesDoNotAllocate(t *testing.T) {
 		}
 	}
 }
+
+// FuzzJSONShape: whatever stands in a log, its object is JSON, and no name stands twice
+// in it.
+func FuzzJSONShape(f *testing.F) {
+	for _, s := range []string{"", "time", "a\x00b\x00a", "\xff\x00\xfe", "日本\x00\"\\\x00\u2028", strings.Repeat("k\x00", 60)} {
+		f.Add(s, "time", uint32(7))
+	}
+	f.Fuzz(func(t *testing.T, text, tag string, at uint32) {
+		var pairs []string
+		for _, s := range strings.Split(text, "\x00") {
+			pairs = append(pairs, s, s)
+		}
+		g := &protocol.LogGroup{
+			Source: tag, LogTags: []*protocol.LogTag{{Key: tag, Value: text}},
+			Logs: []*protocol.Log{{Time: at, TimeNs: &at, Contents: contents(pairs...)}, {Time: at, Contents: contents(pairs...)}},
+		}
+		for _, o := range []protocol.JSONOptions{{Flatten: true}, {Unique: true, Time: protocol.JSONTime(at % 4), TagNames: map[string]string{"host.ip": tag}}} {
+			for line := range bytes.Lines(protocol.NewJSONShape(o).AppendLines(nil, g)) {
+				if twice, err := twiceIn(line); err != nil || twice != "" {
+					t.Fatalf("%s: %q stands twice, %v", line, twice, err)
+				}
+			}
+		}
+	})
+}

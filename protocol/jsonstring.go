@@ -10,19 +10,10 @@ import (
 // quoted finds the end of the string whose text begins at i, and whether it has
 // escapes. Escapes are not checked.
 func (x *lexer) quoted(i int) (end int, escaped bool) {
-	const (
-		ones = 0x0101010101010101
-		tops = 0x8080808080808080
-	)
 	b := x.in
 	for {
 		for i+8 <= len(b) {
-			w := binary.LittleEndian.Uint64(b[i:])
-			// The lowest top bit that is set is at the lowest byte that is a control
-			// character, a quote or a backslash: borrows only reach the bytes above.
-			quote, slash := w^'"'*ones, w^'\\'*ones
-			special := ((w-' '*ones)&^w | (quote-ones)&^quote | (slash-ones)&^slash) & tops
-			if special != 0 {
+			if special := escapes(binary.LittleEndian.Uint64(b[i:])); special != 0 {
 				i += bits.TrailingZeros64(special) / 8
 				break
 			}

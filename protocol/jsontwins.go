@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"hash/maphash"
+	"slices"
 	"sync"
 	"unicode/utf8"
 )
@@ -12,11 +13,21 @@ type twins struct {
 	names []string
 	drop  []bool
 	kept  int     // how many names hold for all logs of a group
+	seen  uint64  // the bits of those
 	table []int32 // of places in names, plus one; for many names
 }
 
-// few names are compared with each other, which is quicker than hashing them.
-const few = 16
+// few names are compared with each other where their bits meet, which is quicker than
+// hashing them.
+const few = 24
+
+// bit is one of 64 for a name: names of different bits are different.
+func bit(name string) uint64 {
+	if name == "" {
+		return 1
+	}
+	return 1 << ((len(name)*5 + int(name[0])*7 + int(name[len(name)-1])*11 + int(name[len(name)/2])*3) & 63)
+}
 
 var (
 	twinsPool = sync.Pool{New: func() any { return new(twins) }}
@@ -53,31 +64,34 @@ func (t *twins) add(name string) {
 
 // keep finds the twins among the names so far, which then hold for the whole group.
 func (t *twins) keep() {
-	t.findFrom(0, 0)
-	t.kept = len(t.names)
+	t.findFrom(0, 0, 0)
+	t.kept, t.seen = len(t.names), 0
+	for _, name := range t.names {
+		t.seen |= bit(name)
+	}
 }
 
 // find says whether one of the names behind the kept ones is a twin: of those, and
 // with the kept ones of them, too.
 func (t *twins) find(withKept bool) bool {
 	if withKept {
-		return t.findFrom(0, t.kept)
+		return t.findFrom(0, t.kept, t.seen)
 	}
-	return t.findFrom(t.kept, t.kept)
+	return t.findFrom(t.kept, t.kept, 0)
 }
 
-// findFrom compares the names from at with those before them down to low.
-func (t *twins) findFrom(low, at int) (found bool) {
+// findFrom compares the names from at on with those before them down to low, whose
+// bits are seen.
+func (t *twins) findFrom(low, at int, seen uint64) (found bool) {
 	if len(t.names)-low > few {
 		return t.findMany(low, at)
 	}
 	for i := at; i < len(t.names); i++ {
-		for j := low; j < i; j++ {
-			if t.names[i] == t.names[j] {
-				t.drop[i], found = true, true
-				break
-			}
+		b := bit(t.names[i])
+		if seen&b != 0 && slices.Contains(t.names[low:i], t.names[i]) {
+			t.drop[i], found = true, true
 		}
+		seen |= b
 	}
 	return found
 }
@@ -93,15 +107,15 @@ func (t *twins) findMany(low, at int) (found bool) {
 	t.table = t.table[:size]
 	clear(t.table)
 	for i := low; i < len(t.names); i++ {
-		if t.seen(i) && i >= at {
+		if t.enter(i) && i >= at {
 			t.drop[i], found = true, true
 		}
 	}
 	return found
 }
 
-// seen enters a name into the table, unless it is there.
-func (t *twins) seen(i int) bool {
+// enter enters a name into the table, and says whether it was there.
+func (t *twins) enter(i int) bool {
 	mask := uint64(len(t.table) - 1)
 	for h := maphash.String(twinsSeed, t.names[i]) & mask; ; h = (h + 1) & mask {
 		switch at := t.table[h]; {

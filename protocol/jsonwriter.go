@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"slices"
 	"strconv"
 	"time"
 )
@@ -13,8 +14,27 @@ type jsonWriter struct {
 	ns       bool // time_ns is written
 	from, to int  // the tags in dst, once they are written
 
-	twins *twins // nil where names may stand twice
+	twins *twins // nil until one is needed: where names may stand twice
 	clean *Log   // the log before, if none of its names stands twice
+}
+
+// next goes on with another group, which mostly has the tags of the one before.
+func (w *jsonWriter) next(g *LogGroup) {
+	w.begun = w.begun && sameTags(w.g, g)
+	w.g = g
+}
+
+func sameTags(a, b *LogGroup) bool {
+	if a.Topic != b.Topic || a.Source != b.Source || len(a.LogTags) != len(b.LogTags) {
+		return false
+	}
+	for i, t := range a.LogTags {
+		u := b.LogTags[i]
+		if t == nil || u == nil || *t != *u {
+			return false
+		}
+	}
+	return true
 }
 
 // log appends a log.
@@ -203,9 +223,43 @@ func comma(dst []byte) []byte {
 	return append(dst, ',')
 }
 
+// appendMember appends a member. Mostly there is room and nothing to escape.
 func appendMember(dst []byte, key, value string) []byte {
-	dst = append(AppendJSONString(comma(dst), key), ':')
-	return AppendJSONString(dst, value)
+	size, end := len(key)+len(value)+len(`,"":""`), len(dst)
+	if cap(dst)-end < size || nextSpecial(key, 0) < len(key) || nextSpecial(value, 0) < len(value) {
+		dst = append(AppendJSONString(comma(dst), key), ':')
+		return AppendJSONString(dst, value)
+	}
+	b := dst[end : end+size]
+	if dst[end-1] != '{' {
+		b[0] = ','
+		b, end = b[1:], end+1
+	}
+	b[0] = '"'
+	n := 1 + copy(b[1:], key)
+	b[n], b[n+1], b[n+2] = '"', ':', '"'
+	n += 3
+	n += copy(b[n:], value)
+	b[n] = '"'
+	return dst[:end+n+1]
+}
+
+// appendRFC3339 has nine digits for a nanosecond part, which the quick layout of
+// package time cuts short.
+func appendRFC3339(dst []byte, l *Log) []byte {
+	sec, ns := int64(l.Time), int64(-1)
+	if l.TimeNs != nil {
+		ns = int64(*l.TimeNs)
+		sec, ns = sec+ns/1e9, ns%1e9
+	}
+	dst = time.Unix(sec, 0).UTC().AppendFormat(append(dst, '"'), time.RFC3339)
+	if ns >= 0 {
+		dst[len(dst)-1] = '.'
+		dst = strconv.AppendInt(dst, ns+1e9, 10)
+		dst = slices.Delete(dst, len(dst)-10, len(dst)-9)
+		dst = append(dst, 'Z')
+	}
+	return append(dst, '"')
 }
 
 // append appends the time of a log.
@@ -220,11 +274,7 @@ func (f JSONTime) append(dst []byte, l *Log) []byte {
 	case JSONNanos:
 		return strconv.AppendUint(dst, sec*1e9+ns, 10)
 	case JSONRFC3339:
-		layout := `"2006-01-02T15:04:05Z"`
-		if l.TimeNs != nil {
-			layout = `"2006-01-02T15:04:05.000000000Z"`
-		}
-		return time.Unix(int64(sec), int64(ns)).UTC().AppendFormat(dst, layout)
+		return appendRFC3339(dst, l)
 	}
 	return strconv.AppendUint(dst, sec, 10)
 }

@@ -41,6 +41,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/flushline/flushline/flushers"
+	"github.com/flushline/flushline/flushers/formats"
 	"github.com/flushline/flushline/internal/mutant"
 	"github.com/flushline/flushline/option"
 	"github.com/flushline/flushline/protocol"
@@ -67,21 +68,23 @@ const (
 )
 
 func newFlusher() *Flusher {
-	return &Flusher{Root: noRoot, Format: FormatJSONLines, MaxSize: 256 << 20, OpenFiles: 512, wrap: asFile, syncDir: syncDir}
+	return &Flusher{Root: noRoot, Format: FormatJSONLines, JSON: formats.DefaultJSON(), MaxSize: 256 << 20, OpenFiles: 512, wrap: asFile, syncDir: syncDir}
 }
 
 // Flusher is one instance; its exported fields are the options.
 type Flusher struct {
 	Path        protocol.Template `option:"path,required" alias:"FilePath" help:"Template of the file's path below root; the host and a number are put before the extension." example:"archive/{project}/{logstore}/{date:2006-01-02}.jsonl"`
 	Root        string            `option:"root" help:"Directory that no file leaves, symbolic links included. It must exist. Without it an absolute path is taken apart: its directories before the first placeholder are the root." example:"/var/lib/flushline"`
-	Format      string            `option:"format" enum:"jsonl,loggroup" help:"jsonl: a JSON object a line and log, as iLogtail's custom_single. loggroup: frames with the LogGroup's protobuf, its key and its id, which backfill reads."`
+	Format      string            `option:"format" enum:"jsonl,loggroup" help:"jsonl: a JSON object a line and log. loggroup: frames with the LogGroup's protobuf, its key and its id, which backfill reads."`
 	Compression string            `option:"compression" enum:"none,gzip,zstd" help:"One member or frame for each Flush. Default: by the suffix of path, .gz or .zst; a path without one gets it."`
 	MaxSize     option.Bytes      `option:"max_size" alias:"MaxFileSize" min:"1" help:"A file that would become larger is closed and the next number begun. A Flush is never split."`
 	MaxAge      time.Duration     `option:"max_age" min:"0s" help:"A file older than this is closed at the next Flush; 0s: never." example:"1h"`
 	Host        string            `option:"host" help:"Name of this worker in file names and for {host}. Default: the host name, which in Kubernetes is the pod's."`
 	OpenFiles   int               `option:"open_files" min:"1" help:"Files that the process keeps open, over all entries; the smallest value counts, and never more than a quarter of the limit of the process (ulimit -n). The one unused for longest is closed for another."`
+	formats.JSON
 
 	layout  layout
+	shape   *protocol.JSONShape
 	store   *store
 	vol     *volume
 	key     protocol.Key
@@ -138,6 +141,7 @@ func (f *Flusher) prepare() error {
 	if f.Root, err = filepath.Abs(root); err != nil {
 		return fmt.Errorf("couldn't find the directory %q: %w", root, err)
 	}
+	f.shape = f.JSON.Compile(false)
 	f.layout = layout{
 		frames:  f.Format == FormatLogGroup,
 		maxSize: int64(f.MaxSize),

@@ -513,3 +513,30 @@ func names(files map[string]string) []string {
 	sort.Strings(out)
 	return out
 }
+
+func TestLinesInAnotherShape(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	shape := func(f *Flusher) {
+		f.Shape, f.TimeFormat, f.TagNames = "custom_single_flatten", "rfc3339", map[string]string{"log.topic": "topic"}
+	}
+	for path, want := range map[string]string{"a.jsonl": "a.pod-0.000001.jsonl", "{date:2006}.jsonl": "1970.pod-0.000001.jsonl"} {
+		f := lane(t, new(flushertest.Process), key, func(f *Flusher) {
+			at(dir, path)(f)
+			shape(f)
+		})
+		mustFlush(t, f, group(7, "x"))
+		if got := tree(t, dir)[want]; got != `{"msg":"x","topic":"t","time":"1970-01-01T00:00:07Z"}`+"\n" {
+			t.Errorf("%s: %q", path, got)
+		}
+		if _, what := f.Place(); what != `jsonl (custom_single_flatten, time in rfc3339, log.topic as "topic")` {
+			t.Errorf("the place has %s", what)
+		}
+	}
+	f := newFlusher()
+	at(dir, "a.jsonl")(f)
+	f.FieldNames = map[string]string{"contents": ""}
+	if problems := f.Validate(); len(problems) != 1 || problems[0].Path != "field_names" {
+		t.Errorf("contents are left out: %+v", problems)
+	}
+}

@@ -25,7 +25,7 @@ func (f *Flusher) Validate() []option.Problem {
 	if f.MaxSize < 1 || f.OpenFiles < 1 {
 		problems = append(problems, option.Errorf("max_size", "max_size and open_files must be at least 1"))
 	}
-	return problems
+	return append(problems, f.JSON.Problems()...)
 }
 
 var suffixes = map[string]protocol.Encoding{".gz": protocol.EncodingGzip, ".zst": protocol.EncodingZstd}
@@ -99,6 +99,9 @@ func checkPath(p string) error {
 // write the same there.
 func (f *Flusher) Place() (where, what string) {
 	what = f.Format
+	if words := f.Words(); words != "" && f.Format == FormatJSONLines {
+		what += " (" + words + ")"
+	}
 	if e, err := f.encoding(); err == nil && e != protocol.EncodingNone {
 		what += " in " + e.String()
 	}

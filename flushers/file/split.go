@@ -48,7 +48,7 @@ func (f *Flusher) split(b *flushers.Batch) (pieces []*piece, failed map[int]erro
 func (s *splitter) lines(i int, g *protocol.LogGroup) error {
 	if s.f.fixed != "" {
 		p := s.piece(s.f.fixed, i)
-		p.data = protocol.AppendJSONLines(p.data, g)
+		p.data = s.f.shape.AppendLines(p.data, g)
 		return nil
 	}
 	paths := make([]string, len(g.Logs))
@@ -71,7 +71,7 @@ func (s *splitter) lines(i int, g *protocol.LogGroup) error {
 	for n, l := range g.Logs {
 		if l != nil {
 			p := s.piece(paths[n], i)
-			p.data = append(protocol.AppendJSONLog(p.data, g, l), '\n')
+			p.data = append(s.f.shape.AppendLog(p.data, g, l), '\n')
 		}
 	}
 	return nil

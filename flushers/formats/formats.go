@@ -84,19 +84,13 @@ func (w *Writer) AppendGroups(dst []byte, groups []*protocol.LogGroup) []byte {
 	case JSONArray:
 		return w.array(dst, groups...)
 	}
-	for _, g := range groups {
-		dst = w.shape.AppendLines(dst, g)
-	}
-	return dst
+	return w.shape.AppendLines(dst, groups...)
 }
 
 // array appends nothing for no logs.
 func (w *Writer) array(dst []byte, groups ...*protocol.LogGroup) []byte {
 	begin := len(dst)
-	dst = append(dst, '[')
-	for _, g := range groups {
-		dst = w.shape.AppendElements(dst, g)
-	}
+	dst = w.shape.AppendElements(append(dst, '['), groups...)
 	if len(dst) == begin+1 {
 		return dst[:begin]
 	}

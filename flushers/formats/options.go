@@ -1,6 +1,7 @@
 package formats
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -121,6 +122,28 @@ func (j *JSON) field(member string) (name string, written bool) {
 		return member, true
 	}
 	return name, name != ""
+}
+
+// Words are what differs from the defaults, for those who compare two entries: empty
+// if nothing does.
+func (j *JSON) Words() string {
+	said := j.said()
+	var words []string
+	if said.Shape != Single {
+		words = append(words, said.Shape)
+	}
+	if said.TimeFormat != Seconds {
+		words = append(words, "time in "+said.TimeFormat)
+	}
+	if said.OnlyContents {
+		words = append(words, "without tags")
+	}
+	for _, names := range []map[string]string{said.TagNames, said.FieldNames} {
+		for _, name := range slices.Sorted(maps.Keys(names)) {
+			words = append(words, fmt.Sprintf("%s as %q", name, names[name]))
+		}
+	}
+	return strings.Join(words, ", ")
 }
 
 // Compile makes the shape, after Problems has found no error. unique writes no member

@@ -10,6 +10,8 @@ import (
 	"sync"
 
 	"github.com/flushline/flushline/flushers"
+	"github.com/flushline/flushline/flushers/formats"
+	"github.com/flushline/flushline/option"
 	"github.com/flushline/flushline/protocol"
 )
 
@@ -21,7 +23,7 @@ func Kind() flushers.Kind {
 	return flushers.Kind{
 		Name:          "stdout",
 		Summary:       summary,
-		New:           func() flushers.Flusher { return &Flusher{Format: FormatJSON, out: os.Stdout} },
+		New:           func() flushers.Flusher { return newFlusher() },
 		NoRetain:      true,
 		TestedAgainst: "pipes and files of the operating system",
 		Docs:          docs(),
@@ -34,18 +36,28 @@ const (
 	FormatPretty = "pretty"
 )
 
-// Flusher is one instance; its exported field is the option.
+func newFlusher() *Flusher {
+	return &Flusher{Format: FormatJSON, JSON: formats.DefaultJSON(), out: os.Stdout}
+}
+
+// Flusher is one instance; its exported fields are the options.
 type Flusher struct {
-	Format string `option:"format" enum:"json,pretty" help:"json: one object a line, as iLogtail's custom_single. pretty: one line for people."`
+	Format string `option:"format" enum:"json,pretty" help:"json: one object a line. pretty: one line for people."`
+	formats.JSON
 
 	out     io.Writer
+	shape   *protocol.JSONShape
 	lines   *lines
 	release func()
 	runtime context.Context
 }
 
+// Validate finds what a single option cannot tell.
+func (f *Flusher) Validate() []option.Problem { return f.JSON.Problems() }
+
 // Init joins the one writer of the process.
 func (f *Flusher) Init(c flushers.Context) error {
+	f.shape = f.JSON.Compile(false)
 	v, release, err := c.Shared("stdout", func() (io.Closer, error) { return newLines(f.out), nil })
 	if err != nil {
 		return err
@@ -80,12 +92,12 @@ func (f *Flusher) FlushBatch(ctx context.Context, b *flushers.Batch) error {
 	buf := buffers.Get().(*[]byte)
 	*buf = (*buf)[:0]
 	key := protocol.Key{Project: b.Project, Logstore: b.Logstore, Config: b.Config}
-	for _, g := range b.Groups {
-		if f.Format == FormatPretty {
+	if f.Format == FormatPretty {
+		for _, g := range b.Groups {
 			*buf = appendPretty(*buf, key, g)
-		} else {
-			*buf = protocol.AppendJSONLines(*buf, g)
 		}
+	} else {
+		*buf = f.shape.AppendLines(*buf, b.Groups...)
 	}
 	err := f.lines.write(ctx, *buf, func() {
 		if cap(*buf) <= keepBuffer {

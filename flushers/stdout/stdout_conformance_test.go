@@ -28,7 +28,7 @@ func TestConformance(t *testing.T) {
 			t.Parallel()
 			v := &valve{}
 			kind := Kind()
-			kind.New = func() flushers.Flusher { return &piped{Flusher: Flusher{Format: FormatJSON}, valve: v} }
+			kind.New = func() flushers.Flusher { return &piped{Flusher: *newFlusher(), valve: v} }
 			flushertest.Run(t, kind, flushertest.Harness{Start: func(tb testing.TB) flushertest.Target {
 				path := filepath.Join(tb.TempDir(), "out")
 				if err := os.WriteFile(path, nil, 0o600); err != nil {

@@ -203,3 +203,25 @@ func start(t *testing.T, p *flushertest.Process, out io.Writer, format string) *
 	})
 	return f
 }
+
+func TestLinesInAnotherShape(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	f := newFlusher()
+	f.out, f.Shape = &out, "custom_single_flatten"
+	if problems := f.Validate(); len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	if err := f.Init(new(flushertest.Process).Context(t, key)); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Flush(key.Project, key.Logstore, key.Config, []*protocol.LogGroup{group("x")}); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := out.String(), `{"msg":"x","time":1}`+"\n"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if err := f.Stop(); err != nil {
+		t.Error(err)
+	}
+}

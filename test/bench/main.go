@@ -5,7 +5,7 @@
 // acknowledgements. Both run as processes of their own against a server in a third
 // one, in turn (A B A B), with the same GOGC and GOMEMLIMIT. What counts are the
 // ratios of medians; the absolute figures say how noisy the machine was. What needs
-// no broker ("payload": JSON in against encoding/json) runs in this process.
+// no broker ("payload", "formats": JSON in and out against encoding/json) runs in this process.
 //
 //	go run ./test/bench                  everything
 //	go run ./test/bench -short           fewer messages and rounds
@@ -60,7 +60,7 @@ type suite struct {
 // bench runs all cases and says whether every bound was kept.
 func bench(short bool, only string) (bool, error) {
 	ok := true
-	for _, s := range []suite{{"nats", natsSuite}, {"kafka", kafkaSuite}, {"payload", payloadSuite}, {"reload", reloadSuite}, {"jobs", jobsSuite}} {
+	for _, s := range []suite{{"nats", natsSuite}, {"kafka", kafkaSuite}, {"payload", payloadSuite}, {"formats", formatsSuite}, {"reload", reloadSuite}, {"jobs", jobsSuite}} {
 		kept, err := s.bench(short, only)
 		if err != nil {
 			return false, fmt.Errorf("%s: %w", s.name, err)

@@ -15,8 +15,13 @@ import (
 // payloadCase compares both passes over JSON with encoding/json, which decodes the
 // same bytes into structs. It needs no broker: both run in this process, in turn.
 type payloadCase struct {
-	form   jsonForm
-	logs   int
+	form jsonForm
+	logs int
+	duel
+}
+
+// duel measures two sides in turn.
+type duel struct {
 	rounds int
 	spend  time.Duration // of CPU, about, for each round
 }
@@ -71,15 +76,18 @@ func flatJSON(g *protocol.LogGroup) ([]byte, error) {
 // leastRatio is how many times faster than encoding/json both passes have to be.
 const leastRatio = 3
 
-func payloadSuite(short bool) ([]benchCase, func(), error) {
-	rounds, spend := 8, 300*time.Millisecond
+func newDuel(short bool) duel {
 	if short {
-		rounds, spend = 4, 100*time.Millisecond
+		return duel{rounds: 4, spend: 100 * time.Millisecond}
 	}
+	return duel{rounds: 8, spend: 300 * time.Millisecond}
+}
+
+func payloadSuite(short bool) ([]benchCase, func(), error) {
 	var cases []benchCase
 	for _, f := range jsonForms {
 		for _, logs := range []int{100, 1} {
-			c := payloadCase{form: f, logs: logs, rounds: rounds, spend: spend}
+			c := payloadCase{form: f, logs: logs, duel: newDuel(short)}
 			cases = append(cases, benchCase{c.name(), c.run})
 		}
 	}
@@ -106,20 +114,10 @@ func (c payloadCase) run() (bool, error) {
 	}
 	theirs := func() error { return json.Unmarshal(text, c.form.into()) }
 
-	var a, b []time.Duration
-	for range c.rounds {
-		for _, side := range []struct {
-			costs *[]time.Duration
-			read  func() error
-		}{{&a, ours}, {&b, theirs}} {
-			cost, err := c.measure(side.read)
-			if err != nil {
-				return false, err
-			}
-			*side.costs = append(*side.costs, cost)
-		}
+	own, other, err := c.fight(ours, theirs)
+	if err != nil {
+		return false, err
 	}
-	own, other := middleOf(a), middleOf(b)
 	ratio := float64(other) / float64(own)
 	kept := ratio >= leastRatio
 	fmt.Printf("%-42s encoding/json/ours %.2f (ours %.0f MB, encoding/json %.0f MB of JSON a CPU second; %d bytes; %d rounds)%s\n",
@@ -129,17 +127,32 @@ func (c payloadCase) run() (bool, error) {
 
 func perSecond(text []byte, d time.Duration) float64 { return float64(len(text)) / d.Seconds() / 1e6 }
 
-// measure is the CPU time of one reading, garbage collection included.
-func (c payloadCase) measure(read func() error) (time.Duration, error) {
+// fight returns the medians of what both sides cost.
+func (d duel) fight(ours, theirs func() error) (own, other time.Duration, err error) {
+	var costs [2][]time.Duration
+	for range d.rounds {
+		for i, side := range []func() error{ours, theirs} {
+			cost, err := d.measure(side)
+			if err != nil {
+				return 0, 0, err
+			}
+			costs[i] = append(costs[i], cost)
+		}
+	}
+	return middleOf(costs[0]), middleOf(costs[1]), nil
+}
+
+// measure is the CPU time of one call, garbage collection included.
+func (d duel) measure(call func() error) (time.Duration, error) {
 	runtime.GC()
 	start := cpuTime()
 	for n := 1; ; n++ {
-		if err := read(); err != nil {
+		if err := call(); err != nil {
 			return 0, err
 		}
 		if n%16 == 0 {
-			if d := cpuTime() - start; d > c.spend {
-				return d / time.Duration(n), nil
+			if spent := cpuTime() - start; spent > d.spend {
+				return spent / time.Duration(n), nil
 			}
 		}
 	}
