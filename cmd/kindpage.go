@@ -29,6 +29,9 @@ func kindPage(k *flushers.Kind) string {
 	pageOptions(&b, option.Fields(f))
 	fmt.Fprintf(&b, "\n## The shortest entry\n\n```yaml\n%s```\n", entryYAML(k, false))
 	fmt.Fprintf(&b, "\n## A whole configuration\n\n```yaml\n%s```\n", exampleOf(k))
+	for _, n := range k.Docs.Notes {
+		fmt.Fprintf(&b, "\n## %s\n\n%s\n", n.Title, n.Text)
+	}
 	if len(k.Docs.Trouble) > 0 {
 		b.WriteString("\n## In trouble\n\n")
 		var rows [][]string

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	nethttp "net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -14,17 +15,20 @@ import (
 )
 
 // judge turns a status into what the worker does next.
-func (f *Flusher) judge(a *web.Answer, body []byte) error {
-	code := a.Status
-	if code >= 200 && code < 300 {
+func (f *Flusher) judge(a *web.Answer, r *request, body []byte) error {
+	code, ok := a.Status, a.Status >= 200 && a.Status < 300
+	if slices.Contains(f.Success, code) || ok && len(f.Success) == 0 {
+		f.counts.bytes.Add(int64(len(body)))
 		f.doubts.taken(len(body))
 		return nil
 	}
-	err := fmt.Errorf("%s answered %d %s%s", f.target, code, nethttp.StatusText(code), quote(a.Body))
+	err := fmt.Errorf("%s answered %d %s%s", r.place.shown, code, nethttp.StatusText(code), quote(a.Body))
 	switch {
+	case ok:
+		return flushers.Misconfigured(fmt.Errorf("%w, which is not among the statuses of the option success: add it if it means stored", err))
 	case code >= 300 && code < 400:
-		return flushers.Misconfigured(fmt.Errorf("%s redirects (%d) to %s: set url to where it accepts a POST",
-			f.target, code, withoutSecrets(a.Header.Get("Location"))))
+		return flushers.Misconfigured(fmt.Errorf("%s redirects (%d) to %s: set url to where it accepts a %s",
+			r.place.shown, code, withoutSecrets(a.Header.Get("Location")), f.Method))
 	case code == nethttp.StatusUnauthorized, code == nethttp.StatusForbidden,
 		code == nethttp.StatusNotFound, code == nethttp.StatusProxyAuthRequired:
 		return flushers.Misconfigured(err)

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/flushline/flushline/flushers"
@@ -26,6 +27,12 @@ func TestConformance(t *testing.T) {
 		"loggroup":       {"format": "loggroup"},
 		"gzip lines":     {"compression": "gzip"},
 		"zstd loggroups": {"format": "loggroup", "compression": "zstd"},
+		"snappy groups":  {"request": "group", "compression": "snappy", "concurrent": 64},
+		"loggroups by host": {
+			"format": "loggroup", "request": "group", "concurrent": 8, "headers": map[string]any{"X-Host": "{host}"}, "query": map[string]any{"l": "{logstore}"},
+			"sign": map[string]any{"secret": "s"}, "idempotency_header": "Idempotency-Key",
+		},
+		"lines by content": {"headers": map[string]any{"X-A": "{content.a}"}, "missing_field": "none", "success": []any{200}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -163,6 +170,8 @@ func unpack(body []byte, e protocol.Encoding) ([]byte, error) {
 			return nil, err
 		}
 		return io.ReadAll(r)
+	case protocol.EncodingSnappy:
+		return snappy.Decode(nil, body)
 	case protocol.EncodingZstd:
 		r, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1))
 		if err != nil {

@@ -22,6 +22,7 @@ import (
 
 	"github.com/flushline/flushline/flushers"
 	"github.com/flushline/flushline/flushers/flushertest"
+	"github.com/flushline/flushline/flushers/formats"
 	"github.com/flushline/flushline/internal/clock"
 	"github.com/flushline/flushline/internal/leak"
 	"github.com/flushline/flushline/option"
@@ -42,14 +43,17 @@ func TestOptionTags(t *testing.T) {
 // seen is one request as a server got it.
 type seen struct {
 	method, host string
+	target       string
 	header       nethttp.Header
 	body         []byte
 }
 
 type server struct {
 	*httptest.Server
-	mu   sync.Mutex
-	seen []seen
+	answer func(w nethttp.ResponseWriter, body string) // instead of what serve was given
+	verify func(r *nethttp.Request, body []byte)       // the same
+	mu     sync.Mutex
+	seen   []seen
 }
 
 func serve(t *testing.T, answer nethttp.HandlerFunc) *server {
@@ -64,9 +68,16 @@ func (s *server) record(answer nethttp.HandlerFunc) nethttp.HandlerFunc {
 	return func(w nethttp.ResponseWriter, r *nethttp.Request) {
 		body, _ := io.ReadAll(r.Body)
 		s.mu.Lock()
-		s.seen = append(s.seen, seen{r.Method, r.Host, r.Header.Clone(), body})
+		s.seen = append(s.seen, seen{r.Method, r.Host, r.RequestURI, r.Header.Clone(), body})
 		s.mu.Unlock()
-		answer(w, r)
+		switch {
+		case s.verify != nil:
+			s.verify(r, body)
+		case s.answer != nil:
+			s.answer(w, string(body))
+		default:
+			answer(w, r)
+		}
 	}
 }
 
@@ -176,7 +187,7 @@ func TestLogGroupBytes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := serve(t, status(200))
-			f := start(t, new(flushertest.Process), s.URL, func(f *Flusher) { f.Format = FormatLogGroup })
+			f := start(t, new(flushertest.Process), s.URL, func(f *Flusher) { f.Format = formats.LogGroup })
 			if err := f.FlushBatch(t.Context(), &tc.batch); err != nil {
 				t.Fatal(err)
 			}
@@ -477,17 +488,21 @@ func TestAPastedBlockOfILogtail(t *testing.T) {
 	f := newFlusher()
 	problems := option.Decode(option.FromAny(map[string]any{
 		"RemoteURL": "https://x/y", "Headers": map[string]any{"X-A": "s3cret"}, "Timeout": "5s",
-		"TLS": map[string]any{"CAFile": "ca.pem"}, "Concurrency": 3, "Query": map[string]any{"a": "b"},
+		"TLS": map[string]any{"CAFile": "ca.pem"}, "Concurrency": 3, "Query": map[string]any{"a": "%{tag.b}"},
+		"MaxConnsPerHost": 7, "IdleConnTimeout": "9s", "Compression": "snappy", "QueueCapacity": 8,
+		"Convert":       map[string]any{"Protocol": "custom_single_flatten", "Encoding": "json", "TagFieldsRename": map[string]any{"host.name": "h"}},
+		"Authenticator": map[string]any{"Type": "ext"},
 	}), f)
 	var paths []string
 	for _, p := range problems {
 		paths = append(paths, fmt.Sprint(p.Path, " warning=", p.Warning))
 	}
 	slices.Sort(paths)
-	if diff := cmp.Diff([]string{"Concurrency warning=true", "Query warning=false"}, paths); diff != "" {
+	if diff := cmp.Diff([]string{"Authenticator warning=false", "QueueCapacity warning=true"}, paths); diff != "" {
 		t.Errorf("problems (-want +got):\n%s", diff)
 	}
-	if f.URL != "https://x/y" || f.Timeout != 5*time.Second || f.TLS.CA != "ca.pem" || f.Headers["X-A"].Reveal() != "s3cret" {
+	if f.URL != "https://x/y" || f.Timeout != 5*time.Second || f.TLS.CA != "ca.pem" || f.Headers["X-A"].Reveal() != "s3cret" ||
+		f.InFlight != 3 || f.Query["a"].Reveal() != "%{tag.b}" || f.MaxConns != 7 || f.IdleConnTimeout != 9*time.Second || f.Compression != "snappy" {
 		t.Errorf("decoded %+v", f)
 	}
 	if text := fmt.Sprintf("%+v %#v", f, f); strings.Contains(text, "s3cret") {

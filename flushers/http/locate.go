@@ -2,7 +2,7 @@ package http
 
 import (
 	"fmt"
-	"net/url"
+	"os"
 
 	"github.com/flushline/flushline/flushers"
 	"github.com/flushline/flushline/protocol"
@@ -13,10 +13,13 @@ var _ flushers.Located = (*Flusher)(nil)
 // Locate is the URL without its query, which may carry a credential, and the key as
 // the headers have it.
 func (f *Flusher) Locate(project, logstore, config string) string {
-	u, err := url.Parse(f.URL)
-	if err != nil {
+	t, problems := f.compile()
+	if len(problems) > 0 {
 		return "a URL that cannot be read"
 	}
-	return fmt.Sprintf("POST %s://%s%s with %s: %s, %s: %s, %s: %s", u.Scheme, u.Host, u.EscapedPath(),
+	v := &protocol.TemplateVars{Key: protocol.Key{Project: project, Logstore: logstore, Config: config}}
+	v.Host, _ = os.Hostname()
+	path := t.path.Known(v, appendPath, func(placeholder string) string { return placeholder })
+	return fmt.Sprintf("%s %s%s with %s: %s, %s: %s, %s: %s", f.Method, f.origin(), path,
 		protocol.HeaderProject, headerValue(project), protocol.HeaderLogstore, headerValue(logstore), protocol.HeaderConfig, headerValue(config))
 }

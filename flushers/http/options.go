@@ -7,13 +7,34 @@ import (
 	"strings"
 	"time"
 
+	"github.com/flushline/flushline/flushers/formats"
 	"github.com/flushline/flushline/option"
 	"github.com/flushline/flushline/protocol"
 )
 
 // Validate finds what a single option cannot tell.
 func (f *Flusher) Validate() []option.Problem {
-	problems := f.validateURL()
+	problems := append(f.validateURL(), f.Problems()...)
+	problems = append(problems, f.validateHeaders()...)
+	t, wrong := f.compile()
+	problems = append(problems, wrong...)
+	if t.logs && f.Format == formats.LogGroup {
+		problems = append(problems, option.Errorf("format", "a LogGroup is sent as it is, whatever its logs say: with format loggroup, "+
+			"placeholders may be of the key, {host} and {tag.x}, and not {content.x} or {date:...}"))
+	}
+	for _, code := range f.Success {
+		if code < 200 || code >= 300 && code < 400 || code >= 500 {
+			problems = append(problems, option.Errorf("success", "%d cannot mean stored: use 200 to 299, or 400 to 499 such as 409", code))
+		}
+	}
+	if f.MaxIdleConns < f.InFlight {
+		problems = append(problems, option.Warnf("max_idle_conns", "%d connections are kept open and %d requests may run: the others connect anew each time", f.MaxIdleConns, f.InFlight))
+	}
+	return append(problems, f.TLS.Problems("tls")...)
+}
+
+func (f *Flusher) validateHeaders() []option.Problem {
+	var problems []option.Problem
 	auth := 0
 	for name, value := range f.Headers {
 		if strings.EqualFold(name, "Authorization") {
@@ -21,10 +42,6 @@ func (f *Flusher) Validate() []option.Problem {
 		}
 		if err := checkHeader(name, value.Reveal()); err != nil {
 			problems = append(problems, option.Errorf("headers", "%v", err))
-		}
-		if templated(value.Reveal()) {
-			problems = append(problems, option.Errorf("headers", "%s has a template, and this version sends headers as they stand: "+
-				"write the text, or make an entry for each value", name))
 		}
 	}
 	if f.User != "" || !f.Password.IsZero() {
@@ -36,11 +53,27 @@ func (f *Flusher) Validate() []option.Problem {
 	if auth > 1 {
 		problems = append(problems, option.Errorf("token", "only one of user and password, token, and an Authorization header may be set"))
 	}
-	return append(problems, f.TLS.Problems("tls")...)
+	if err := checkHeader(f.Idempotency, ""); err != nil && f.Idempotency != "" {
+		problems = append(problems, option.Errorf("idempotency_header", "%v", err))
+	}
+	for name, value := range map[string]string{"signature_header": f.Sign.SignatureHeader, "timestamp_header": f.Sign.TimestampHeader} {
+		if err := checkHeader(value, ""); err != nil {
+			problems = append(problems, option.Errorf("sign."+name, "%v", err))
+		}
+	}
+	return problems
 }
 
 func (f *Flusher) validateURL() []option.Problem {
-	u, err := url.Parse(f.URL)
+	path, query, _ := strings.Cut(pathOf(f.URL), "?")
+	if path != "" && path[0] != '/' || strings.Contains(query, "{") {
+		return []option.Problem{option.Errorf("url", "placeholders may stand in its path only: those of its query belong into the option query")}
+	}
+	t, err := protocol.CompileTemplate(path)
+	if err != nil {
+		return nil // compile says it
+	}
+	u, err := url.Parse(f.origin() + t.Shape("x"))
 	switch {
 	case err != nil || u.Host == "":
 		return []option.Problem{option.Errorf("url", "this is no URL with a host: write it like https://logs.example.com/ingest")}
@@ -70,45 +103,6 @@ func checkHeader(name, value string) error {
 
 func tokenRune(r rune) bool {
 	return r > ' ' && r < 0x7f && !strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
-}
-
-// prepareHeader makes what all requests of the instance share.
-func (f *Flusher) prepareHeader(key protocol.Key) {
-	if u, err := url.Parse(f.URL); err == nil {
-		f.target = u.Scheme + "://" + u.Host + u.EscapedPath()
-	}
-	f.header = nethttp.Header{}
-	f.header.Set("User-Agent", "flushline")
-	f.header.Set(protocol.HeaderProject, headerValue(key.Project))
-	f.header.Set(protocol.HeaderLogstore, headerValue(key.Logstore))
-	f.header.Set(protocol.HeaderConfig, headerValue(key.Config))
-	if f.encoding != protocol.EncodingNone {
-		f.header.Set("Content-Encoding", f.encoding.String())
-	}
-	if !f.Token.IsZero() {
-		f.header.Set("Authorization", "Bearer "+f.Token.Reveal())
-	}
-	for name, value := range f.Headers {
-		if strings.EqualFold(name, "Host") {
-			f.host = value.Reveal()
-			continue
-		}
-		f.header.Set(name, value.Reveal())
-	}
-}
-
-// headerValue percent-encodes what may not stand in a header, spaces and %, so
-// that a logstore name cannot add a header of its own.
-func headerValue(s string) string {
-	var b strings.Builder
-	for i := range len(s) {
-		if c := s[i]; c > ' ' && c < 0x7f && c != '%' {
-			b.WriteByte(c)
-		} else {
-			fmt.Fprintf(&b, "%%%02X", c)
-		}
-	}
-	return b.String()
 }
 
 // Bound is the option that flush_timeout may make useless.
