@@ -28,6 +28,7 @@ func kafkaSuite(short bool) ([]benchCase, func(), error) {
 		cases = append(cases, benchCase{c.name, func() (bool, error) { return c.run(one) }})
 	}
 	cases = append(cases,
+		forwarding(one, short),
 		benchCase{"200 partitions", func() (bool, error) { return manyPartitions(one, watch) }},
 		benchCase{"paused partitions", func() (bool, error) { return pausedPartitions(one, watch) }},
 		benchCase{"busy beside idle", func() (bool, error) { return busyBesideIdle(one, 400_000/n, rounds) }},

@@ -46,6 +46,8 @@ type kafkaRaw struct {
 	groups []protocol.Group
 	slabs  protocol.Slabs
 	lim    protocol.Limits
+
+	pass func(partition int32, value []byte) // instead of decoding, if it is not nil
 }
 
 // fetch asks for all partitions, beginning with another one each time.
@@ -103,7 +105,9 @@ func (r *kafkaRaw) partition(p *fetch.ResponsePartition) error {
 		if err != nil {
 			return err
 		}
-		if err := r.decode(value); err != nil {
+		if r.pass != nil {
+			r.pass(p.Partition, value)
+		} else if err := r.decode(value); err != nil {
 			return fmt.Errorf("offset %d: %w", rec.Offset, err)
 		}
 		rec.Value.Close()

@@ -52,6 +52,10 @@ func runRole(name string) error {
 		return measure(runKafkaRaw)
 	case "kafka-worker":
 		return measure(runKafkaWorker)
+	case "kafka-forward":
+		return measure(runKafkaForward)
+	case "kafka-forward-raw":
+		return measure(runKafkaForwardRaw)
 	case "kafka-memory":
 		return runKafkaMemory()
 	case "kafka-rebalance":
