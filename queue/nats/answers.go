@@ -34,16 +34,26 @@ type awaited struct {
 	owner  *answers
 	number uint64
 	prefix string // of its reply subjects, with its final dot
-	yes    []byte // how the answer for a stored message begins
+	stream string // that has to answer; empty: any
 
 	// Guarded by the owner's lock until the burst is over.
-	said []bool  // of each message: there is an answer
-	errs []error // what it was; nil: it is stored
-	left int
-	done chan struct{} // nothing is left
+	said     []bool   // of each message: there is an answer
+	errs     []error  // what it was; nil: it is stored
+	subjects []string // of what was sent: a refusal of the server names one
+	had      int      // stored before, says the server
+	left     int
+	done     chan struct{} // nothing is left
 }
 
-var errNoAnswer = errors.New("no answer, it may have been stored")
+// What became of a message of which the server said nothing.
+var (
+	// ErrNoAnswer says that it was sent; it may have been stored.
+	ErrNoAnswer = errors.New("no answer, it may have been stored")
+
+	// ErrAway says that it was not sent, or that the connection was lost before its
+	// answer came; it may have been stored.
+	ErrAway = errors.New("the server is away, or the connection was lost before it answered")
+)
 
 // answers subscribes at the first call.
 func (c *Conn) answers() (*answers, error) {
@@ -53,7 +63,7 @@ func (c *Conn) answers() (*answers, error) {
 		return c.answered, nil
 	}
 	a := &answers{prefix: c.nc.NewInbox() + ".", open: map[uint64]*awaited{}}
-	sub, err := c.nc.Subscribe(a.prefix+"*.*", a.receive)
+	sub, err := c.nc.Subscribe(a.subject(), a.receive)
 	if err != nil {
 		return nil, fmt.Errorf("couldn't subscribe to the answers to what is published: %w", err)
 	}
@@ -64,11 +74,14 @@ func (c *Conn) answers() (*answers, error) {
 	return a, nil
 }
 
-// begin awaits answers for n messages to a stream.
+// subject is what is subscribed to.
+func (a *answers) subject() string { return a.prefix + "*.*" }
+
+// begin awaits answers for n messages to a stream; an empty one is any.
 func (a *answers) begin(stream string, n int) *awaited {
 	b := &awaited{
-		owner: a, said: make([]bool, n), errs: make([]error, n), left: n, done: make(chan struct{}),
-		yes: fmt.Appendf(nil, `{"stream":%q,`, stream),
+		owner: a, stream: stream,
+		said: make([]bool, n), errs: make([]error, n), subjects: make([]string, n), left: n, done: make(chan struct{}),
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -95,8 +108,35 @@ func (a *answers) receive(m *nats.Msg) {
 	if b == nil || index >= len(b.said) || b.said[index] {
 		return
 	}
-	b.said[index], b.errs[index] = true, b.verdict(m)
+	had, err := b.verdict(m)
+	if had {
+		b.had++
+	}
+	b.said[index], b.errs[index] = true, err
 	b.answeredLocked()
+}
+
+// sending notes under which subject a message goes out.
+func (b *awaited) sending(i int, subject string) {
+	b.owner.mu.Lock()
+	defer b.owner.mu.Unlock()
+	b.subjects[i] = subject
+}
+
+// refused says of messages that the server took the right to publish under their
+// subject for missing, and of all if subject is that of the answers themselves: it
+// answers neither, and says so beside.
+func (a *answers) refused(subject string, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, b := range a.open {
+		for i := range b.said {
+			if !b.said[i] && (subject == a.subject() || b.subjects[i] != "" && b.subjects[i] == subject) {
+				b.said[i], b.errs[i] = true, err
+				b.answeredLocked()
+			}
+		}
+	}
 }
 
 func (b *awaited) answeredLocked() {
@@ -130,52 +170,68 @@ func (a *answers) which(subject string) (number uint64, index int, ok bool) {
 	return number, int(n), err1 == nil && err2 == nil
 }
 
-// verdict reads an answer; nil says that the message is stored. The server writes
-// {"stream":"NAME", "seq":N}, and an error before anything else.
-func (b *awaited) verdict(m *nats.Msg) error {
-	if rest, ok := bytes.CutPrefix(m.Data, b.yes); ok {
-		if digits, ok := bytes.CutPrefix(bytes.TrimLeft(rest, " "), []byte(`"seq":`)); ok && len(digits) > 0 && digits[0] >= '1' && digits[0] <= '9' {
-			return nil
-		}
+// verdict reads an answer; without an error the message is stored, and had says that
+// it was before. The server writes {"stream":"NAME", "seq":N}, and an error before
+// anything else.
+func (b *awaited) verdict(m *nats.Msg) (had bool, err error) {
+	if had, ok := b.stored(m.Data); ok {
+		return had, nil
 	}
 	if len(m.Data) == 0 && m.Header.Get("Status") == statusNoResponders {
-		return nats.ErrNoResponders
+		return false, nats.ErrNoResponders
 	}
 	var answer struct {
-		Error  *jetstream.APIError `json:"error"`
-		Stream string              `json:"stream"`
-		Seq    uint64              `json:"seq"`
+		Error     *jetstream.APIError `json:"error"`
+		Stream    string              `json:"stream"`
+		Seq       uint64              `json:"seq"`
+		Duplicate bool                `json:"duplicate"`
 	}
 	switch err := json.Unmarshal(m.Data, &answer); {
 	case err != nil:
-		return fmt.Errorf("the server's answer cannot be read, the message may have been stored: %w", err)
+		return false, fmt.Errorf("the server's answer cannot be read, the message may have been stored: %w", err)
 	case answer.Error != nil:
-		return answer.Error
+		return false, answer.Error
 	case answer.Stream == "" || answer.Seq == 0:
-		return fmt.Errorf("the server's answer %q says of no stream that it has the message", abridge(string(m.Data)))
+		return false, fmt.Errorf("the server's answer %q says of no stream that it has the message", abridge(string(m.Data)))
 	}
-	return nil
+	return answer.Duplicate, nil
+}
+
+// stored reads the usual answer for a stored message without taking it apart.
+func (b *awaited) stored(data []byte) (had, ok bool) {
+	rest, ok := bytes.CutPrefix(data, []byte(`{"stream":"`))
+	end := bytes.IndexByte(rest, '"')
+	if !ok || end <= 0 || b.stream != "" && string(rest[:end]) != b.stream {
+		return false, false
+	}
+	rest, ok = bytes.CutPrefix(rest[end+1:], []byte(","))
+	digits, is := bytes.CutPrefix(bytes.TrimLeft(rest, " "), []byte(`"seq":`))
+	if !ok || !is || len(digits) < 2 || digits[0] < '1' || digits[0] > '9' {
+		return false, false
+	}
+	after := bytes.TrimLeft(digits, "0123456789")
+	return bytes.HasPrefix(after, []byte(`,"duplicate": true`)), len(after) > 0
 }
 
 // await waits until all have answered, the connection is another one than line, some
 // time has passed or ctx ends, and says what became of each.
-func (b *awaited) await(ctx context.Context, c *Conn, line int64) []error {
+func (b *awaited) await(ctx context.Context, c *Conn, line int64, patience time.Duration) []error {
 	defer b.forget()
-	patience := time.NewTimer(ackPatience)
-	defer patience.Stop()
+	enough := time.NewTimer(patience)
+	defer enough.Stop()
 	for {
 		changed := c.changed.wait()
 		if c.line.number() != line {
-			return b.over(errAway)
+			return b.over(ErrAway)
 		}
 		select {
 		case <-b.done:
 			return b.errs
 		case <-changed:
-		case <-patience.C:
-			return b.over(fmt.Errorf("%w: the server did not answer within %s", errNoAnswer, ackPatience))
+		case <-enough.C:
+			return b.over(fmt.Errorf("%w: the server did not answer within %s", ErrNoAnswer, patience))
 		case <-ctx.Done():
-			return b.over(fmt.Errorf("%w: %w", errNoAnswer, ctx.Err()))
+			return b.over(fmt.Errorf("%w: %w", ErrNoAnswer, ctx.Err()))
 		}
 	}
 }

@@ -67,13 +67,13 @@ func TestAnswersFindTheirMessages(t *testing.T) {
 	} {
 		a.receive(&nats.Msg{Subject: subject, Data: yes})
 	}
-	b.unsent(0, errAway)
-	if b.left != 1 || b.said[2] || b.errs[1] != nil || !errors.Is(b.errs[0], errAway) {
+	b.unsent(0, ErrAway)
+	if b.left != 1 || b.said[2] || b.errs[1] != nil || !errors.Is(b.errs[0], ErrAway) {
 		t.Fatalf("left %d, said %v, errors %v", b.left, b.said, b.errs)
 	}
-	errs := b.over(errNoAnswer)
+	errs := b.over(ErrNoAnswer)
 	a.receive(&nats.Msg{Subject: b.reply(2), Data: yes}) // too late: it is published again
-	if !errors.Is(errs[2], errNoAnswer) {
+	if !errors.Is(errs[2], ErrNoAnswer) {
 		t.Errorf("the last is %v", errs[2])
 	}
 	if len(a.open) != 0 {

@@ -32,6 +32,7 @@ type Conn struct {
 	log      *zap.Logger
 	line     *line
 
+	up      atomic.Bool  // what nats.go last told
 	dropped atomic.Int64 // messages nats.go threw away; zero or a defect
 	changed *broadcast   // told at each disconnect and reconnect
 
@@ -96,6 +97,7 @@ func (c *Conn) dial(ctx context.Context, opts nats.Options) error {
 		nc.Close()
 		return err
 	}
+	c.up.Store(c.line.number() != 0)
 	return nil
 }
 
@@ -272,8 +274,21 @@ func (c *Conn) Request(ctx context.Context, op string, req, resp any) error {
 	return nil
 }
 
-// Connected says whether a server is reached now.
+// Connected says whether a server is reached now. It waits while something is being
+// written to one that does not read: up to ten seconds.
 func (c *Conn) Connected() bool { return c.nc.IsConnected() }
+
+// Up is Connected for those who must not wait. It may come some time later.
+func (c *Conn) Up() bool { return c.up.Load() && c.line.number() != 0 }
+
+// Refusal is why no server takes us back, if that is something which somebody has to
+// mend (Refused), and nil otherwise. It may wait as long as an attempt takes.
+func (c *Conn) Refusal() error {
+	if err := explainConnect(c.nc.LastError()); Refused(err) {
+		return err
+	}
+	return nil
+}
 
 // Line is the number of the network connection that is up now, counted from 1; 0:
 // none is. What was asked on another one is not answered any more.
@@ -290,6 +305,7 @@ func (c *Conn) Dropped() int64 { return c.dropped.Load() }
 func (c *Conn) Close() { c.nc.Close() }
 
 func (c *Conn) lost(err error) {
+	c.up.Store(false)
 	if err != nil {
 		c.log.Warn("connection to nats lost, reconnecting", zap.Error(err))
 	}
@@ -297,6 +313,7 @@ func (c *Conn) lost(err error) {
 }
 
 func (c *Conn) back(nc *nats.Conn) {
+	c.up.Store(true)
 	c.log.Info("connected to nats again", zap.String("server", nc.ConnectedUrlRedacted()))
 	c.changed.tell()
 }
@@ -307,6 +324,9 @@ func (c *Conn) back(nc *nats.Conn) {
 func (c *Conn) asyncError(sub *nats.Subscription, err error) {
 	if errors.Is(err, nats.ErrSlowConsumer) {
 		c.dropped.Add(1)
+	}
+	if errors.Is(err, nats.ErrPermissionViolation) {
+		c.forbidden(err)
 	}
 	subject := ""
 	if sub != nil {

@@ -243,8 +243,8 @@ func TestConfigNamesEveryContradiction(t *testing.T) {
 		t.Errorf("the defaults: %v", err)
 	}
 	bad := nats.Config{
-		AckWait: time.Second, Domain: "a", APIPrefix: "b", User: "u", NKey: "n", ConnectTimeout: -1,
-		Stream: "LOGS", TLS: nats.TLSConfig{Cert: "c"},
+		Server:  nats.Server{Domain: "a", APIPrefix: "b", User: "u", NKey: "n", TLS: nats.TLSConfig{Cert: "c"}},
+		AckWait: time.Second, ConnectTimeout: -1, Stream: "LOGS",
 		Consumers: []nats.Consumer{
 			{Stream: "a.b", Durable: ""},
 			{Stream: "S", Durable: "d", Subjects: []string{"logs.>.web", "logs..a", "a.*.b.>"}},

@@ -15,6 +15,13 @@ func (e permanentError) Unwrap() error { return e.error }
 
 func permanent(err error) error { return permanentError{err} }
 
+// Refused says of an error of Connect or Refusal that somebody has to mend something:
+// credentials, certificates, a server without JetStream.
+func Refused(err error) bool {
+	var final permanentError
+	return errors.As(err, &final)
+}
+
 // retry calls try until it succeeds, fails for good or ctx ends; the last error
 // of try then says why. failed hears of each failure that is followed by another
 // try.
@@ -27,7 +34,7 @@ func retry(ctx context.Context, try func() error, failed func(error)) error {
 		}
 		var final permanentError
 		if errors.As(err, &final) {
-			return final.error
+			return final
 		}
 		if ctx.Err() == nil {
 			failed(err)

@@ -182,40 +182,21 @@ func burst(open []*put) (n int) {
 	return n
 }
 
-// burst publishes without waiting and then awaits every answer. It stops where
-// the connection changed: what was sent on the old one may be lost, and the rest
-// must not come before it.
+// burst publishes without waiting and then awaits every answer.
 func (s *Sink) burst(ctx context.Context, ps []*put) {
-	line := s.conn.line.number()
-	to, err := s.conn.answers()
+	b, err := s.conn.Burst(s.stream, len(ps))
 	if err != nil {
 		for _, p := range ps {
 			p.note(err)
 		}
 		return
 	}
-	all := to.begin(s.stream, len(ps))
-	var stop error
 	for i, p := range ps {
-		if now := s.conn.line.number(); stop == nil && (now != line || now == 0) {
-			stop = errAway
-		}
-		if stop != nil {
-			all.unsent(i, errAway)
-			continue
-		}
-		p.msg.Reply = all.reply(i)
-		if err := s.conn.nc.PublishMsg(p.msg); err != nil {
-			if p.note(err); !p.final {
-				stop = err
-			}
-			all.unsent(i, err)
-		}
-		if p.cut {
+		if b.Publish(i, p.msg) && p.cut {
 			failpoint.Hit(failpoint.ChunkSent)
 		}
 	}
-	for i, err := range all.await(ctx, s.conn, line) {
+	for i, err := range b.Await(ctx, ackPatience) {
 		if p := ps[i]; err != nil {
 			p.note(err)
 		} else {
@@ -224,8 +205,6 @@ func (s *Sink) burst(ctx context.Context, ps []*put) {
 	}
 }
 
-var errAway = errors.New("the server is away, or the connection was lost before it answered")
-
 // note keeps an error and decides whether trying again can help.
 func (p *put) note(err error) {
 	if err == nil {
@@ -233,8 +212,8 @@ func (p *put) note(err error) {
 	}
 	p.err = explainPut(err, p.msg.Subject)
 	var api *jetstream.APIError
-	p.final = errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrBadHeaderMsg) || errors.Is(err, nats.ErrBadSubject) ||
-		errors.Is(err, nats.ErrConnectionClosed) || (errors.As(err, &api) && api.Code >= 400 && api.Code < 500)
+	p.final = ofTheMessage(err) || errors.Is(err, nats.ErrConnectionClosed) ||
+		(errors.As(err, &api) && api.Code >= 400 && api.Code < 500 && !passes(api))
 	if errors.As(err, &api) && full(api) {
 		p.final = true
 	}
@@ -242,6 +221,10 @@ func (p *put) note(err error) {
 		p.set.err = p.err
 	}
 }
+
+// passes says of a refusal that it is over soon: the replicas have not agreed yet on
+// the same message, sent before a connection was lost, or have too much to do.
+func passes(err *jetstream.APIError) bool { return err.Code == 409 || err.Code == 429 }
 
 // codeStoreFailed is the server's error code for a message its store refused: a
 // stream at its limits that discards new messages, or a disk that is full.

@@ -53,7 +53,7 @@ func (p *put) result(took time.Duration) error {
 	case p.err != nil:
 		return p.err
 	case !p.final:
-		return errAway // it was never sent
+		return ErrAway // it was never sent
 	case p.cut && took > queue.ArrivalBound:
 		return queue.ErrArrivedLate
 	}
