@@ -21,3 +21,16 @@ func (k Kind) As(f Flusher) Kind {
 	k.Idempotence, k.Within, k.Atomic, k.NoRetain, k.Raw = said.Idempotence, said.Within, said.Atomic, said.NoRetain, said.Raw
 	return k
 }
+
+// Named is implemented by a Context that knows which flusher entry its instance is of.
+// It is found by type assertion: see Entry.
+type Named interface{ GetEntry() string }
+
+// Entry is the flusher entry of an instance, "route/flusher", for kinds that have to tell
+// at the destination what two entries store. It is empty outside of a worker.
+func Entry(c Context) string {
+	if n, ok := c.(Named); ok {
+		return n.GetEntry()
+	}
+	return ""
+}

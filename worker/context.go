@@ -15,6 +15,7 @@ import (
 func (inst *instance) GetConfigName() string              { return inst.lane.key.Config }
 func (inst *instance) GetProject() string                 { return inst.lane.key.Project }
 func (inst *instance) GetLogstore() string                { return inst.lane.key.Logstore }
+func (inst *instance) GetEntry() string                   { return inst.entry.name() }
 func (inst *instance) GetRuntimeContext() context.Context { return inst.ctx }
 func (inst *instance) Logger() *zap.Logger                { return inst.lane.log() }
 func (inst *instance) Metrics() flushers.Metrics {

@@ -14,6 +14,7 @@ import (
 	"github.com/flushline/flushline/flushers/file"
 	"github.com/flushline/flushline/flushers/http"
 	"github.com/flushline/flushline/flushers/kafka"
+	"github.com/flushline/flushline/flushers/nats"
 	"github.com/flushline/flushline/flushers/stdout"
 )
 
@@ -29,6 +30,7 @@ func everywhere() []flushers.Kind {
 		file.Kind(),
 		http.Kind(),
 		kafka.Kind(),
+		nats.Kind(),
 		stdout.Kind(),
 	}
 }

@@ -210,6 +210,10 @@ func kinds() []Defect {
 			[]Check{{"flushers/http", "TestConformance"}},
 		},
 		{
+			NATSEarly, "nats-early", "the nats flusher returns nil before the stream has acknowledged",
+			[]Check{{"flushers/nats", "TestConformance"}},
+		},
+		{
 			ResolveFirst, "resolve-first", "a replayed dead letter is resolved before the queue has confirmed it",
 			[]Check{{"cmd", "TestALetterIsResolvedBehindItsPut|TestAQueueThatFailsEndsTheReplay"}},
 		},

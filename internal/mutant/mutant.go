@@ -69,6 +69,7 @@ const (
 	FileEarly
 	FileNoSync
 	HTTPEarly
+	NATSEarly
 	ResolveFirst
 	count
 )

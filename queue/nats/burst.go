@@ -55,6 +55,11 @@ func (b *Burst) Publish(i int, m *nats.Msg) bool {
 	return false
 }
 
+// Skip says that the i-th message will not be sent.
+func (b *Burst) Skip(i int) { b.all.unsent(i, errSkipped) }
+
+var errSkipped = errors.New("it was not to be sent")
+
 // Await waits until the server has answered all that were sent, the connection is
 // another one, patience or ctx is over, and says what became of each: nil says that it
 // is stored, a *jetstream.APIError what the stream said, nats.ErrNoResponders that no
