@@ -115,6 +115,9 @@ func (f *Flusher) inspect(c flushers.Context) error {
 			return flushers.Misconfigured(fmt.Errorf("no stream listens to the subject %q: %s", f.filter(), f.mend()))
 		}
 	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("couldn't look at the stream: %w", err)
+	}
 	for _, name := range found {
 		config, err := f.to.streams.config(ctx, f.to.conn, name)
 		var api *jetstream.APIError
