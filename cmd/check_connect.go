@@ -59,7 +59,7 @@ func (v *visit) destinations(ctx context.Context) {
 		for j := range r.Flushers {
 			e := &r.Flushers[j]
 			name := r.Name + "/" + e.Name
-			if err := v.destination(ctx, e, sampleKey(r.Match)); err != nil {
+			if err := v.destination(ctx, name, e, sampleKey(r.Match)); err != nil {
 				v.bad("%s (%s): %v", name, e.Kind.Name, err)
 				continue
 			}
@@ -68,11 +68,15 @@ func (v *visit) destinations(ctx context.Context) {
 	}
 }
 
-func (v *visit) destination(ctx context.Context, e *configs.Entry, key protocol.Key) error {
+func (v *visit) destination(ctx context.Context, name string, e *configs.Entry, key protocol.Key) error {
 	ctx, cancel := context.WithTimeout(ctx, v.patience)
 	defer cancel()
 	f := e.New()
-	err := within(ctx, "Init", func() error { return f.Init(&probeContext{ctx: ctx, key: key}) })
+	said := &remarks{}
+	err := within(ctx, "Init", func() error { return f.Init(&probeContext{ctx: ctx, key: key, log: zap.New(said)}) })
+	for _, text := range said.taken() {
+		v.note("%s: %s", name, text)
+	}
 	if err != nil {
 		return err // an instance that was not Inited has nothing to stop
 	}
@@ -124,6 +128,7 @@ func sampleKey(m configs.Match) protocol.Key {
 type probeContext struct {
 	ctx    context.Context
 	key    protocol.Key
+	log    *zap.Logger
 	shared flushers.Shared
 }
 
@@ -133,7 +138,7 @@ func (c *probeContext) GetConfigName() string              { return c.key.Config
 func (c *probeContext) GetProject() string                 { return c.key.Project }
 func (c *probeContext) GetLogstore() string                { return c.key.Logstore }
 func (c *probeContext) GetRuntimeContext() context.Context { return c.ctx }
-func (c *probeContext) Logger() *zap.Logger                { return zap.NewNop() }
+func (c *probeContext) Logger() *zap.Logger                { return c.log }
 func (c *probeContext) Metrics() flushers.Metrics          { return uncounted{} }
 
 func (c *probeContext) Shared(key string, open func() (io.Closer, error)) (io.Closer, func(), error) {

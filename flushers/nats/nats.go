@@ -56,7 +56,8 @@ func Kind() flushers.Kind {
 		Name:          "nats",
 		Summary:       summary,
 		New:           func() flushers.Flusher { return newFlusher() },
-		Idempotence:   flushers.PerGroup, // within the stream's duplicate_window
+		Idempotence:   flushers.PerGroup,
+		Within:        "the stream's duplicate window",
 		NoRetain:      true,
 		TestedAgainst: "nats-server 2.15.2",
 		Docs:          docs(),

@@ -21,7 +21,7 @@ func TestConformance(t *testing.T) {
 		"bytes as they are":   {},
 		"zstd, by tags":       {"compression": "zstd", "subject": "logs.{project}.{tag.none}", "missing_field": "x"},
 		"lines":               {"format": "jsonl", "compression": "gzip"},
-		"lines by date":       {"format": "jsonl", "subject": "logs.{date:2006-01-02T15-04-05}.{logstore}"},
+		"lines by date":       {"format": "jsonl", "subject": "logs.{date:2006-01-02T15-04-05}.{logstore}", "max_names": 100_000},
 		"a message a log":     {"format": "json"},
 		"an array, no dedupe": {"format": "jsonarray", "dedupe": false},
 	} {

@@ -106,7 +106,7 @@ func (f *Flusher) Declare(k *flushers.Kind) {
 	k.Raw = f.Format == formats.LogGroup && !f.needsLogs()
 	switch {
 	case !f.Dedupe:
-		k.Idempotence = flushers.None
+		k.Idempotence, k.Within = flushers.None, ""
 	case f.Format == formats.OneJSON || f.Format == formats.Raw:
 		k.Idempotence = flushers.PerLog
 	}

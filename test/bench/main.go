@@ -99,6 +99,7 @@ func natsSuite(short bool) ([]benchCase, func(), error) {
 	}
 	cases = append(cases, fanoutCases(srv, short)...)
 	cases = append(cases, commitCases(srv, short)...)
+	cases = append(cases, forwardCases(srv, short)...)
 	cases = append(cases, poisonCases(srv, short)...)
 	return cases, srv.stop, nil
 }

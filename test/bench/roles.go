@@ -30,6 +30,10 @@ func runRole(name string) error {
 		return measure(runRaw)
 	case "worker":
 		return measure(func(env benchEnv) error { return env.runWorker(blackhole.Kind()) })
+	case "forward-raw":
+		return measure(runForwardRaw)
+	case "forward-worker":
+		return measure(runForwardWorker)
 	case "timed-worker":
 		return measure(func(env benchEnv) error { return env.runWorker(timed()) })
 	case "jobs-nats":

@@ -62,6 +62,13 @@ func (b *Broker) Start() {
 	b.opts.Port = srv.Addr().(*net.TCPAddr).Port
 }
 
+// Reconfigure changes what a stopped server starts with.
+func Reconfigure(b *Broker, with ...func(*server.Options)) {
+	for _, f := range with {
+		f(&b.opts)
+	}
+}
+
 // Stop ends the server in order.
 func (b *Broker) Stop() {
 	b.Server.Shutdown()
