@@ -263,7 +263,7 @@ func (r *run) stop(err error) {
 func (r *run) dress(p *piece) error {
 	f, b := r.f, r.b
 	r.body = r.body[:0]
-	body := r.body
+	var body []byte
 	var g *protocol.LogGroup
 	if p.group < len(b.Groups) {
 		g = b.Groups[p.group]
