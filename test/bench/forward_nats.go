@@ -162,8 +162,9 @@ func runForwardWorker(env benchEnv) error {
 	}
 	kind := natsflusher.Kind()
 	options := option.FromAny(map[string]any{"url": env.url, "stream": to, "subject": to + ".{logstore}"})
+	fresh := kind.New
 	create := func() flushers.Flusher {
-		f := kind.New()
+		f := fresh()
 		option.Decode(options, f)
 		return f
 	}
