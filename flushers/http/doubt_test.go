@@ -146,3 +146,13 @@ type half struct {
 }
 
 func (h *half) Read(b []byte) (int, error) { return h.most.Read(b) }
+
+// Close takes what is still on its way: a connection that is closed over unread bytes is
+// reset, and the answer is lost with it.
+func (h *half) Close() error {
+	if tcp, ok := h.Conn.(*net.TCPConn); ok {
+		_ = tcp.CloseWrite()
+		_, _ = io.Copy(io.Discard, tcp)
+	}
+	return h.Conn.Close()
+}
