@@ -101,5 +101,6 @@ func natsSuite(short bool) ([]benchCase, func(), error) {
 	cases = append(cases, commitCases(srv, short)...)
 	cases = append(cases, forwardCases(srv, short)...)
 	cases = append(cases, poisonCases(srv, short)...)
+	cases = append(cases, httpCases(srv, short)...)
 	return cases, srv.stop, nil
 }

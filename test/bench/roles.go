@@ -44,6 +44,10 @@ func runRole(name string) error {
 		return measure(runJobFiles)
 	case "jobs-loop":
 		return measure(runLoop)
+	case "http-raw":
+		return measure(runHTTPRaw)
+	case "http-worker":
+		return measure(runHTTPWorker)
 	case "worker-two":
 		return measure(runWorkerTwo)
 	case "poison":
