@@ -33,16 +33,19 @@ const (
 // AppendJSONString appends s in quotes, as JSON. Bytes that are no UTF-8 become
 // U+FFFD, each byte one, as in encoding/json.
 func AppendJSONString(dst []byte, s string) []byte {
-	dst = append(dst, '"')
-	if i := nextSpecial(s, 0); i < len(s) {
-		dst = appendSpecial(dst, s, i)
-	} else {
-		dst = append(dst, s...)
-	}
+	dst = appendFrom(append(dst, '"'), s, nextSpecial(s, 0))
 	return append(dst, '"')
 }
 
-// appendSpecial appends a string whose first byte that is special is at i.
+// appendFrom appends a string whose first byte that is special is at i.
+func appendFrom(dst []byte, s string, i int) []byte {
+	if i < len(s) {
+		return appendSpecial(dst, s, i)
+	}
+	return append(dst, s...)
+}
+
+// appendSpecial is appendFrom for a string that has a special byte.
 func appendSpecial(dst []byte, s string, i int) []byte {
 	next := nextSpecial
 	if utf8.ValidString(s[i+usual(s[i:]):]) {

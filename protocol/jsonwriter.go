@@ -226,9 +226,11 @@ func comma(dst []byte) []byte {
 // appendMember appends a member. Mostly there is room and nothing to escape.
 func appendMember(dst []byte, key, value string) []byte {
 	size, end := len(key)+len(value)+len(`,"":""`), len(dst)
-	if cap(dst)-end < size || nextSpecial(key, 0) < len(key) || nextSpecial(value, 0) < len(value) {
-		dst = append(AppendJSONString(comma(dst), key), ':')
-		return AppendJSONString(dst, value)
+	k, v := nextSpecial(key, 0), nextSpecial(value, 0)
+	if cap(dst)-end < size || k < len(key) || v < len(value) {
+		dst = appendFrom(append(comma(dst), '"'), key, k)
+		dst = appendFrom(append(dst, `":"`...), value, v)
+		return append(dst, '"')
 	}
 	b := dst[end : end+size]
 	if dst[end-1] != '{' {
