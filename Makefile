@@ -92,7 +92,7 @@ faults: kafka $(if $(CI),$(GOTESTSUM)) ## Kill, freeze and restart the program a
 
 # A hundred thousand groups for each kind and queue; FLUSHLINE_GROUPS=n is another number.
 .PHONY: destinations
-destinations: kafka $(if $(CI),$(GOTESTSUM)) ## Kill workers and the real servers that flushers write to (below eight minutes on two cores)
+destinations: kafka search $(if $(CI),$(GOTESTSUM)) ## Kill workers and the real servers that flushers write to (below eight minutes on two cores)
 	$(GO_TEST) -timeout $(FAULTS_TIMEOUT) $(TEST_FLAGS) -count 1 -run '$(RUN)' ./test/destinations
 
 .PHONY: check

@@ -64,7 +64,7 @@ func TestExamplesAreRight(t *testing.T) {
 	kinds := builtins(t)
 	schema := compile(t, kinds)
 	names := configs.Examples()
-	for _, want := range []string{"kafka.yaml", "kafka-forward.yaml", "nats.yaml", "embedded.yaml", "demo.yaml", "http.yaml", "two-routes.json"} {
+	for _, want := range []string{"kafka.yaml", "kafka-forward.yaml", "nats.yaml", "embedded.yaml", "demo.yaml", "elasticsearch.yaml", "http.yaml", "two-routes.json"} {
 		if !strings.Contains(strings.Join(names, " "), want) {
 			t.Errorf("%s is not among %v", want, names)
 		}

@@ -132,6 +132,21 @@ func (s *JSONShape) AppendElements(dst []byte, groups ...*LogGroup) []byte {
 	return s.appendEach(dst, groups, ',')
 }
 
+// AppendBehind appends all logs of a group, each behind what before appends for it,
+// given its place in the group, and with one byte behind it.
+func (s *JSONShape) AppendBehind(dst []byte, g *LogGroup, before func(dst []byte, log int) []byte, behind byte) []byte {
+	dst = slices.Grow(dst, s.size(g))
+	w := jsonWriter{s: s}
+	w.next(g)
+	for i, l := range g.Logs {
+		if l != nil {
+			dst = append(w.log(before(dst, i), l), behind)
+		}
+	}
+	w.end()
+	return dst
+}
+
 func (s *JSONShape) appendEach(dst []byte, groups []*LogGroup, behind byte) []byte {
 	size := 0
 	for _, g := range groups {

@@ -37,7 +37,7 @@ func TestAKindOfAnotherSystemIsKnownByNameAlone(t *testing.T) {
 	for _, k := range r.Kinds() {
 		has[k.Name] = k.New != nil
 	}
-	want := map[string]bool{"blackhole": true, "eventlog": false, "file": true, "http": true, "journal": true, "kafka": true, "nats": true, "stdout": true}
+	want := map[string]bool{"blackhole": true, "elasticsearch": true, "eventlog": false, "file": true, "http": true, "journal": true, "kafka": true, "nats": true, "stdout": true}
 	if diff := cmp.Diff(want, has); diff != "" {
 		t.Error(diff)
 	}

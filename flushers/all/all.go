@@ -11,6 +11,7 @@ import (
 
 	"github.com/flushline/flushline/flushers"
 	"github.com/flushline/flushline/flushers/blackhole"
+	"github.com/flushline/flushline/flushers/elasticsearch"
 	"github.com/flushline/flushline/flushers/file"
 	"github.com/flushline/flushline/flushers/http"
 	"github.com/flushline/flushline/flushers/kafka"
@@ -27,6 +28,7 @@ func Kinds() []flushers.Kind {
 func everywhere() []flushers.Kind {
 	return []flushers.Kind{
 		blackhole.Kind(),
+		elasticsearch.Kind(),
 		file.Kind(),
 		http.Kind(),
 		kafka.Kind(),

@@ -50,7 +50,7 @@ func TestEveryKindCanBeRegisteredAndConfigured(t *testing.T) {
 			t.Errorf("%s has no FlushBatch, so its calls do not end at flush_timeout", k.Name)
 		}
 	}
-	if diff := cmp.Diff([]string{"blackhole", "file", "http", "kafka", "nats", "stdout"}, names); diff != "" {
+	if diff := cmp.Diff([]string{"blackhole", "elasticsearch", "file", "http", "kafka", "nats", "stdout"}, names); diff != "" {
 		t.Errorf("kinds (-want +got):\n%s", diff)
 	}
 }

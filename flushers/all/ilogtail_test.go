@@ -16,6 +16,7 @@ import (
 	"github.com/flushline/flushline/flushers"
 	"github.com/flushline/flushline/flushers/all"
 	"github.com/flushline/flushline/flushers/checker"
+	"github.com/flushline/flushline/flushers/elasticsearch"
 	"github.com/flushline/flushline/flushers/file"
 	"github.com/flushline/flushline/flushers/http"
 	"github.com/flushline/flushline/flushers/kafka"
@@ -39,6 +40,7 @@ type pasted struct {
 
 const (
 	toKafka = "Brokers: [k1:9092]\nTopic: logs"
+	anES    = "Addresses: [\"http://127.0.0.1:9200\"]\nIndex: logs"
 	anURL   = "RemoteURL: http://127.0.0.1:9/in"
 	aPath   = "FilePath: /var/log/out.log"
 	noKeys  = ""
@@ -74,6 +76,35 @@ var parameters = []pasted{
 	{kind: "file", keys: `FilePath: "/var/log/%{+YYYY.MM.dd}.log"`, outcome: refused, says: "write %{+yyyy.MM.dd}"},
 	{kind: "file", keys: `FilePath: "/var/log/%{content.a:b}.log"`, outcome: refused, says: "write {content.a}"},
 	{kind: "file", keys: `FilePath: "/var/log/${app}.log"`, outcome: refused, says: "write ${env:NAME}"},
+
+	{kind: "elasticsearch", keys: anES, outcome: honoured, check: func(f any, _ *configs.Entry) bool {
+		e := f.(*elasticsearch.Flusher)
+		return e.Addresses[0] == "http://127.0.0.1:9200" && e.Index.String() == "logs"
+	}},
+	{kind: "elasticsearch", keys: "Addresses: [\"http://127.0.0.1:9200\"]\nIndex: \"app-%{tag.app}-%{+yyyy.MM.dd}\"", outcome: honoured, check: func(f any, _ *configs.Entry) bool {
+		i := f.(*elasticsearch.Flusher).Index
+		return i.Uses("tag.app") && i.Uses("date")
+	}},
+	{kind: "elasticsearch", keys: "Addresses: [\"http://127.0.0.1:9200\"]\nIndex: Logs", outcome: refused, says: "no capital letters"},
+	{kind: "elasticsearch", keys: anES + "\nAuthentication: {PlainText: {Username: u, Password: hunter2}}", outcome: honoured, check: func(f any, _ *configs.Entry) bool {
+		p := f.(*elasticsearch.Flusher).Authentication.PlainText
+		return p.Username == "u" && p.Password.Reveal() == "hunter2"
+	}},
+	{kind: "elasticsearch", keys: anES + "\nAuthentication: {PlainText: {Username: \"\", Password: \"\"}}", outcome: honoured},
+	{kind: "elasticsearch", keys: anES + "\nUser: v\nAuthentication: {PlainText: {Username: u, Password: hunter2}}", outcome: refused, says: "user and password say it, too"},
+	{kind: "elasticsearch", keys: anES + "\nAuthentication: {TLS: {Enabled: true, CAFile: /ca.pem, MinVersion: \"1.2\", MaxVersion: \"\"}}", outcome: honoured, check: func(f any, _ *configs.Entry) bool {
+		return f.(*elasticsearch.Flusher).Authentication.TLS.CAFile == "/ca.pem"
+	}},
+	{kind: "elasticsearch", keys: anES + "\nAuthentication: {TLS: {MinVersion: \"1.0\"}}", outcome: warned, says: "the lowest version is 1.2"},
+	{kind: "elasticsearch", keys: anES + "\nHTTPConfig: {MaxIdleConnsPerHost: 50}", outcome: warned, says: "as many connections are kept open as bulks says"},
+	{kind: "elasticsearch", keys: anES + "\nHTTPConfig: {ResponseHeaderTimeout: Second}", outcome: warned, says: "timeout says how long"},
+	{kind: "elasticsearch", keys: anES + "\nConvert: {Protocol: custom_single, Encoding: json}", outcome: honoured, check: func(f any, _ *configs.Entry) bool {
+		_, shape := f.(*elasticsearch.Flusher).Place()
+		return shape == "custom_single"
+	}},
+	{kind: "elasticsearch", keys: anES + "\nConvert: {Protocol: custom_single_flatten, TagFieldsRename: {host.ip: ip}, ProtocolFieldsRename: {time: \"@timestamp\"}}", outcome: honoured},
+	{kind: "elasticsearch", keys: anES + "\nConvert: {Protocol: influxdb}", outcome: refused, says: "cannot be written"},
+	{kind: "elasticsearch", keys: anES + "\nConvert: {Encoding: protobuf}", outcome: refused, says: "cannot be written"},
 
 	{kind: "http", keys: anURL, outcome: honoured, check: func(f any, _ *configs.Entry) bool {
 		return f.(*http.Flusher).URL == "http://127.0.0.1:9/in"

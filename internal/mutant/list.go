@@ -214,6 +214,10 @@ func kinds() []Defect {
 			[]Check{{"flushers/nats", "TestConformance"}},
 		},
 		{
+			ElasticItems, "elastic-items", "the elasticsearch flusher takes a bulk that was answered 200 for stored, whatever its items say",
+			[]Check{{"flushers/elasticsearch", "TestEachLogHasItsAnswer"}},
+		},
+		{
 			ResolveFirst, "resolve-first", "a replayed dead letter is resolved before the queue has confirmed it",
 			[]Check{{"cmd", "TestALetterIsResolvedBehindItsPut|TestAQueueThatFailsEndsTheReplay"}},
 		},

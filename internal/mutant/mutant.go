@@ -70,6 +70,7 @@ const (
 	FileNoSync
 	HTTPEarly
 	NATSEarly
+	ElasticItems
 	ResolveFirst
 	count
 )

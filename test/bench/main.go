@@ -60,7 +60,7 @@ type suite struct {
 // bench runs all cases and says whether every bound was kept.
 func bench(short bool, only string) (bool, error) {
 	ok := true
-	for _, s := range []suite{{"nats", natsSuite}, {"kafka", kafkaSuite}, {"payload", payloadSuite}, {"formats", formatsSuite}, {"reload", reloadSuite}, {"jobs", jobsSuite}} {
+	for _, s := range []suite{{"nats", natsSuite}, {"kafka", kafkaSuite}, {"payload", payloadSuite}, {"formats", formatsSuite}, {"reload", reloadSuite}, {"jobs", jobsSuite}, {"search", searchSuite}} {
 		kept, err := s.bench(short, only)
 		if err != nil {
 			return false, fmt.Errorf("%s: %w", s.name, err)

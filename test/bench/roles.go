@@ -70,6 +70,12 @@ func runRole(name string) error {
 		return runKafkaRebalance()
 	case "reload":
 		return runReload()
+	case "search-stub":
+		return runSearchStub()
+	case "search-raw":
+		return measure(runSearchRaw)
+	case "search-worker":
+		return measure(runSearchWorker)
 	}
 	return fmt.Errorf("unknown role %q", name)
 }

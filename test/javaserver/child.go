@@ -92,12 +92,21 @@ func (c *Child) Terminate(within time.Duration) error {
 	}
 }
 
-// Freeze stops the clock of the process (SIGSTOP) until Thaw; connections stay open.
+// Freeze stops the clock of the process (SIGSTOP) until Thaw; connections stay open. It
+// returns when that is done.
 func (c *Child) Freeze() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.frozen = true
-	return suspend(c.cmd.Process)
+	if err := suspend(c.cmd.Process); err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(time.Minute); !stands(c.cmd.Process.Pid); <-time.After(time.Millisecond) {
+		if time.Now().After(deadline) {
+			return fmt.Errorf("the server (pid %d) still runs a minute after SIGSTOP", c.cmd.Process.Pid)
+		}
+	}
+	return nil
 }
 
 // Thaw lets a frozen process go on.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -86,3 +87,22 @@ func (n *Node) Log() string { return javaserver.Tail(n.logFile()) }
 
 func (n *Node) logFile() string     { return filepath.Join(n.dir, "log") }
 func (n *Node) loggingFile() string { return filepath.Join(n.dir, "log4j2.properties") }
+
+// Renew gives a node with TLS a new authority and certificate, which it shows to new
+// connections, and returns the authority, in PEM. The client of this package trusts it
+// after the next start.
+func (n *Node) Renew(tb TB) (ca []byte) {
+	tb.Helper()
+	if _, err := javaserver.MakeCerts(n.dir); err != nil {
+		tb.Fatalf("%v", err)
+	}
+	ca, err := os.ReadFile(n.certs.CA)
+	if err == nil {
+		n.client.CloseIdleConnections()
+		n.client, err = n.newClient()
+	}
+	if err != nil {
+		tb.Fatalf("couldn't trust the new authority: %v", err)
+	}
+	return ca
+}

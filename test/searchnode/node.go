@@ -19,7 +19,7 @@ import (
 )
 
 // readyWithin is how long a start may take on a busy machine.
-const readyWithin = 2 * time.Minute
+const readyWithin = 5 * time.Minute
 
 // Options say what to start. The zero value is an [OpenSearch] that lets everybody in.
 type Options struct {
