@@ -18,7 +18,6 @@ import (
 
 	"github.com/flushline/flushline/flushers"
 	"github.com/flushline/flushline/flushers/http"
-	"github.com/flushline/flushline/option"
 	"github.com/flushline/flushline/protocol"
 	"github.com/flushline/flushline/worker"
 )
@@ -88,10 +87,8 @@ func runHTTPWorker(env benchEnv) error {
 		e := &c.Routes[0].Flushers[0]
 		e.Batch.Groups = httpBatch
 		e.New = func() flushers.Flusher {
-			f := k.New()
-			if problems := option.Decode(option.FromAny(map[string]any{"url": sink, "concurrent": httpInFlight}), f); option.Failed(problems) {
-				panic(problems[0].Text())
-			}
+			f := k.New().(*http.Flusher)
+			f.URL, f.InFlight = sink, httpInFlight
 			return f
 		}
 	})
