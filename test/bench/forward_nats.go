@@ -99,7 +99,7 @@ func (l *forwardLoop) pull() error {
 // run has one goroutine for both subscriptions, so that nothing needs a lock.
 func (l *forwardLoop) run() error {
 	l.in, l.out = nats.NewInbox(), nats.NewInbox()+"."
-	l.pending = make(chan *nats.Msg, 4*forwardPull)
+	l.pending = make(chan *nats.Msg, 2*l.env.load.Messages) // nothing may be dropped
 	for _, subject := range []string{l.in, l.out + "*"} {
 		if _, err := l.nc.ChanSubscribe(subject, l.pending); err != nil {
 			return err
