@@ -4,13 +4,18 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/flushline/flushline/flushers"
+	"github.com/flushline/flushline/flushers/elasticsearch"
 	"github.com/flushline/flushline/flushers/flushertest"
 	"github.com/flushline/flushline/flushers/flushertest/e2e"
 	"github.com/flushline/flushline/flushers/http"
+	"github.com/flushline/flushline/flushers/kafka"
+	"github.com/flushline/flushline/flushers/nats"
 	"github.com/flushline/flushline/internal/proof"
+	"github.com/flushline/flushline/test/searchnode"
 )
 
 const fullSize = 100_000
@@ -18,7 +23,17 @@ const fullSize = 100_000
 // groupsVariable is how many groups are published instead of a hundred thousand.
 const groupsVariable = "FLUSHLINE_GROUPS"
 
-func TestHTTP(t *testing.T) { prove(t, http.Kind(), httpTarget) }
+func TestHTTP(t *testing.T)  { prove(t, http.Kind(), httpTarget) }
+func TestKafka(t *testing.T) { prove(t, kafka.Kind(), kafkaTarget) }
+func TestNATS(t *testing.T)  { prove(t, nats.Kind(), natsTarget) }
+
+func TestOpenSearch(t *testing.T) {
+	prove(t, elasticsearch.Kind(), searchTarget(searchnode.OpenSearch))
+}
+
+func TestElasticsearch(t *testing.T) {
+	prove(t, elasticsearch.Kind(), searchTarget(searchnode.Elasticsearch))
+}
 
 // prove runs a kind on both queues.
 func prove(t *testing.T, kind flushers.Kind, start func(testing.TB) flushertest.Target) {
@@ -35,7 +50,7 @@ func prove(t *testing.T, kind flushers.Kind, start func(testing.TB) flushertest.
 		t.Run(name, func(t *testing.T) {
 			plan := plan
 			plan.Queue = queue
-			began := proof.Begin("destination-"+kind.Name+"-"+name,
+			began := proof.Begin("destination-"+strings.TrimPrefix(topicName(t), "test"),
 				fmt.Sprintf("LogGroups from %s arrive complete at the %s flusher's real server while workers and the server are killed.", name, kind.Name),
 				"make destinations RUN="+t.Name())
 			if r := e2e.RunPlan(t, kind, flushertest.Harness{Start: start}, plan); r != nil {

@@ -58,6 +58,15 @@ var promises = []promise{
 		nil,
 	},
 	{
+		"destinations keep what they confirmed", "A kind of flusher says nil when its real server has the data: a hundred thousand groups from each queue arrive complete while workers and that server are killed, and once where the kind declares per-group or per-log.",
+		[]string{
+			"destination-http-nats", "destination-http-kafka", "destination-kafka-nats", "destination-kafka-kafka",
+			"destination-nats-nats", "destination-nats-kafka", "destination-opensearch-nats", "destination-opensearch-kafka",
+			"destination-elasticsearch-nats", "destination-elasticsearch-kafka",
+		},
+		nil,
+	},
+	{
 		"clocks", "A clock that is set forward or back loses nothing.",
 		[]string{"clock"},
 		nil,
