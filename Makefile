@@ -79,10 +79,13 @@ kafka: ## Fetch the Apache Kafka that tests run against, and say which it is
 search: ## Fetch the OpenSearch and Elasticsearch that tests run against, and say which they are
 	@go run ./test/searchnode/jars
 
+# Kinds with a server of their own are tested in make destinations.
+SERVED := ./flushers/elasticsearch ./flushers/kafka ./flushers/nats ./test/searchnode
+
 # Half of the time of these tests is waiting for brokers, so three packages run at a time.
 .PHONY: test
-test: kafka search $(if $(CI),$(GOTESTSUM)) ## Run the tests of all packages with the race detector (below ten minutes on two cores)
-	$(GO_TEST) -race -p 3 -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) $$(go list ./... | grep -vE '/test/(e2e|isolation|destinations)')
+test: kafka $(if $(CI),$(GOTESTSUM)) ## Run the tests of all packages with the race detector (below ten minutes on two cores)
+	$(GO_TEST) -race -p 3 -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) $$(go list ./... | grep -vE '/test/(e2e|isolation|destinations|searchnode)|/flushers/(elasticsearch|kafka|nats)$$')
 
 # Tests that compare rates or time a recovery run first and alone. The others mostly wait for
 # a broker's patience: they run side by side, after those.
@@ -90,9 +93,11 @@ test: kafka search $(if $(CI),$(GOTESTSUM)) ## Run the tests of all packages wit
 faults: kafka $(if $(CI),$(GOTESTSUM)) ## Kill, freeze and restart the program and its brokers (about ten minutes on two cores)
 	$(GO_TEST) -race -timeout $(FAULTS_TIMEOUT) $(TEST_FLAGS) -p 1 -parallel 6 -run '$(RUN)' ./test/e2e/...
 
-# A hundred thousand groups for each kind and queue; FLUSHLINE_GROUPS=n is another number.
+# First what the packages of these kinds show, then a hundred thousand groups for each kind
+# and queue; FLUSHLINE_GROUPS=n is another number.
 .PHONY: destinations
-destinations: kafka search $(if $(CI),$(GOTESTSUM)) ## Kill workers and the real servers that flushers write to (below eight minutes on two cores)
+destinations: kafka search $(if $(CI),$(GOTESTSUM)) ## Test flushers at their real servers, which are killed like the workers (below eight minutes on two cores)
+	$(GO_TEST) -race -p 2 -timeout $(FAULTS_TIMEOUT) $(TEST_FLAGS) -run '$(RUN)' $(SERVED)
 	$(GO_TEST) -timeout $(FAULTS_TIMEOUT) $(TEST_FLAGS) -count 1 -run '$(RUN)' ./test/destinations
 
 .PHONY: check
