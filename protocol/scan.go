@@ -151,6 +151,11 @@ func (s *scanner) log(i, end int) bool {
 	timed, ns := false, int32(0)
 	contents, values := 0, 0
 	for i < len(b) {
+		if end := usualContent(b, i); end > 0 {
+			contents++
+			i = end
+			continue
+		}
 		tag, next := uvarint(b, i)
 		switch tag {
 		case tagContents:
@@ -196,6 +201,19 @@ func (s *scanner) log(i, end int) bool {
 	s.logs++
 	s.contents += contents + values
 	return true
+}
+
+// usualContent is where a content at b[i:] ends that has the usual form and is shorter
+// than 128 bytes; 0: look closer.
+func usualContent(b []byte, i int) int {
+	if len(b)-i < 2 || b[i] != tagContents {
+		return 0
+	}
+	end := i + 2 + int(b[i+1])
+	if b[i+1] >= 0x80 || end > len(b) || !plainPair(b[i+2:end]) {
+		return 0
+	}
+	return end
 }
 
 // plainPair recognises the usual form of a content: key and value once each, in
