@@ -16,12 +16,16 @@ func TestOpenSearch(t *testing.T) {
 	prove(t, elasticsearch.Kind(), func(tb testing.TB) flushertest.Target { return searchTarget(tb, searchnode.OpenSearch) })
 }
 
+func TestElasticsearch(t *testing.T) {
+	prove(t, elasticsearch.Kind(), func(tb testing.TB) flushertest.Target { return searchTarget(tb, searchnode.Elasticsearch) })
+}
+
 // searchTarget is a node of the test's own, which is killed and started again on its
 // data.
 func searchTarget(tb testing.TB, p searchnode.Product) flushertest.Target {
 	n := searchnode.Start(tb, searchnode.Options{Product: p})
 	return flushertest.Target{
-		Options: map[string]any{"addresses": []any{n.URL()}, "index": "logs-{logstore}", "timeout": "5s"},
+		Options: map[string]any{"addresses": []any{n.URL()}, "index": "logs-{logstore}-{date:2006.01.02}", "timeout": "5s"},
 		Stored:  func() ([]flushertest.Record, error) { return documents(context.WithoutCancel(tb.Context()), n) },
 		Break: func() {
 			n.Kill()

@@ -8,14 +8,12 @@ import (
 	"testing"
 
 	"github.com/flushline/flushline/flushers"
-	"github.com/flushline/flushline/flushers/elasticsearch"
 	"github.com/flushline/flushline/flushers/flushertest"
 	"github.com/flushline/flushline/flushers/flushertest/e2e"
 	"github.com/flushline/flushline/flushers/http"
 	"github.com/flushline/flushline/flushers/kafka"
 	"github.com/flushline/flushline/flushers/nats"
 	"github.com/flushline/flushline/internal/proof"
-	"github.com/flushline/flushline/test/searchnode"
 )
 
 const fullSize = 100_000
@@ -26,14 +24,6 @@ const groupsVariable = "FLUSHLINE_GROUPS"
 func TestHTTP(t *testing.T)  { prove(t, http.Kind(), httpTarget) }
 func TestKafka(t *testing.T) { prove(t, kafka.Kind(), kafkaTarget) }
 func TestNATS(t *testing.T)  { prove(t, nats.Kind(), natsTarget) }
-
-func TestOpenSearch(t *testing.T) {
-	prove(t, elasticsearch.Kind(), searchTarget(searchnode.OpenSearch))
-}
-
-func TestElasticsearch(t *testing.T) {
-	prove(t, elasticsearch.Kind(), searchTarget(searchnode.Elasticsearch))
-}
 
 // prove runs a kind on both queues.
 func prove(t *testing.T, kind flushers.Kind, start func(testing.TB) flushertest.Target) {
