@@ -74,6 +74,7 @@ func (it *item) ofAll() bool {
 		for _, of := range []string{
 			"only write ops with an op_type of create are allowed in data streams",
 			"data stream timestamp field [@timestamp] is missing",
+			"documents must contain a single-valued timestamp field",
 			"pipeline with id [", // does not exist
 			"no write index is defined for alias",
 		} {
