@@ -21,7 +21,7 @@ func tooMuch(a *web.Answer, size int) bool {
 	case nethttp.StatusRequestEntityTooLarge:
 		return true
 	case nethttp.StatusTooManyRequests:
-		if limit := numberAfter(a.Body, `"bytes_limit":`); limit > 0 && limit < size {
+		if limit := numberAfter(a.Body, `"bytes_limit":`); limit > 0 && limit < overhead*size {
 			return true
 		}
 		limit := numberAfter(a.Body, "max_coordinating_and_primary_bytes=")
@@ -29,6 +29,10 @@ func tooMuch(a *web.Answer, size int) bool {
 	}
 	return false
 }
+
+// overhead is how often a breaker counts the bytes of a request, unless
+// network.breaker.inflight_requests.overhead says otherwise.
+const overhead = 2
 
 // numberAfter is the number behind a text; 0: there is none.
 func numberAfter(body []byte, text string) int {
