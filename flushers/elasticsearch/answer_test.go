@@ -1,6 +1,7 @@
 package elasticsearch_test
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"slices"
@@ -107,7 +108,7 @@ func TestARequestHasItsAnswer(t *testing.T) {
 		f := to(t, nil, s.URL)
 		err := f.FlushBatch(t.Context(), batch(1, 1))
 		class, wait := flushers.Classify(err)
-		if partial, ok := err.(*flushers.PartialError); ok {
+		if partial := (*flushers.PartialError)(nil); errors.As(err, &partial) {
 			class, wait = flushers.Classify(partial.Failed[0])
 		}
 		if class != tc.want || wait != tc.wait || !strings.Contains(err.Error(), tc.says) {

@@ -2,6 +2,7 @@ package elasticsearch_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -142,7 +143,8 @@ func classOf(t *testing.T, err error, groups int) []string {
 	t.Helper()
 	out := make([]string, groups)
 	class, _ := flushers.Classify(err)
-	partial, ok := err.(*flushers.PartialError)
+	var partial *flushers.PartialError
+	ok := errors.As(err, &partial)
 	for i := range out {
 		if !ok {
 			out[i] = class.String()

@@ -2,6 +2,7 @@ package elasticsearch_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -60,8 +61,8 @@ func holds(t *testing.T, n *searchnode.Node, index string, want int) {
 func class(t *testing.T, what string, err error, want flushers.Class, says string) {
 	t.Helper()
 	got, _ := flushers.Classify(err)
-	if got == flushers.ClassPartial {
-		for _, inner := range err.(*flushers.PartialError).Failed {
+	if partial := (*flushers.PartialError)(nil); errors.As(err, &partial) {
+		for _, inner := range partial.Failed {
 			got, _ = flushers.Classify(inner)
 		}
 	}

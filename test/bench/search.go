@@ -115,15 +115,16 @@ func searchShape() *protocol.JSONShape {
 }
 
 func runSearchWorker(env benchEnv) error {
+	index, err := protocol.CompileTemplate("logs-{logstore}")
+	if err != nil {
+		return err
+	}
 	k := elasticsearch.Kind()
+	inner := k.New
 	k.New = func() flushers.Flusher {
-		f, ok := elasticsearch.Kind().New().(*elasticsearch.Flusher)
-		if !ok {
-			panic("the kind makes another flusher")
-		}
-		f.Addresses = []string{os.Getenv(stubURL)}
-		if err := f.Index.UnmarshalText([]byte("logs-{logstore}")); err != nil {
-			panic(err)
+		f := inner()
+		if e, ok := f.(*elasticsearch.Flusher); ok {
+			e.Addresses, e.Index = []string{os.Getenv(stubURL)}, *index
 		}
 		return f
 	}
