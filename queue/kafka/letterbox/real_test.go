@@ -13,7 +13,8 @@ import (
 // finds, no letter comes back that was resolved, and none is gone that was not.
 func TestABrokerThatDies(t *testing.T) {
 	t.Parallel()
-	b := kafkabroker.Start(t, kafkabroker.Options{})
+	// Where a log begins is written down now and then, beginning with this delay.
+	b := kafkabroker.Start(t, kafkabroker.Options{Props: map[string]string{"log.initial.task.delay.ms": "3600000"}})
 	r := real(t, b, 1)
 	q := realQueue{r, b}
 	var names []string
