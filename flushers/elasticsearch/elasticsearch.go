@@ -54,6 +54,7 @@ func Kind() flushers.Kind {
 		Summary:       summary,
 		New:           func() flushers.Flusher { return newFlusher() },
 		Idempotence:   flushers.PerLog,
+		Within:        "an index, and a data stream until it rolls over",
 		NoRetain:      true,
 		Joins:         true,
 		TestedAgainst: "OpenSearch 2.19.4, Elasticsearch 7.17.28",
@@ -125,7 +126,7 @@ type Flusher struct {
 // Declare says what is left without ids.
 func (f *Flusher) Declare(k *flushers.Kind) {
 	if !f.IDs {
-		k.Idempotence = flushers.None
+		k.Idempotence, k.Within = flushers.None, ""
 	}
 }
 
