@@ -117,13 +117,13 @@ func printRoutes(w io.Writer, cfg *configs.Config) error {
 	t.row("SOURCE", "READS", "DEAD LETTERS", "PARKED", "HELD, WORK", "WINDOW", "DRAIN")
 	t.row(place, read, deadLetters(cfg), parkedPlace(cfg),
 		cfg.Limits.InFlight.String()+", "+cfg.Limits.Work.String(), number(int64(cfg.Limits.Window)), option.FormatDuration(cfg.Drain.Timeout))
-	t.head("ROUTE", "PROJECT", "LOGSTORE", "CONFIG", "FLUSHER", "TYPE", "BATCH", "RETRY", "FLUSH TIMEOUT", "WHEN BLOCKED")
+	t.head("ROUTE", "PROJECT", "LOGSTORE", "CONFIG", "FLUSHER", "TYPE", "BATCH", "RETRY", "FLUSH TIMEOUT", "WHEN BLOCKED", "IDEMPOTENCE")
 	for i := range cfg.Routes {
 		r := &cfg.Routes[i]
 		for j := range r.Flushers {
 			e := &r.Flushers[j]
 			t.row(r.Name, r.Match.Project, r.Match.Logstore, r.Match.Config, e.Name, e.Kind.Name, describeBatch(&e.Batch),
-				option.FormatDuration(e.Retry.Initial)+" to "+option.FormatDuration(e.Retry.Max), option.FormatDuration(e.FlushTimeout), whenBlocked(r))
+				option.FormatDuration(e.Retry.Initial)+" to "+option.FormatDuration(e.Retry.Max), option.FormatDuration(e.FlushTimeout), whenBlocked(r), bounded(e.Kind.Idempotence.String(), &e.Kind))
 		}
 	}
 	return t.w.Flush()
