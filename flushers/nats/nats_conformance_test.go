@@ -10,7 +10,6 @@ import (
 
 	"github.com/flushline/flushline/flushers"
 	"github.com/flushline/flushline/flushers/flushertest"
-	"github.com/flushline/flushline/flushers/flushertest/e2e"
 	"github.com/flushline/flushline/flushers/nats"
 	"github.com/flushline/flushline/protocol"
 )
@@ -32,13 +31,6 @@ func TestConformance(t *testing.T) {
 			}})
 		})
 	}
-}
-
-// TestKilledWorkersLoseNothing: nothing is lost and nothing comes twice.
-func TestKilledWorkersLoseNothing(t *testing.T) {
-	e2e.Run(t, nats.Kind(), flushertest.Harness{Start: func(tb testing.TB) flushertest.Target {
-		return start(tb.(*testing.T), nil)
-	}})
 }
 
 func start(t *testing.T, options map[string]any) flushertest.Target {

@@ -25,7 +25,7 @@ func TestHTTP(t *testing.T)  { prove(t, http.Kind(), httpTarget) }
 func TestKafka(t *testing.T) { prove(t, kafka.Kind(), kafkaTarget) }
 func TestNATS(t *testing.T)  { prove(t, nats.Kind(), natsTarget) }
 
-// prove runs a kind on both queues.
+// prove runs a kind on both queues, side by side.
 func prove(t *testing.T, kind flushers.Kind, start func(testing.TB) flushertest.Target) {
 	t.Helper()
 	plan := e2e.Plan{Groups: fullSize, Rate: 4000, Window: 2000}
@@ -38,6 +38,7 @@ func prove(t *testing.T, kind flushers.Kind, start func(testing.TB) flushertest.
 	}
 	for name, queue := range map[string]func(testing.TB) e2e.Queue{"nats": nil, "kafka": startKafkaQueue} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			plan := plan
 			plan.Queue = queue
 			began := proof.Begin("destination-"+strings.TrimPrefix(topicName(t), "test"),
