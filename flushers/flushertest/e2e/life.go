@@ -101,6 +101,20 @@ func (r *run) dieAnyTime() {
 	r.buried(w, "at a random time")
 }
 
+// old is how long a worker may live while groups of the plan are published.
+const old = 10 * time.Second
+
+// dieOld is kill -9 of a worker that has lived for long.
+func (r *run) dieOld() {
+	r.Helper()
+	w := r.begin(death{})
+	for end := time.Now().Add(old); time.Now().Before(end) && r.journal.Tried() < uint64(r.plan.Groups); {
+		<-time.After(50 * time.Millisecond)
+	}
+	w.Kill()
+	r.buried(w, "when it had lived for a while")
+}
+
 // dieAt is kill -9 at a moment of a Flush.
 func dieAt(m moment) life {
 	return func(r *run) {

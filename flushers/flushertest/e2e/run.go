@@ -47,7 +47,7 @@ func RunPlan(t testing.TB, kind flushers.Kind, h flushertest.Harness, p Plan) *R
 			r.live(r.round())
 		}
 		for r.journal.Tried() < uint64(p.Groups) {
-			r.live(r.round()[:1])
+			r.live([]life{(*run).dieOld})
 		}
 	})
 }
