@@ -28,7 +28,7 @@ func TestNATS(t *testing.T)  { prove(t, nats.Kind(), natsTarget) }
 // prove runs a kind on both queues, side by side.
 func prove(t *testing.T, kind flushers.Kind, start func(testing.TB) flushertest.Target) {
 	t.Helper()
-	plan := e2e.Plan{Groups: fullSize, Rate: 4000, Window: 2000}
+	plan := e2e.Plan{Groups: fullSize, Rate: 4000, Logs: 2, Window: 2000}
 	if text := os.Getenv(groupsVariable); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil {

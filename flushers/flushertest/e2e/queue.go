@@ -40,6 +40,8 @@ type Plan struct {
 	Groups int
 	// Rate is how many groups are published a second; 0: 300.
 	Rate int
+	// Logs are in a group at most; 0: 3.
+	Logs int
 	// Window is what a worker may hold, in messages; 0: 200.
 	Window int
 }
@@ -51,6 +53,9 @@ func (p Plan) or(queue func(testing.TB) Queue) Plan {
 	}
 	if p.Rate == 0 {
 		p.Rate = 300
+	}
+	if p.Logs == 0 {
+		p.Logs = 3
 	}
 	if p.Window == 0 {
 		p.Window = 200

@@ -117,7 +117,7 @@ func newRun(t testing.TB, kind flushers.Kind, h flushertest.Harness, p Plan) *ru
 		t.Fatal("Target.Stored is missing: there is no verdict without a look at what is stored")
 	}
 	r.queue = p.Queue(t)
-	r.load = ledger.Load{Run: runName(), Keys: keys, Logs: 3, Bytes: 100, Rate: p.Rate, Start: time.Now()}
+	r.load = ledger.Load{Run: runName(), Keys: keys, Logs: p.Logs, Bytes: 100, Rate: p.Rate, Start: time.Now()}
 	r.path = filepath.Join(r.dir, "journal")
 	var err error
 	if r.journal, err = ledger.OpenJournal(r.path); err != nil {
