@@ -148,7 +148,7 @@ func (f *Flusher) Init(c flushers.Context) error {
 		err = f.prepareNames(c)
 	}
 	if err != nil {
-		_ = f.Stop()
+		_ = f.Stop() // always nil: it leaves what was joined so far
 	}
 	return err
 }

@@ -151,7 +151,7 @@ func (h *half) Read(b []byte) (int, error) { return h.most.Read(b) }
 // reset, and the answer is lost with it.
 func (h *half) Close() error {
 	if tcp, ok := h.Conn.(*net.TCPConn); ok {
-		_ = tcp.CloseWrite()
+		_ = tcp.CloseWrite() // fails only if the client has gone, which the copy sees
 		_, _ = io.Copy(io.Discard, tcp)
 	}
 	return h.Conn.Close()
